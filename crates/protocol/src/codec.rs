@@ -1,0 +1,109 @@
+//! Between requests or replies and the bytes of a payload: bincode 1.3, fixed-width little-endian, nothing behind the end.
+
+use bincode::Options;
+use serde::{Serialize, de::DeserializeOwned};
+use zeroize::Zeroizing;
+
+use crate::frame::MAX_PAYLOAD;
+use crate::{Reply, Request};
+use crate::{reply, request};
+
+/// Why bytes are not a message, or a message not bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CodecError {
+    /// A type number this version does not know: answer `Unsupported`, keep the connection.
+    #[error("message type {0:#06x} is not known to this version")]
+    UnknownType(u16),
+    /// The payload is not of the layout its type number promises.
+    #[error("the payload of message type {0:#06x} is malformed")]
+    Malformed(u16),
+    /// The message does not fit into a frame.
+    #[error("a message of type {0:#06x} does not fit into {MAX_PAYLOAD} bytes")]
+    TooLarge(u16),
+}
+
+/// A payload and its type number. The bytes may hold a token, so they are wiped.
+pub type Encoded = (u16, Zeroizing<Vec<u8>>);
+
+impl Request {
+    /// The request as a payload.
+    pub fn encode(&self) -> Result<Encoded, CodecError> {
+        use request::kind;
+        match self {
+            Self::Token(it) => payload(kind::TOKEN, it),
+            Self::LoginBegin(it) => payload(kind::LOGIN_BEGIN, it),
+            Self::LoginComplete(it) => payload(kind::LOGIN_COMPLETE, it),
+            Self::Sessions(it) => payload(kind::SESSIONS, it),
+            Self::Session(it) => payload(kind::SESSION, it),
+            Self::Logout(it) => payload(kind::LOGOUT, it),
+            Self::Status => payload(kind::STATUS, &()),
+        }
+    }
+
+    /// The request that a payload holds.
+    pub fn decode(kind: u16, bytes: &[u8]) -> Result<Self, CodecError> {
+        use request::kind;
+        Ok(match kind {
+            kind::TOKEN => Self::Token(message(kind, bytes)?),
+            kind::LOGIN_BEGIN => Self::LoginBegin(message(kind, bytes)?),
+            kind::LOGIN_COMPLETE => Self::LoginComplete(message(kind, bytes)?),
+            kind::SESSIONS => Self::Sessions(message(kind, bytes)?),
+            kind::SESSION => Self::Session(message(kind, bytes)?),
+            kind::LOGOUT => Self::Logout(message(kind, bytes)?),
+            kind::STATUS => {
+                message::<()>(kind, bytes)?;
+                Self::Status
+            }
+            other => return Err(CodecError::UnknownType(other)),
+        })
+    }
+}
+
+impl Reply {
+    /// The reply as a payload.
+    pub fn encode(&self) -> Result<Encoded, CodecError> {
+        use reply::kind;
+        match self {
+            Self::Token(it) => payload(kind::TOKEN, it),
+            Self::LoginBegun(it) => payload(kind::LOGIN_BEGUN, it),
+            Self::LoggedIn(it) => payload(kind::LOGGED_IN, it),
+            Self::Sessions(it) => payload(kind::SESSIONS, it),
+            Self::Session(it) => payload(kind::SESSION, it),
+            Self::LoggedOut(it) => payload(kind::LOGGED_OUT, it),
+            Self::Status(it) => payload(kind::STATUS, it),
+            Self::Problem(it) => payload(kind::PROBLEM, it),
+        }
+    }
+
+    /// The reply that a payload holds.
+    pub fn decode(kind: u16, bytes: &[u8]) -> Result<Self, CodecError> {
+        use reply::kind;
+        Ok(match kind {
+            kind::TOKEN => Self::Token(message(kind, bytes)?),
+            kind::LOGIN_BEGUN => Self::LoginBegun(message(kind, bytes)?),
+            kind::LOGGED_IN => Self::LoggedIn(message(kind, bytes)?),
+            kind::SESSIONS => Self::Sessions(message(kind, bytes)?),
+            kind::SESSION => Self::Session(message(kind, bytes)?),
+            kind::LOGGED_OUT => Self::LoggedOut(message(kind, bytes)?),
+            kind::STATUS => Self::Status(message(kind, bytes)?),
+            kind::PROBLEM => Self::Problem(message(kind, bytes)?),
+            other => return Err(CodecError::UnknownType(other)),
+        })
+    }
+}
+
+fn layout() -> impl Options {
+    bincode::DefaultOptions::new().with_fixint_encoding().with_little_endian().with_limit(MAX_PAYLOAD as u64)
+}
+
+fn payload<T: Serialize>(kind: u16, message: &T) -> Result<Encoded, CodecError> {
+    // One exact allocation: a vector that grows would leave unwiped copies of a token behind.
+    let size = layout().serialized_size(message).map_err(|_| CodecError::TooLarge(kind))?;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(size).unwrap_or(MAX_PAYLOAD)));
+    layout().serialize_into(&mut *bytes, message).map_err(|_| CodecError::TooLarge(kind))?;
+    Ok((kind, bytes))
+}
+
+fn message<T: DeserializeOwned>(kind: u16, bytes: &[u8]) -> Result<T, CodecError> {
+    layout().deserialize(bytes).map_err(|_| CodecError::Malformed(kind))
+}

@@ -1,0 +1,137 @@
+//! The vocabulary of the audit trail: one type, whatever form the record takes on its way out.
+
+use serde::{Deserialize, Serialize};
+use tokenkeeper_protocol::{ProviderName, SessionRef, UnixSeconds};
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// When.
+    pub at: UnixSeconds,
+    /// What.
+    pub what: What,
+}
+
+/// What happened. `peer` is the display form of a [`Peer`](crate::domain::Peer).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum What {
+    /// The daemon is ready.
+    DaemonStarted {
+        /// Its version.
+        version: String,
+    },
+    /// The daemon stops in good order.
+    DaemonStopped,
+    /// A new configuration is in force.
+    ConfigReloaded,
+    /// A new configuration was not accepted; the old one stays.
+    ConfigRefused {
+        /// The first thing wrong with it.
+        why: String,
+    },
+    /// A browser is on its way to the provider.
+    LoginBegun {
+        /// Who began it.
+        peer: String,
+        /// Where.
+        provider: ProviderName,
+    },
+    /// A session was opened.
+    LoginCompleted {
+        /// Who began it.
+        peer: String,
+        /// Where.
+        provider: ProviderName,
+        /// The session.
+        session: SessionRef,
+        /// Who came.
+        user: String,
+    },
+    /// A login did not succeed.
+    LoginFailed {
+        /// Who began it.
+        peer: String,
+        /// Where.
+        provider: Option<ProviderName>,
+        /// What was wrong.
+        why: String,
+    },
+    /// Access tokens were handed out.
+    TokenHandedOut {
+        /// To whom.
+        peer: String,
+        /// Of which session.
+        session: SessionRef,
+        /// The generation of the token.
+        generation: u64,
+        /// How often, since the last such record.
+        count: u64,
+    },
+    /// New tokens were obtained and are durable.
+    RefreshDone {
+        /// Of which session.
+        session: SessionRef,
+        /// Where.
+        provider: ProviderName,
+        /// The generation of the new token.
+        generation: u64,
+    },
+    /// A refresh did not succeed.
+    RefreshFailed {
+        /// Of which session.
+        session: SessionRef,
+        /// Where.
+        provider: ProviderName,
+        /// What was wrong.
+        why: String,
+        /// Whether the user must log in again.
+        needs_login: bool,
+    },
+    /// A session was ended.
+    LoggedOut {
+        /// By whom.
+        peer: String,
+        /// Which.
+        session: SessionRef,
+        /// Where.
+        provider: ProviderName,
+    },
+    /// The provider was asked to revoke a session's tokens.
+    Revoked {
+        /// Which session.
+        session: SessionRef,
+        /// Where.
+        provider: ProviderName,
+        /// `done`, `pending` or `unsupported`.
+        outcome: String,
+    },
+    /// A session reached its greatest age.
+    Expired {
+        /// Which.
+        session: SessionRef,
+        /// Where.
+        provider: ProviderName,
+        /// `needs_login` or `ended`.
+        state: String,
+    },
+    /// A session was removed from the store.
+    Removed {
+        /// Which.
+        session: SessionRef,
+        /// Where.
+        provider: ProviderName,
+    },
+    /// Something was not allowed.
+    Denied {
+        /// To whom.
+        peer: String,
+        /// What.
+        action: String,
+        /// On which session or provider, as the peer named it.
+        target: String,
+        /// What the peer was told to quote.
+        reference: String,
+        /// How often, since the last such record.
+        count: u64,
+    },
+}

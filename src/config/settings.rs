@@ -1,0 +1,161 @@
+//! What the configuration says, once it is known to make sense. Plain values: whoever holds them need not check again.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokenkeeper_protocol::{ProviderName, Secret};
+
+use crate::policy::Rules;
+
+/// The whole configuration, as one immutable value.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where things are.
+    pub daemon: DaemonSettings,
+    /// Every provider by its name.
+    pub providers: BTreeMap<ProviderName, Arc<ProviderSettings>>,
+    /// Who may do what.
+    pub rules: Rules,
+    /// When the jobs run.
+    pub schedule: ScheduleSettings,
+    /// Where audit records go.
+    pub audit: AuditTarget,
+}
+
+/// `[daemon]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DaemonSettings {
+    /// Directory of the store and its keyring; only the daemon may enter it.
+    pub state_dir: PathBuf,
+    /// The socket, unless systemd hands one over.
+    pub socket: PathBuf,
+    /// Where the identity is when systemd hands over no credential.
+    pub identity_file: PathBuf,
+    /// Age recipients that can open the keyring when the identity is lost.
+    pub recovery_recipients: Vec<String>,
+    /// Sessions whose current token is kept in memory.
+    pub cache_sessions: u64,
+}
+
+/// `[schedule]`: cron lines of six fields (seconds first), in the local time zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScheduleSettings {
+    /// The safety net behind the due timer.
+    pub sweep: String,
+    /// Ends and removes sessions that are too old.
+    pub prune: String,
+    /// How long a session that is over stays visible.
+    pub retention: Duration,
+}
+
+/// `[audit]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuditTarget {
+    /// The local syslog socket in BSD form (RFC 3164), usually `/dev/log`.
+    Local(PathBuf),
+    /// A datagram socket that a syslog daemon reads itself, in RFC 5424 form.
+    UnixDatagram(PathBuf),
+    /// UDP in RFC 5424 form, `host:port`.
+    Udp(String),
+    /// TCP in RFC 5424 form with octet counting (RFC 6587), `host:port`.
+    Tcp(String),
+}
+
+/// `[provider.NAME]`.
+#[derive(Clone, Debug)]
+pub struct ProviderSettings {
+    /// Its name.
+    pub name: ProviderName,
+    /// How it is found and spoken to.
+    pub kind: ProviderKind,
+    /// Our registration.
+    pub client_id: String,
+    /// Its secret; none for a public client.
+    pub client_secret: Option<Secret>,
+    /// How the secret is presented.
+    pub client_authentication: ClientAuthentication,
+    /// Where browsers may be sent back to.
+    pub redirect_uris: Vec<RedirectUri>,
+    /// What is asked for at login unless the peer says otherwise.
+    pub scopes: Vec<String>,
+    /// The claim that names a user; `sub` is used where it is missing.
+    pub user_name_claim: String,
+    /// The greatest age of a session.
+    pub max_age: Duration,
+    /// The longest time without use, if it matters.
+    pub idle: Option<Duration>,
+    /// Per cent of a token's life after which it is refreshed.
+    pub refresh_at_percent: u8,
+    /// Which sessions are refreshed ahead of need; decided by the token's life if not said.
+    pub refresh: Option<RefreshMode>,
+    /// How long the provider accepts a spent refresh token again.
+    pub reuse_grace: Duration,
+    /// The life of an access token when the provider does not tell.
+    pub default_life: Duration,
+    /// A certificate authority beside those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// An HTTP proxy; the environment's are not used.
+    pub proxy: Option<String>,
+    /// The longest time for one request to the provider.
+    pub timeout: Duration,
+}
+
+/// How a provider is found and spoken to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProviderKind {
+    /// OpenID Connect: everything is discovered from the issuer.
+    Oidc {
+        /// Byte for byte as the provider writes it (RFC 8414 section 3.3).
+        issuer: String,
+    },
+    /// OAuth 2.0 without discovery.
+    Oauth2(Endpoints),
+}
+
+/// The endpoints of an OAuth 2.0 provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoints {
+    /// RFC 6749 section 3.1.
+    pub authorization: String,
+    /// RFC 6749 section 3.2.
+    pub token: String,
+    /// Tells who the user is: a JSON object.
+    pub userinfo: String,
+    /// The member of that object that never changes for a user.
+    pub subject_claim: String,
+    /// RFC 7009, if there is one.
+    pub revocation: Option<String>,
+    /// What stands for `iss` in a user's identity; checked against `iss` of the callback where that comes (RFC 9207).
+    pub issuer: String,
+}
+
+/// How the client secret is presented (RFC 6749 section 2.3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAuthentication {
+    /// `client_secret_basic`.
+    Basic,
+    /// `client_secret_post`.
+    Post,
+    /// A public client.
+    None,
+}
+
+/// Where a browser may be sent back to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RedirectUri {
+    /// This, byte for byte.
+    Exact(String),
+    /// Any port and path on a loopback IP literal (RFC 8252 section 7.3).
+    Loopback,
+}
+
+/// Which sessions are refreshed ahead of need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefreshMode {
+    /// All.
+    Always,
+    /// Those that were asked for in the last 24 hours.
+    WhenUsed,
+}

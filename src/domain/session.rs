@@ -1,0 +1,182 @@
+//! A session: one login of one user at one provider on one device.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokenkeeper_protocol::reply::{Authentication, UserInfo};
+use tokenkeeper_protocol::{ProviderName, Secret, SessionRef, UnixSeconds, secret};
+
+use super::Owner;
+
+/// Everything that is kept of a session. It exists outside of the vault only for as long as it is worked on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// What people call it; also its key in the store.
+    pub id: SessionRef,
+    /// Where it was opened.
+    pub provider: ProviderName,
+    /// Whose it is.
+    pub user: UserInfo,
+    /// On which device, as the user calls it.
+    pub device: Option<String>,
+    /// The peer that opened it.
+    pub opened_by: Owner,
+    /// When the user logged in.
+    pub opened_at: UnixSeconds,
+    /// When the user must log in again.
+    pub ends_at: UnixSeconds,
+    /// When a token was last handed out, to the hour: enough for keep-alive, and no write on the hot path.
+    pub last_used_at: UnixSeconds,
+    /// How the user was authenticated.
+    pub authentication: Authentication,
+    /// What may be done with it.
+    pub state: State,
+    /// The tokens; none once the session is over and its revocation is settled.
+    pub tokens: Option<Tokens>,
+    /// Rises with every change of the tokens. A reply made for an older generation is not given out.
+    pub generation: u64,
+    /// Refreshes that succeeded.
+    pub refreshes: u64,
+    /// What is wrong with its refresh at the moment.
+    pub trouble: Option<Trouble>,
+    /// When the schedule looks at it next.
+    pub due_at: Option<UnixSeconds>,
+}
+
+/// A refresh or revocation that does not succeed for now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// What happened last, in words.
+    pub what: String,
+    /// Tries since the last success.
+    pub tries: u32,
+    /// No try before this.
+    pub not_before: UnixSeconds,
+    /// The refresh token was sent and no answer came: it may be spent.
+    pub outcome_unknown: bool,
+}
+
+/// What a provider gave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tokens {
+    /// Presented to resource servers.
+    pub access: AccessToken,
+    /// Spent for new tokens. Never leaves the daemon.
+    #[serde(with = "secret::exposed_option")]
+    pub refresh: Option<Secret>,
+    /// Tells who the user is.
+    #[serde(with = "secret::exposed_option")]
+    pub id: Option<Secret>,
+}
+
+/// An access token and what is known of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessToken {
+    /// The token.
+    #[serde(with = "secret::exposed")]
+    pub token: Secret,
+    /// How to present it; nearly always `Bearer`.
+    pub token_type: String,
+    /// What it is good for, space separated.
+    pub scope: String,
+    /// When it was obtained.
+    pub obtained_at: UnixSeconds,
+    /// When the provider stops accepting it.
+    pub expires_at: UnixSeconds,
+}
+
+impl AccessToken {
+    /// How long such a token lives.
+    pub fn life(&self) -> Duration {
+        self.expires_at.since(self.obtained_at)
+    }
+
+    /// Whether it will still be valid `min_valid` after `now`.
+    pub fn is_valid_for(&self, min_valid: Duration, now: UnixSeconds) -> bool {
+        self.expires_at > now + min_valid
+    }
+}
+
+/// The state of a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum State {
+    /// Tokens are served and refreshed.
+    Active,
+    /// The user must log in again.
+    NeedsLogin {
+        /// Why.
+        reason: LoginReason,
+        /// Since when.
+        since: UnixSeconds,
+    },
+    /// Over: a tombstone until the provider has been told and retention is past.
+    Ended {
+        /// Why.
+        reason: EndReason,
+        /// Since when.
+        since: UnixSeconds,
+    },
+}
+
+impl State {
+    /// Whether tokens may be handed out.
+    pub fn is_active(&self) -> bool {
+        matches!(self, Self::Active)
+    }
+
+    /// Whether the session is a tombstone.
+    pub fn is_ended(&self) -> bool {
+        matches!(self, Self::Ended { .. })
+    }
+}
+
+/// Why the user must log in again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LoginReason {
+    /// The provider refused the refresh token.
+    Refused {
+        /// `error` of RFC 6749 section 5.2.
+        error: String,
+        /// `error_description`.
+        description: Option<String>,
+    },
+    /// The session reached its greatest age.
+    SessionTooOld,
+    /// The access token expired, and the provider gave no refresh token.
+    NoRefreshToken,
+    /// The refresh token was sent, no answer came, and the provider does not accept it again.
+    AnswerLost,
+}
+
+impl fmt::Display for LoginReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused { error, description: Some(description) } => {
+                write!(f, "the provider refused the refresh: {error} ({description})")
+            }
+            Self::Refused { error, description: None } => write!(f, "the provider refused the refresh: {error}"),
+            Self::SessionTooOld => f.write_str("the session reached its greatest age"),
+            Self::NoRefreshToken => f.write_str("the token expired and the provider gave no refresh token"),
+            Self::AnswerLost => f.write_str("an answer of the provider was lost, and with it the refresh token"),
+        }
+    }
+}
+
+/// Why a session is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EndReason {
+    /// Somebody logged out.
+    LoggedOut,
+    /// Nobody logged in again after it reached its greatest age.
+    TooOld,
+}
+
+impl fmt::Display for EndReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::LoggedOut => "logged out",
+            Self::TooOld => "too old",
+        })
+    }
+}
