@@ -1,1 +1,6 @@
 //! The daemon.
+
+pub mod config;
+pub mod domain;
+pub mod policy;
+pub mod provider;
