@@ -1,0 +1,48 @@
+//! Revocation of what a session that is over has left: tried until the provider has said something final.
+
+use tokenkeeper_protocol::UnixSeconds;
+use tokenkeeper_protocol::reply::Revocation;
+
+use super::attend::{Attempt, Attended};
+use super::{Keeper, timing};
+use crate::audit::What;
+use crate::domain::Session;
+use crate::domain::session::Trouble;
+use crate::provider::RevokeOutcome;
+use crate::vault::Versioned;
+
+impl Keeper {
+    /// Revokes the tokens of a session that is not active any more.
+    pub(super) async fn revoke(&self, session: Versioned<Session>, now: UnixSeconds) -> Result<Attended, Attempt> {
+        let Some(tokens) = &session.value.tokens else { return Ok(Attended::NothingDue) };
+        if session.value.trouble.as_ref().is_some_and(|trouble| now < trouble.not_before) {
+            return Ok(Attended::Revoked(Revocation::Pending));
+        }
+        let outcome = match self.providers().get(&session.value.provider) {
+            Some(provider) => provider.revoke(tokens, now).await,
+            // Nobody is left to ask.
+            None => RevokeOutcome::Unsupported,
+        };
+        let mut new = session.value.clone();
+        let (revocation, said) = match outcome {
+            RevokeOutcome::Done => (Revocation::Done, "done".to_owned()),
+            RevokeOutcome::Unsupported => (Revocation::Unsupported, "unsupported".to_owned()),
+            RevokeOutcome::Refused(fault) => (Revocation::Unsupported, format!("refused: {fault}")),
+            RevokeOutcome::TryAgain(fault) => {
+                let tries = new.trouble.as_ref().map_or(1, |trouble| trouble.tries.saturating_add(1));
+                let not_before = now + timing::backoff(tries, rand::random());
+                let what = fault.to_string();
+                let said = format!("pending: {what}");
+                new.due_at = Some(not_before);
+                new.trouble = Some(Trouble { what, tries, not_before, unknown_since: None });
+                (Revocation::Pending, said)
+            }
+        };
+        if revocation != Revocation::Pending {
+            (new.tokens, new.trouble, new.due_at) = (None, None, None);
+        }
+        let event = What::Revoked { session: new.id, provider: new.provider.clone(), outcome: said };
+        self.replace(&session, &new, event).await?;
+        Ok(Attended::Revoked(revocation))
+    }
+}
