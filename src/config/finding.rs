@@ -110,16 +110,16 @@ impl Findings {
 mod tests {
     use super::*;
 
-    fn at(order: usize, line: usize) -> Option<Place> {
-        Some(Place { order, line, column: 1, file: format!("{order}.toml").into() })
+    fn at(order: usize, line: usize) -> Place {
+        Place { order, line, column: 1, file: format!("{order}.toml").into() }
     }
 
     #[test]
     fn errors_come_in_the_order_of_the_files_one_per_line() {
         let findings = Findings::default();
-        findings.error(at(1, 2), "c");
-        findings.error(at(0, 10), "b");
-        findings.error(at(0, 9), "a");
+        findings.error(Some(at(1, 2)), "c");
+        findings.error(Some(at(0, 10)), "b");
+        findings.error(Some(at(0, 9)), "a");
         findings.error(None, "no place");
         let errors = findings.finish(Some(())).unwrap_err();
         assert_eq!(errors.to_string(), "no place\n0.toml:9:1: a\n0.toml:10:1: b\n1.toml:2:1: c");
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn warnings_alone_are_no_error() {
         let findings = Findings::default();
-        findings.warning(at(0, 1), "mind this");
+        findings.warning(Some(at(0, 1)), "mind this");
         let ((), warnings) = findings.finish(Some(())).unwrap();
         assert_eq!(warnings[0].to_string(), "0.toml:1:1: mind this");
     }

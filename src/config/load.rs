@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn a_provider_that_nobody_may_use_is_worth_a_warning() {
         let warnings = Host::new().main(CORP).warnings();
-        let expected = "nobody may log in to corp: add an [[allow]] with may = [\"login\", \"token\"]\n";
+        let expected = "nobody may log in to corp: add an [[allow]] with may = [\"login\", \"token\"]";
         assert_eq!(warnings, format!("tokenkeeper.toml:1:11: {expected}"));
         let rule = "[[allow]]\nwho = 'user:7'\nmay = ['login']\nprovider = '*'\n";
         assert_eq!(Host::new().main(&format!("{CORP}{rule}")).warnings(), "");
@@ -217,7 +217,7 @@ mod tests {
         let host = Host::new().file("conf.d/a.toml", "");
         fs::set_permissions(host.directory().join("conf.d"), fs::Permissions::from_mode(0o777)).unwrap();
         let conf_d = host.directory().join("conf.d");
-        let expected = format!("everybody on this host can change {0}; run: chmod o-w {0}\n", conf_d.display());
+        let expected = format!("everybody on this host can change {0}; run: chmod o-w {0}", conf_d.display());
         assert_eq!(host.warnings(), expected);
     }
 }

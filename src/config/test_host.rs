@@ -74,6 +74,6 @@ impl Host {
 
     /// All warnings, one per line.
     pub(super) fn warnings(&self) -> String {
-        self.load().warnings.iter().map(|warning| format!("{warning}\n")).collect()
+        self.load().warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     }
 }
