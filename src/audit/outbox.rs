@@ -7,8 +7,8 @@ pub trait Outbox: Send + Sync + 'static {
     /// The oldest events, at most `limit`, with their sequence numbers, which rise. Empty only when nothing waits.
     fn pending(&self, limit: usize) -> Result<Vec<(u64, Event)>, OutboxError>;
 
-    /// Removes the event numbered `up_to` and all before it.
-    fn delivered(&self, up_to: u64) -> Result<(), OutboxError>;
+    /// Removes these events, and no others: one with a lower number may have come in since they were read.
+    fn delivered(&self, sequences: &[u64]) -> Result<(), OutboxError>;
 }
 
 /// The outbox cannot be read or written at the moment; the relay tries again. One sentence for the administrator.

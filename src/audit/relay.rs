@@ -61,7 +61,7 @@ impl Relay {
     pub fn start(outbox: Arc<dyn Outbox>, target: AuditTarget) -> std::io::Result<Self> {
         let desk = Arc::new(Desk::default());
         let receiver = Receiver::new(target);
-        let worker = Worker { outbox, desk: Arc::clone(&desk), receiver, unconfirmed: None, backoff: SHORTEST_BACKOFF };
+        let worker = Worker { outbox, desk: Arc::clone(&desk), receiver, unconfirmed: Vec::new(), backoff: SHORTEST_BACKOFF };
         let thread = thread::Builder::new().name("audit-relay".into()).spawn(move || worker.run())?;
         Ok(Self { desk, thread })
     }
@@ -91,7 +91,7 @@ impl Relay {
 
     /// Delivers what the outbox holds and ends the thread. Blocks for at most `patience`; what is not delivered by then waits for the
     /// next start. Returns whether everything was.
-    pub fn finish(self, patience: Duration) -> bool {
+    pub fn finish(&self, patience: Duration) -> bool {
         self.desk.change(|notes| notes.order = Order::Drain);
         let waiting = |notes: &mut Notes| notes.ended.is_none() && !self.thread.is_finished();
         let waited = self.desk.changed.wait_timeout_while(self.desk.notes(), patience, waiting);
@@ -146,7 +146,7 @@ struct Worker {
     desk: Arc<Desk>,
     receiver: Receiver,
     /// The last event that was sent and is still in the outbox.
-    unconfirmed: Option<u64>,
+    unconfirmed: Vec<u64>,
     backoff: Duration,
 }
 
@@ -206,7 +206,7 @@ impl Worker {
                 self.confirm()?;
                 return Err(not_taken.into());
             }
-            self.unconfirmed = Some(*number);
+            self.unconfirmed.push(*number);
         }
         self.confirm()?;
         self.desk.notes().fault = None;
@@ -216,9 +216,9 @@ impl Worker {
 
     /// Removes from the outbox what was sent.
     fn confirm(&mut self) -> Result<(), OutboxError> {
-        if let Some(up_to) = self.unconfirmed {
-            self.outbox.delivered(up_to)?;
-            self.unconfirmed = None;
+        if !self.unconfirmed.is_empty() {
+            self.outbox.delivered(&self.unconfirmed)?;
+            self.unconfirmed.clear();
             self.backoff = SHORTEST_BACKOFF;
         }
         Ok(())

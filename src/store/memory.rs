@@ -93,6 +93,10 @@ impl Store for MemoryStore {
     fn bytes_on_disk(&self) -> u64 {
         0
     }
+
+    fn fault(&self) -> Option<String> {
+        None
+    }
 }
 
 #[cfg(test)]

@@ -61,4 +61,7 @@ pub trait Store: Send + Sync {
 
     /// Disk space in use.
     fn bytes_on_disk(&self) -> u64;
+
+    /// Why no more writes are taken, if so. Reads go on.
+    fn fault(&self) -> Option<String>;
 }

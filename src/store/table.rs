@@ -15,6 +15,8 @@ pub enum Table {
     Subjects,
     /// Keyed hash of the peer that opened a session, and ref.
     Owners,
+    /// State and ref.
+    States,
     /// Keyed hash of provider and user name: to whom the name is bound.
     Bindings,
     /// What is made durable before a refresh token is spent, by ref.
@@ -31,12 +33,13 @@ pub enum Table {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Sessions,
         Self::Due,
         Self::Names,
         Self::Subjects,
         Self::Owners,
+        Self::States,
         Self::Bindings,
         Self::Intents,
         Self::Logins,
@@ -53,6 +56,7 @@ impl Table {
             Self::Names => "names",
             Self::Subjects => "subjects",
             Self::Owners => "owners",
+            Self::States => "states",
             Self::Bindings => "bindings",
             Self::Intents => "intents",
             Self::Logins => "logins",

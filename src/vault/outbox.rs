@@ -37,7 +37,7 @@ impl Vault {
 
 impl Outbox for Vault {
     fn pending(&self, limit: usize) -> Result<Vec<(u64, Event)>, OutboxError> {
-        self.oldest_events(limit).map_err(|error| OutboxError(error.to_string()))
+        self.oldest_events(limit).map_err(OutboxError::new)
     }
 
     fn delivered(&self, sequences: &[u64]) -> Result<(), OutboxError> {
@@ -46,7 +46,7 @@ impl Outbox for Vault {
             batch.unmark(Table::Outbox, &number.to_be_bytes());
         }
         let written = futures_executor::block_on(self.store.write_if(batch));
-        written.map(drop).map_err(|error| OutboxError(error.to_string()))
+        written.map(drop).map_err(OutboxError::new)
     }
 }
 

@@ -65,13 +65,13 @@ impl Outbox for Memory {
         Ok(state.events.iter().take(limit).cloned().collect())
     }
 
-    fn delivered(&self, up_to: u64) -> Result<(), OutboxError> {
+    fn delivered(&self, sequences: &[u64]) -> Result<(), OutboxError> {
         let mut state = self.state.lock().unwrap();
         if state.refusals > 0 {
             state.refusals -= 1;
             return Err(OutboxError::new("the disk is full"));
         }
-        state.events.retain(|(number, _)| *number > up_to);
+        state.events.retain(|(number, _)| !sequences.contains(number));
         self.changed.notify_all();
         Ok(())
     }

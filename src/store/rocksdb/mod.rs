@@ -38,10 +38,6 @@ impl RocksStore {
         Ok(Self { dir: dir.to_owned(), writer, disk, leases: Leases::default() })
     }
 
-    /// What went wrong with the write after which nothing was written any more.
-    pub fn fault(&self) -> Option<&str> {
-        self.writer.fault()
-    }
 }
 
 impl Store for RocksStore {
@@ -78,6 +74,10 @@ impl Store for RocksStore {
 
     fn bytes_on_disk(&self) -> u64 {
         disk::space_of(&self.dir)
+    }
+
+    fn fault(&self) -> Option<String> {
+        self.writer.fault().map(str::to_owned)
     }
 }
 
