@@ -3,7 +3,8 @@
 //! Invariant: a store that a newer version wrote, or that another process has open, is left as it is.
 
 use std::collections::BTreeSet;
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, File};
+use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
@@ -24,11 +25,7 @@ const CURRENT: &str = "CURRENT";
 
 /// Opens the database in `dir`, or makes one there.
 pub(super) fn open(dir: &Path) -> Result<Disk, StoreError> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(DIRECTORY_MODE)
-        .create(dir)
-        .map_err(|source| StoreError::Directory { dir: dir.to_owned(), source })?;
+    make_directory(dir).map_err(|source| StoreError::Directory { dir: dir.to_owned(), source })?;
     let database = options::database();
     let cache = options::cache();
     // A newer version may have tables this one does not know; RocksDB opens all or none.
@@ -38,6 +35,15 @@ pub(super) fn open(dir: &Path) -> Result<Disk, StoreError> {
     let disk = Disk::new(db);
     check_schema(&disk)?;
     Ok(disk)
+}
+
+fn make_directory(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(dir)?;
+    // RocksDB syncs what is inside; the name of the directory itself stands in its parent.
+    dir.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), |parent| File::open(parent)?.sync_all())
 }
 
 fn known_tables() -> impl Iterator<Item = String> {
@@ -139,7 +145,7 @@ mod tests {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(other.stdout.take().unwrap()).lines().map(Result::unwrap);
-        assert!(lines.any(|line| line.ends_with("open")), "the other process did not open the store");
+        assert!(lines.any(|line| line.ends_with("ready")), "the other process did not open the store");
 
         let error = RocksStore::open(dir.path()).unwrap_err();
         assert!(matches!(error, StoreError::Locked { .. }), "{error}");
@@ -154,7 +160,7 @@ mod tests {
     fn helper_that_holds_a_store_open() {
         let Some(dir) = std::env::var_os(HELPER_DIR) else { return };
         let _open = RocksStore::open(Path::new(&dir)).unwrap();
-        println!("open");
+        println!("ready");
         std::io::stdin().read_line(&mut String::new()).unwrap();
     }
 

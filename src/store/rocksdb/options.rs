@@ -10,13 +10,19 @@ const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
 /// Blocks of rows and of their indexes that stay in memory. Hot tokens come from the daemon's own cache.
-const BLOCK_CACHE: usize = 4 * MIB;
+const BLOCK_CACHE: usize = 2 * MIB;
 
 /// What one table collects in memory before it is written to a file of its own.
 const TABLE_BUFFER: usize = MIB;
 
 /// What all tables together collect.
-const ALL_BUFFERS: usize = 4 * MIB;
+const ALL_BUFFERS: usize = 2 * MIB;
+
+/// In these steps the buffer of a table grows. Small, because the first step of every table counts towards the sum above.
+const BUFFER_STEP: usize = 32 * KIB;
+
+/// What a compaction reads ahead and writes at once, per file.
+const COMPACTION_IO: usize = 256 * KIB;
 
 /// The write-ahead log that a start has to replay, at most; beyond, the oldest table buffers are written to files.
 const LOG_TO_REPLAY: u64 = 16 * MIB as u64;
@@ -40,9 +46,11 @@ pub(super) fn database() -> Options {
     options.set_max_total_wal_size(LOG_TO_REPLAY);
     options.set_max_manifest_file_size(MANIFEST);
     options.set_db_write_buffer_size(ALL_BUFFERS);
-    options.set_max_open_files(64);
+    options.set_max_open_files(256);
     options.set_table_cache_num_shard_bits(2);
     options.set_max_background_jobs(2);
+    options.set_compaction_readahead_size(COMPACTION_IO);
+    options.set_writable_file_max_buffer_size(COMPACTION_IO as u64);
     // No statistics thread: the daemon has metrics of its own.
     options.set_stats_dump_period_sec(0);
     options.set_stats_persist_period_sec(0);
@@ -66,6 +74,7 @@ pub(super) fn table(cache: &Cache) -> Options {
     options.set_block_based_table_factory(&blocks);
     options.set_compression_type(DBCompressionType::Lz4);
     options.set_write_buffer_size(TABLE_BUFFER);
+    options.set_arena_block_size(BUFFER_STEP);
     options.set_max_write_buffer_number(2);
     options.set_target_file_size_base(8 * MIB as u64);
     options.set_max_bytes_for_level_base(32 * MIB as u64);
