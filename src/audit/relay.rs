@@ -61,7 +61,8 @@ impl Relay {
     pub fn start(outbox: Arc<dyn Outbox>, target: AuditTarget) -> std::io::Result<Self> {
         let desk = Arc::new(Desk::default());
         let receiver = Receiver::new(target);
-        let worker = Worker { outbox, desk: Arc::clone(&desk), receiver, unconfirmed: Vec::new(), backoff: SHORTEST_BACKOFF };
+        let worker =
+            Worker { outbox, desk: Arc::clone(&desk), receiver, unconfirmed: Vec::new(), backoff: SHORTEST_BACKOFF };
         let thread = thread::Builder::new().name("audit-relay".into()).spawn(move || worker.run())?;
         Ok(Self { desk, thread })
     }

@@ -1,6 +1,7 @@
 //! A timer on boot time: unlike the timers of tokio it goes on during suspend.
 
 use std::io;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::Duration;
 
 use nix::sys::time::{TimeSpec, TimeValLike};
@@ -10,7 +11,16 @@ use tokio::io::unix::AsyncFd;
 /// Waits for spans of boot time.
 #[derive(Debug)]
 pub struct BootTimer {
-    timer: AsyncFd<TimerFd>,
+    timer: AsyncFd<Timer>,
+}
+
+#[derive(Debug)]
+struct Timer(TimerFd);
+
+impl AsRawFd for Timer {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_fd().as_raw_fd()
+    }
 }
 
 impl BootTimer {
@@ -20,7 +30,12 @@ impl BootTimer {
     /// When the process has no file descriptors left.
     pub fn new() -> io::Result<Self> {
         let timer = TimerFd::new(ClockId::CLOCK_BOOTTIME, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
-        Ok(Self { timer: AsyncFd::new(timer)? })
+        #[expect(
+            deprecated,
+            reason = "the successor is unsafe, and a timer that owns its descriptor meets its conditions"
+        )]
+        let timer = AsyncFd::new(Timer(timer))?;
+        Ok(Self { timer })
     }
 
     /// Returns after `span`, at once if it is zero.
@@ -35,10 +50,10 @@ impl BootTimer {
             return Ok(());
         }
         let span = TimeSpec::nanoseconds(i64::try_from(span.as_nanos()).unwrap_or(i64::MAX));
-        self.timer.get_ref().set(Expiration::OneShot(span), TimerSetTimeFlags::empty())?;
+        self.timer.get_ref().0.set(Expiration::OneShot(span), TimerSetTimeFlags::empty())?;
         loop {
             let mut ready = self.timer.readable().await?;
-            match ready.get_inner().wait() {
+            match ready.get_inner().0.wait() {
                 Ok(()) => return Ok(()),
                 Err(nix::errno::Errno::EAGAIN) => ready.clear_ready(),
                 Err(errno) => return Err(errno.into()),

@@ -23,7 +23,12 @@ impl Service {
         }
     }
 
-    async fn find_only(&self, peer: &Peer, provider: &ProviderName, user: Option<&UserName>) -> Result<SessionRef, Problem> {
+    async fn find_only(
+        &self,
+        peer: &Peer,
+        provider: &ProviderName,
+        user: Option<&UserName>,
+    ) -> Result<SessionRef, Problem> {
         let permit = judge(&self.in_force.load().rules, peer, Action::Token, Target::Provider(provider));
         let known = self.keeper.providers().contains_key(provider);
         let (Ok(permit), true) = (permit, known) else {
@@ -72,7 +77,9 @@ fn choose(sessions: Vec<Session>, provider: &ProviderName, user: Option<&UserNam
         Some(last) => Ok(last.id),
         None => {
             let whose = user.map_or_else(String::new, |user| format!(" of {:?}", user.as_str()));
-            let words = format!("there is no session{whose} at {provider} that you may use; run `tokenkeeper login {provider}`");
+            let words = format!(
+                "there is no session{whose} at {provider} that you may use; run `tokenkeeper login {provider}`"
+            );
             Err(Problem::new(Code::NotFound, words))
         }
     }
@@ -85,6 +92,7 @@ fn ambiguous(sessions: &[Session], provider: &ProviderName) -> Problem {
     };
     let some: Vec<_> = sessions.iter().take(NAMED_AT_MOST).map(name).collect();
     let more = if sessions.len() > NAMED_AT_MOST { ", and more" } else { "" };
-    let words = format!("several sessions at {provider} match: {}{more}; choose one with --session or --user", some.join(", "));
+    let words =
+        format!("several sessions at {provider} match: {}{more}; choose one with --session or --user", some.join(", "));
     Problem::new(Code::Ambiguous, words)
 }

@@ -31,7 +31,8 @@ impl Service {
             if known {
                 self.note_denial(peer, action, session.as_str()).await;
             }
-            let words = format!("there is no session {session} among those that {peer} may use for {:?}", action.name());
+            let words =
+                format!("there is no session {session} among those that {peer} may use for {:?}", action.name());
             return Problem::new(Code::NotFound, format!("{words}; `tokenkeeper sessions` lists them"));
         }
         self.deny(peer, action, session.as_str()).await
@@ -82,7 +83,7 @@ impl Service {
     }
 
     /// Writes an event that belongs to no change.
-    pub(super) async fn record(&self, what: What) {
+    pub async fn record(&self, what: What) {
         let mut change = self.keeper.vault().change(self.keeper.clock().now());
         let written = match change.audit(what) {
             Ok(_) => change.commit().await,

@@ -7,7 +7,7 @@ use tokenkeeper_protocol::{Problem, SessionRef};
 use super::Service;
 use crate::domain::{Owner, Peer, Session, State};
 use crate::keeper::KeeperError;
-use crate::policy::{Action, Target, judge};
+use crate::policy::{Action, Permit, Reach, Target, judge};
 use crate::vault::{Page, Scope};
 
 /// Sessions on one page: enough to list quickly, few enough for one frame.
@@ -19,7 +19,7 @@ const PAGES_AT_ONCE: usize = 16;
 
 impl Service {
     pub(super) async fn sessions(&self, peer: &Peer, request: &SessionsRequest) -> Result<SessionsPage, Problem> {
-        self.permit(peer, Action::List, Target::Daemon, "sessions").await?;
+        let permit = self.permit(peer, Action::List, Target::Daemon, "sessions").await?;
         if let Some(provider) = &request.provider {
             let known = self.keeper.providers().contains_key(provider);
             let rules = &self.in_force.load().rules;
@@ -27,7 +27,7 @@ impl Service {
                 return Err(self.no_such_provider(peer, Action::List, provider).await);
             }
         }
-        self.visible(peer, request).map_err(|error| error.to_problem())
+        self.visible(&permit, peer, request).map_err(|error| error.to_problem())
     }
 
     pub(super) async fn session(&self, peer: &Peer, id: SessionRef) -> Result<SessionDetail, Problem> {
@@ -38,11 +38,11 @@ impl Service {
         }
     }
 
-    fn visible(&self, peer: &Peer, request: &SessionsRequest) -> Result<SessionsPage, KeeperError> {
+    fn visible(&self, permit: &Permit, peer: &Peer, request: &SessionsRequest) -> Result<SessionsPage, KeeperError> {
         let owner = peer.owner();
         let (mut sessions, mut after, mut bytes) = (Vec::new(), request.cursor, 0);
         for _ in 0..PAGES_AT_ONCE {
-            let page = self.page(peer, request, &owner, after)?;
+            let page = self.page(permit, request, &owner, after)?;
             for session in page.sessions.iter().map(|session| &session.value) {
                 let wanted = request.user.as_ref().is_none_or(|user| *user == session.user.name);
                 if wanted && is_of_interest(session) && self.may_list(peer, session) {
@@ -66,23 +66,18 @@ impl Service {
     /// The narrowest index that holds everything the peer may see of what it asks for.
     fn page(
         &self,
-        peer: &Peer,
+        permit: &Permit,
         request: &SessionsRequest,
         owner: &Owner,
         after: Option<SessionRef>,
     ) -> Result<Page, KeeperError> {
         let scope = match (&request.provider, &request.user) {
             (Some(provider), Some(user)) => Scope::Named(provider, user),
-            (provider, _) if !self.sees_others(peer) => Scope::Owned(owner, provider.as_ref()),
+            (provider, _) if permit.reach() == Reach::Own => Scope::Owned(owner, provider.as_ref()),
             (Some(provider), None) => Scope::At(provider),
             (None, _) => Scope::All,
         };
         Ok(self.keeper.vault().page(scope, after, PAGE)?)
-    }
-
-    fn sees_others(&self, peer: &Peer) -> bool {
-        let rules = &self.in_force.load().rules;
-        judge(rules, peer, Action::List, Target::Daemon).is_ok_and(|permit| permit.reach() == crate::policy::Reach::All)
     }
 
     fn may_list(&self, peer: &Peer, session: &Session) -> bool {

@@ -9,7 +9,7 @@ use tokenkeeper_protocol::{Problem, UnixSeconds};
 use super::Service;
 use crate::domain::Peer;
 use crate::keeper::KeeperError;
-use crate::policy::{Action, Target};
+use crate::policy::{Action, Permit, Target};
 
 /// Below this share of free disk an administrator should know.
 const DISK_LOW_PERCENT: u8 = 10;
@@ -30,23 +30,31 @@ pub struct Vitals {
 
 impl Service {
     pub(super) async fn status(&self, peer: &Peer) -> Result<StatusReply, Problem> {
-        self.permit(peer, Action::Status, Target::Daemon, "the daemon").await?;
+        let permit = self.permit(peer, Action::Status, Target::Daemon, "the daemon").await?;
         // Counting goes through an index as long as there are sessions: not on a thread that serves.
         let keeper = Arc::clone(&self.keeper);
         let counts = tokio::task::spawn_blocking(move || keeper.vault().count_states()).await;
         let counts = counts.map_err(|_| KeeperError::Internal.to_problem())?;
         let counts = counts.map_err(|error| KeeperError::from(error).to_problem())?;
-        let counts =
-            SessionCounts { active: counts.active, need_login: counts.need_login, ended: counts.ended };
-        self.report(counts).map_err(|error| error.to_problem())
+        let counts = SessionCounts { active: counts.active, need_login: counts.need_login, ended: counts.ended };
+        self.report(&permit, counts).map_err(|error| error.to_problem())
     }
 
-    fn report(&self, sessions: SessionCounts) -> Result<StatusReply, KeeperError> {
+    fn report(&self, _permit: &Permit, sessions: SessionCounts) -> Result<StatusReply, KeeperError> {
         let vault = self.keeper.vault();
-        let providers: Vec<_> = self.keeper.providers().iter().map(|(name, provider)| {
-            let health = provider.health();
-            ProviderStatus { provider: name.clone(), last_success_at: health.last_success_at, failure: health.failure }
-        }).collect();
+        let providers: Vec<_> = self
+            .keeper
+            .providers()
+            .iter()
+            .map(|(name, provider)| {
+                let health = provider.health();
+                ProviderStatus {
+                    provider: name.clone(),
+                    last_success_at: health.last_success_at,
+                    failure: health.failure,
+                }
+            })
+            .collect();
         let config_refused = self.vitals.config_refused.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let disk_free_percent = disk_free_percent(&self.vitals.state_dir);
         let complaints = self.complaints(&providers, config_refused.as_ref(), disk_free_percent);

@@ -42,12 +42,7 @@ impl Service {
     }
 
     /// Judges and looks again after every wait: the rules, the session or its token may have changed meanwhile.
-    async fn token_of(
-        &self,
-        peer: &Arc<Peer>,
-        id: SessionRef,
-        request: &TokenRequest,
-    ) -> Result<Answer, Problem> {
+    async fn token_of(&self, peer: &Arc<Peer>, id: SessionRef, request: &TokenRequest) -> Result<Answer, Problem> {
         let mut renewed = None;
         for _ in 0..ROUNDS {
             let live = self.live(peer, id).await?;

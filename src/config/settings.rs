@@ -64,7 +64,7 @@ pub enum AuditTarget {
 }
 
 /// `[provider.NAME]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderSettings {
     /// Its name.
     pub name: ProviderName,

@@ -60,7 +60,9 @@ pub enum StartError {
     #[error(transparent)]
     Outbox(#[from] OutboxError),
     /// The state directory cannot be used.
-    #[error("the state directory {path} cannot be used: {source}; it has to be a directory that only the daemon's user may enter")]
+    #[error(
+        "the state directory {path} cannot be used: {source}; it has to be a directory that only the daemon's user may enter"
+    )]
     StateDirectory {
         /// The directory.
         path: PathBuf,

@@ -15,7 +15,10 @@ const KEYRING: &str = "keyring.age";
 pub(super) const STORE: &str = "store";
 
 /// The keyring, and where the identity that opened it came from.
-pub(super) fn unlock(settings: &DaemonSettings, environment: &Environment) -> Result<(Keyring, IdentitySource), StartError> {
+pub(super) fn unlock(
+    settings: &DaemonSettings,
+    environment: &Environment,
+) -> Result<(Keyring, IdentitySource), StartError> {
     let path = settings.state_dir.join(KEYRING);
     let is_first_start = !path.exists() && !settings.state_dir.join(STORE).exists();
     let (identity, source) = identity(settings, environment, is_first_start)?;

@@ -20,7 +20,10 @@ pub(super) fn identify(stream: &UnixStream) -> io::Result<Peer> {
     let credentials = stream.peer_cred()?;
     let (uid, pid) = (credentials.uid(), credentials.pid().unwrap_or(0));
     if uid == OVERFLOW_UID {
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "its user is not known on this system (uid 65534)"));
+        return Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            "its user is not known on this system (uid 65534)",
+        ));
     }
     let mut gids = tokenkeeper_sys::peer_groups(stream.as_fd())?;
     if !gids.contains(&credentials.gid()) {

@@ -71,14 +71,17 @@ impl Keeper {
         let user = &session.value.user;
         let same = session.value.provider == arrival.login.value.provider
             && (&user.issuer, &user.subject) == (&came.issuer, &came.subject);
-        if same { Ok(Some(session)) } else { Err(failed(&format!("session {id} belongs to another user than the one who came"))) }
+        if same {
+            Ok(Some(session))
+        } else {
+            Err(failed(&format!("session {id} belongs to another user than the one who came")))
+        }
     }
 
     /// Binds the name of who came to their subject, once and for all.
     fn bind(&self, change: &mut Change<'_>, arrival: &Arrival<'_>) -> Result<(), KeeperError> {
         let (user, provider) = (&arrival.grant.user, &arrival.login.value.provider);
-        let binding =
-            Binding { name: user.name.clone(), issuer: user.issuer.clone(), subject: user.subject.clone() };
+        let binding = Binding { name: user.name.clone(), issuer: user.issuer.clone(), subject: user.subject.clone() };
         match self.vault.binding(provider, &user.name)? {
             None => change.bind(provider, &binding).map(drop).map_err(KeeperError::from),
             Some(known) if known == binding => Ok(()),

@@ -105,19 +105,14 @@ impl Keeper {
         new.trouble = None;
         // What is left of the tokens is revoked, not kept.
         new.due_at = new.tokens.is_some().then_some(now);
-        new.prune_at = now.max(new.ends_at) + self.retention;
+        new.prune_at = now.max(new.ends_at) + self.retention();
         let event = What::Expired { session: new.id, provider: new.provider.clone(), state: "needs_login".to_owned() };
         self.replace(session, &new, event).await?;
         Err(Attempt::Failed(KeeperError::LoginRequired { session: new.id, reason, since: now }))
     }
 
     /// Commits a changed session with its event, then shows it to the cache.
-    pub(super) async fn replace(
-        &self,
-        old: &Versioned<Session>,
-        new: &Session,
-        event: What,
-    ) -> Result<(), Attempt> {
+    pub(super) async fn replace(&self, old: &Versioned<Session>, new: &Session, event: What) -> Result<(), Attempt> {
         let mut change = self.vault.change(self.clock.now());
         change.update(old, new)?.audit(event)?;
         change.commit().await?;

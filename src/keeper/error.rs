@@ -78,7 +78,9 @@ pub enum KeeperError {
         why: String,
     },
     /// The provider of a session is gone from the configuration.
-    #[error("provider {provider} is not in the configuration any more; an administrator has to restore it, or end the session")]
+    #[error(
+        "provider {provider} is not in the configuration any more; an administrator has to restore it, or end the session"
+    )]
     ProviderRemoved {
         /// Which.
         provider: ProviderName,

@@ -42,7 +42,12 @@ impl LoginLocks {
 
 impl Keeper {
     /// Begins a login.
-    pub async fn begin_login(&self, _permit: Permit, peer: &Peer, begin: &LoginBegin) -> Result<LoginBegun, KeeperError> {
+    pub async fn begin_login(
+        &self,
+        _permit: Permit,
+        peer: &Peer,
+        begin: &LoginBegin,
+    ) -> Result<LoginBegun, KeeperError> {
         let now = self.clock.now();
         let provider = self.provider(&begin.provider)?;
         let flow = Flow::begin(provider.settings(), begin, now)
@@ -71,7 +76,8 @@ impl Keeper {
         let now = self.clock.now();
         let found = self.vault.login(id)?;
         let usable = found.filter(|login| login.value.begun_by == peer.owner() && login.value.expires_at > now);
-        usable.ok_or_else(|| failed("this login is not known: it expired, was completed, or was begun by somebody else"))
+        usable
+            .ok_or_else(|| failed("this login is not known: it expired, was completed, or was begun by somebody else"))
     }
 
     /// Completes a login.
@@ -110,14 +116,16 @@ impl Keeper {
             .map_err(|error| KeeperError::BadRequest { why: error.to_string() })?;
         if callback.state != login.value.flow.state {
             return Err(KeeperError::BadRequest {
-                why: "the `state` that came back is not that of this login; pass on the callback of the login you began"
-                    .to_owned(),
+                why:
+                    "the `state` that came back is not that of this login; pass on the callback of the login you began"
+                        .to_owned(),
             });
         }
         let provider = self.provider(&login.value.provider)?;
         let grant = provider.exchange(&login.value.flow, &callback, self.clock.now()).await;
         let grant = grant.map_err(|fault| self.login_error(&login.value.provider, fault))?;
-        let arrival = Arrival { id: complete.login_id, login, query, grant: &grant, peer, settings: provider.settings() };
+        let arrival =
+            Arrival { id: complete.login_id, login, query, grant: &grant, peer, settings: provider.settings() };
         let opened = self.admit(&permit, &arrival).await;
         if opened.is_err() {
             // Nobody will ever use these tokens. What the provider says to that changes nothing here.
@@ -147,7 +155,7 @@ impl Keeper {
 
     fn login_error(&self, provider: &ProviderName, fault: LoginFault) -> KeeperError {
         match fault {
-            LoginFault::Fault(fault) if fault.is_unsent() => self.down(provider, fault.to_string()),
+            LoginFault::Fault(fault) => self.down(provider, fault.to_string()),
             LoginFault::Configuration(why) => KeeperError::Misconfigured { provider: provider.clone(), why },
             other => failed(&other.to_string()),
         }

@@ -18,7 +18,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Keeper {
     /// Ends a session. Ending one that is over already reports how its revocation went.
-    pub async fn logout(self: &Arc<Self>, _permit: Permit, id: SessionRef, peer: &Peer) -> Result<LoggedOut, KeeperError> {
+    pub async fn logout(
+        self: &Arc<Self>,
+        _permit: Permit,
+        id: SessionRef,
+        peer: &Peer,
+    ) -> Result<LoggedOut, KeeperError> {
         let session = self.bury(id, peer).await?;
         let end_session_url = match self.provider(&session.provider) {
             Ok(provider) => provider.end_session_url(session.tokens.as_ref(), self.clock.now()).await,
@@ -62,7 +67,7 @@ impl Keeper {
         new.generation += 1;
         new.trouble = None;
         new.due_at = new.tokens.is_some().then_some(now);
-        new.prune_at = now + self.retention;
+        new.prune_at = now + self.retention();
         new
     }
 

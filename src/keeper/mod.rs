@@ -19,6 +19,7 @@ mod timing;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokenkeeper_protocol::ProviderName;
@@ -51,7 +52,8 @@ pub struct Keeper {
     tasks: TaskTracker,
     /// Rings when something may be due sooner than before.
     agenda: Notify,
-    retention: std::time::Duration,
+    /// How long a session that is over stays visible.
+    retention: ArcSwap<Duration>,
 }
 
 /// What a keeper works with.
@@ -67,7 +69,7 @@ pub struct Parts {
     /// Sessions whose current token is kept in memory.
     pub cache_sessions: u64,
     /// How long a session that is over stays visible.
-    pub retention: std::time::Duration,
+    pub retention: Duration,
 }
 
 impl Keeper {
@@ -82,7 +84,7 @@ impl Keeper {
             clock: parts.clock,
             tasks: parts.tasks,
             agenda: Notify::new(),
-            retention: parts.retention,
+            retention: ArcSwap::from_pointee(parts.retention),
         }
     }
 
@@ -102,8 +104,9 @@ impl Keeper {
     }
 
     /// Puts a new configuration in force.
-    pub fn replace_providers(&self, providers: Providers) {
+    pub fn replace_providers(&self, providers: Providers, retention: Duration) {
         self.providers.store(Arc::new(providers));
+        self.retention.store(Arc::new(retention));
     }
 
     /// Returns when something may be due sooner than the caller knows.
@@ -120,11 +123,12 @@ impl Keeper {
         self.agenda.notify_one();
     }
 
+    fn retention(&self) -> Duration {
+        **self.retention.load()
+    }
+
     fn provider(&self, name: &ProviderName) -> Result<Arc<Provider>, KeeperError> {
         let known = self.providers.load().get(name).cloned();
         known.ok_or_else(|| KeeperError::ProviderRemoved { provider: name.clone() })
     }
 }
-
-#[cfg(test)]
-mod tests;

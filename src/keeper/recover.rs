@@ -38,9 +38,10 @@ impl Keeper {
 
     fn with_unknown_outcome(&self, session: &Versioned<Session>, intent: &Intent) -> Session {
         let now = self.clock.now();
-        let grace = self.providers().get(&session.value.provider).map_or_else(Default::default, |provider| {
-            provider.settings().reuse_grace
-        });
+        let grace = self
+            .providers()
+            .get(&session.value.provider)
+            .map_or_else(Default::default, |provider| provider.settings().reuse_grace);
         let backoff = timing::backoff(1, 0.0);
         let not_before = refresh::retry_of_unknown(&session.value, grace, intent.at, now, backoff);
         let trouble = Trouble {

@@ -115,7 +115,7 @@ fn after(
     let tries = session.trouble.as_ref().map_or(1, |trouble| trouble.tries.saturating_add(1));
     let unknown_since = session.trouble.as_ref().and_then(|trouble| trouble.unknown_since);
     let backoff = timing::backoff(tries, random);
-    let mut troubled = |new: &mut Session, what: String, not_before: UnixSeconds, unknown_since| {
+    let troubled = |new: &mut Session, what: String, not_before: UnixSeconds, unknown_since| {
         new.due_at = Some(not_before);
         new.trouble = Some(Trouble { what: what.clone(), tries, not_before, unknown_since });
         (what, not_before.since(now))

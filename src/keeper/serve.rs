@@ -58,7 +58,8 @@ impl Keeper {
         if live.is_valid_for(wanted, now) {
             return Ok(Served::Now(Arc::clone(&live.reply)));
         }
-        let required = |reason| KeeperError::LoginRequired { session: live.session, reason, since: live.ends_at.min(now) };
+        let required =
+            |reason| KeeperError::LoginRequired { session: live.session, reason, since: live.ends_at.min(now) };
         if now >= live.ends_at {
             return Err(required(LoginReason::SessionTooOld));
         }

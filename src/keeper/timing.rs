@@ -57,7 +57,8 @@ pub(super) fn put_off(session: &Session, settings: &ProviderSettings, now: UnixS
 
 /// How long to wait after `tries` failures in a row. `random` is in 0.0..=1.0 and spreads those who failed together.
 pub(super) fn backoff(tries: u32, random: f64) -> Duration {
-    let ceiling = FIRST_WAIT.saturating_mul(1_u32.checked_shl(tries.saturating_sub(1)).unwrap_or(u32::MAX)).min(LONGEST_WAIT);
+    let ceiling =
+        FIRST_WAIT.saturating_mul(1_u32.checked_shl(tries.saturating_sub(1)).unwrap_or(u32::MAX)).min(LONGEST_WAIT);
     ceiling.mul_f64(0.5 + random / 2.0).max(FIRST_WAIT)
 }
 

@@ -1,3 +1,4 @@
+//! When things are done, never how: the due timer, and the cron jobs behind it.
 
 mod cron;
 mod due;

@@ -62,6 +62,3 @@ impl Vault {
         let _ = self.relay.set(relay);
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -50,7 +50,11 @@ impl Vault {
     }
 
     /// Reads and opens the row at `key`, if there is one.
-    pub(super) fn read<T: DeserializeOwned>(&self, table: Table, key: &[u8]) -> Result<Option<Versioned<T>>, VaultError> {
+    pub(super) fn read<T: DeserializeOwned>(
+        &self,
+        table: Table,
+        key: &[u8],
+    ) -> Result<Option<Versioned<T>>, VaultError> {
         let row = self.store.read(table, key)?;
         row.map(|row| self.open_row(table, key, &row)).transpose()
     }

@@ -76,12 +76,22 @@ impl Vault {
     }
 
     /// Sessions to attend to by `now`, the most urgent first, behind `after`, at most `limit`.
-    pub fn due(&self, now: UnixSeconds, after: Option<AgendaItem>, limit: usize) -> Result<Vec<AgendaItem>, VaultError> {
+    pub fn due(
+        &self,
+        now: UnixSeconds,
+        after: Option<AgendaItem>,
+        limit: usize,
+    ) -> Result<Vec<AgendaItem>, VaultError> {
         self.agenda(Agenda::Attend, now, after, limit)
     }
 
     /// Sessions that should have grown older by `now`, behind `after`, at most `limit`.
-    pub fn to_prune(&self, now: UnixSeconds, after: Option<AgendaItem>, limit: usize) -> Result<Vec<AgendaItem>, VaultError> {
+    pub fn to_prune(
+        &self,
+        now: UnixSeconds,
+        after: Option<AgendaItem>,
+        limit: usize,
+    ) -> Result<Vec<AgendaItem>, VaultError> {
         self.agenda(Agenda::Prune, now, after, limit)
     }
 

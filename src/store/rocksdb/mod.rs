@@ -37,7 +37,6 @@ impl RocksStore {
             .map_err(|source| StoreError::Directory { dir: dir.to_owned(), source })?;
         Ok(Self { dir: dir.to_owned(), writer, disk, leases: Leases::default() })
     }
-
 }
 
 impl Store for RocksStore {
