@@ -3,6 +3,8 @@
 //! Every path counts, wherever it is written: `use` trees, inline paths, `super::`, macros and attributes. Each rule is a
 //! function from sources to complaints, so that the tests at the end can show that it finds what was planted.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot read the sources has failed")]
+
 use std::fs;
 use std::path::Path;
 

@@ -24,6 +24,7 @@ pub(super) fn read(main: &Path, explicit: bool, findings: &Findings) -> Files {
     files.read_one(main, None, explicit, findings);
     let Some(directory) = main.parent() else { return files };
     warn_if_writable(directory, findings);
+    warn_if_writable(&directory.join("secrets"), findings);
 
     let conf_d = directory.join("conf.d");
     let Some(fragments) = fragments(&conf_d, findings) else { return files };
@@ -81,9 +82,16 @@ fn cannot_read(path: &Path, error: &io::Error) -> String {
 
 /// Whoever can write the configuration decides who gets tokens.
 fn warn_if_writable(path: &Path, findings: &Findings) {
-    let is_writable = |path| fs::metadata(path).is_ok_and(|about| about.permissions().mode() & 0o002 != 0);
-    if is_writable(path) {
-        let path = path.display();
-        findings.warning(None, format!("everybody on this host can change {path}; run: chmod o-w {path}"));
+    let Ok(about) = fs::metadata(path) else { return };
+    let mode = about.permissions().mode();
+    let path = path.display();
+    // A sticky directory, such as /tmp, is meant for everybody, and no place for a configuration.
+    let next = if mode & 0o1000 == 0 {
+        format!("run: chmod o-w {path}")
+    } else {
+        "move the configuration to a directory of its own".to_owned()
+    };
+    if mode & 0o002 != 0 {
+        findings.warning(None, format!("everybody on this host can change {path}; {next}"));
     }
 }

@@ -219,5 +219,7 @@ mod tests {
         let conf_d = host.directory().join("conf.d");
         let expected = format!("everybody on this host can change {0}; run: chmod o-w {0}", conf_d.display());
         assert_eq!(host.warnings(), expected);
+        fs::set_permissions(&conf_d, fs::Permissions::from_mode(0o1777)).unwrap();
+        assert!(host.warnings().ends_with("to a directory of its own"), "{}", host.warnings());
     }
 }

@@ -65,6 +65,11 @@ impl Environment {
         }
     }
 
+    /// The identity as systemd hands it over: the credential `tokenkeeper.identity`, if it is there.
+    pub fn identity_credential(&self) -> Option<PathBuf> {
+        Some(self.credentials()?.join("tokenkeeper.identity")).filter(|path| path.exists())
+    }
+
     pub(super) fn credentials(&self) -> Option<PathBuf> {
         directory(self.credentials_directory.as_ref())
     }
@@ -146,6 +151,18 @@ mod tests {
         let places = Places::new(Mode::User, &told);
         assert_eq!(places.config, Some("/c/tokenkeeper".into()));
         assert_eq!(places.state, Some("/home/alice/.local/state/tokenkeeper".into()), "relative ones are ignored");
+    }
+
+    #[test]
+    fn the_identity_is_a_credential_only_where_systemd_hands_it_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let environment =
+            Environment { credentials_directory: Some(directory.path().into()), ..Environment::default() };
+        assert_eq!(environment.identity_credential(), None);
+        let path = directory.path().join("tokenkeeper.identity");
+        std::fs::write(&path, "x").unwrap();
+        assert_eq!(environment.identity_credential(), Some(path));
+        assert_eq!(Environment::default().identity_credential(), None);
     }
 
     #[test]
