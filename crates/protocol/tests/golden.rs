@@ -2,6 +2,8 @@
 //!
 //! Notation: hexadecimal, with ASCII text in double quotes; blanks separate fields.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
 use tokenkeeper_protocol::reply::{
     Authentication, Health, LoggedIn, LoggedOut, LoginBegun, ProviderStatus, Revocation, SessionCounts, SessionDetail,
     SessionState, SessionSummary, SessionsPage, StatusReply, TokenReply, UserInfo,
@@ -252,14 +254,12 @@ fn login_id() -> LoginId {
     LoginId::from_random(std::array::from_fn(|index| u8::try_from(index).unwrap()))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn pin_request(request: Request, kind: u16, golden: &str) {
     let encoded = request.encode().unwrap();
     assert_eq!((encoded.0, hex(&encoded.1)), (kind, hex(&bytes(golden))));
     assert_eq!(Request::decode(kind, &bytes(golden)), Ok(request));
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn pin_reply(reply: Reply, kind: u16, golden: &str) {
     let encoded = reply.encode().unwrap();
     assert_eq!((encoded.0, hex(&encoded.1)), (kind, hex(&bytes(golden))));

@@ -1,6 +1,7 @@
 //! The other end of the socket: a thread that serves one connection as a test wants it.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses what it needs")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses what it needs")]
 
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
