@@ -189,6 +189,14 @@ mod tests {
     }
 
     #[test]
+    fn a_socket_that_may_not_be_opened_counts_as_refused() {
+        let failure = Failure::from(Error::PermissionDenied { path: "/run/x".into() });
+        assert_eq!(failure.exit_status(), 77);
+        let text = failure.to_text().unwrap();
+        assert_eq!(text, "tokenkeeper: not allowed to open /run/x; ask an administrator for access to this socket");
+    }
+
+    #[test]
     fn a_reader_that_went_away_is_not_complained_about() {
         let failure = Failure::Output(io::ErrorKind::BrokenPipe.into());
         assert_eq!((failure.to_text(), failure.exit_status()), (None, exit::IO));

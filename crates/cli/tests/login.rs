@@ -19,17 +19,17 @@ const NEVER: UnixSeconds = UnixSeconds(10_000_000_000);
 
 /// Begins every login, with the redirect URI in the authorize URL; completes those that bring `code=good`.
 fn daemon(expires_at: UnixSeconds) -> Daemon {
-    let begun = Mutex::new(None);
+    let current = Mutex::new(None);
     Daemon::answering(move |request| match request {
         Request::LoginBegin(begin) => {
             let id = LoginId::from_random([7; 16]);
             let url = format!("https://id.example/authorize?redirect_uri={}&state=right", begin.redirect_uri);
-            *begun.lock().unwrap() = Some(begin);
+            *current.lock().unwrap() = Some(begin);
             Reply::LoginBegun(LoginBegun { login_id: id, authorize_url: url.as_str().into(), expires_at })
         }
         Request::LoginComplete(complete) if complete.callback_query.expose() == "code=good&state=right" => {
             assert_eq!(complete.login_id, LoginId::from_random([7; 16]));
-            let begun = begun.lock().unwrap().take().expect("completed before it was begun");
+            let begun = current.lock().unwrap().take().expect("completed before it was begun");
             Reply::LoggedIn(LoggedIn {
                 session: begun.replaces.unwrap_or("7k3vq2mx".parse().unwrap()),
                 provider: begun.provider,
