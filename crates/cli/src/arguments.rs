@@ -35,7 +35,7 @@ const COLOR_HELP: &str = "When to use colour: auto is on terminals, unless NO_CO
 /// Log in once, then get valid access tokens for as long as the session lasts.
 ///
 /// The daemon, tokenkeeperd, keeps the sessions and refreshes their tokens. This command talks to it over a local socket; what you
-/// may do is decided by its [[allow]] rules.
+/// may do is decided by the rules of its configuration.
 #[derive(Debug, Parser)]
 #[command(name = "tokenkeeper", version, after_help = EXAMPLES, propagate_version = false)]
 pub(crate) struct Arguments {

@@ -180,7 +180,8 @@ fn a_login_ends_when_its_flow_expires() {
 
 #[test]
 fn a_fixed_port_is_used_and_a_taken_one_is_named() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    // Below the ports that the system gives to the listeners of other tests.
+    let taken = (20_000..30_000).find_map(|port| std::net::TcpListener::bind(("127.0.0.1", port)).ok()).unwrap();
     let port = taken.local_addr().unwrap().port();
     let done = daemon(NEVER).run(&format!("login corp --no-browser --port {port}"));
     assert_eq!(done.status, 74);
