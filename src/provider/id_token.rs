@@ -203,6 +203,7 @@ fn payload(token: &Secret) -> Option<Map<String, Value>> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use sha2::Digest;
 
     use super::*;
     use crate::provider::scripted::{NOW, Signer};
@@ -265,6 +266,9 @@ mod tests {
             ("sub", json!(""), "names no user"),
             ("sub", json!("a\u{0}b"), "names no user"),
             ("sub", json!(null), "no signed JSON Web Token"),
+            ("exp", json!(1e300), "no signed JSON Web Token"),
+            ("exp", json!(i64::MAX), "no signed JSON Web Token"),
+            ("exp", json!("2099"), "no signed JSON Web Token"),
         ] {
             let refusal = verdict(&[(name, value.clone())]).expect_err("a refusal");
             assert!(refusal.contains(words), "{name} = {value}: {refusal}");
@@ -316,6 +320,4 @@ mod tests {
             assert!(check(&keys, ISSUER, "shop", presented, NOW).is_err(), "{text:?}");
         }
     }
-
-    use sha2::Digest;
 }

@@ -72,6 +72,11 @@ impl Provider {
             let (opened_at, configured) = (session.user.issuer.clone(), metadata.issuer.clone());
             return RefreshOutcome::Misconfigured(Fault::AnotherIssuer { opened_at, configured });
         }
+        if let Some(url) = &metadata.keys {
+            // Fetched now if they must be: between the answer and its being kept, nothing should take time. Whether they can
+            // be had decides nothing here.
+            drop(self.keys(url, now).await);
+        }
         // No scope: the same is granted again, and some providers refuse `offline_access` here.
         let fields = [("grant_type", "refresh_token"), ("refresh_token", refresh.expose())];
         match self.post(Place::Token, &metadata.token, &fields, now).await {
@@ -84,7 +89,6 @@ impl Provider {
         }
     }
 
-    /// OpenID Connect Core 12.2: an ID token that comes along must be of the same login. It carries no `nonce` that counts.
     async fn renewed(
         &self,
         metadata: &Metadata,
@@ -93,37 +97,44 @@ impl Provider {
         mut granted: Granted,
         now: UnixSeconds,
     ) -> RefreshOutcome {
-        if !self.is_oidc() {
-            granted.id = None;
-        }
-        if let Some(token) = granted.id.clone() {
-            let presented = Presented { token: &token, access: &granted.access, nonce: None };
-            match self.verify(metadata, presented, now).await {
-                Ok(claims) => {
-                    let first = session.authentication.auth_time;
-                    let differs = |at: UnixSeconds| first.is_some_and(|first| first != at);
-                    if claims.subject != session.user.subject {
-                        let words = "the refresh brought an ID token of another user; its tokens are not used";
-                        return RefreshOutcome::Unknown(Fault::IdToken(words.to_owned()));
-                    }
-                    if claims.authentication.auth_time.is_some_and(differs) {
-                        let words =
-                            "the refresh brought an ID token of another login (auth_time); its tokens are not used";
-                        return RefreshOutcome::Unknown(Fault::IdToken(words.to_owned()));
-                    }
-                }
+        granted.id = match granted.id.take().filter(|_| self.is_oidc()) {
+            None => None,
+            Some(token) => match self.id_token_of(metadata, session, &token, &granted.access, now).await {
+                Ok(()) => Some(token),
                 Err(Unverified::Invalid(words)) => return RefreshOutcome::Unknown(Fault::IdToken(words)),
                 // The tokens came over TLS from where the refresh token went; to throw them away because the key set cannot
                 // be had just now could end the session. What cannot be verified is not kept.
                 Err(Unverified::NoKey(fault)) => {
                     let provider = &self.settings().name;
                     tracing::warn!(%provider, session = %session.id, "the ID token of a refresh was dropped: {fault}");
-                    granted.id = None;
+                    None
                 }
-            }
-        }
+            },
+        };
         let fallback = Fallback { scope: &before.access.scope, life: self.life_before(before) };
         RefreshOutcome::Renewed(granted.into_tokens(fallback, now))
+    }
+
+    /// OpenID Connect Core 12.2: an ID token that comes along must be of the same login. It has no `nonce` that counts.
+    async fn id_token_of(
+        &self,
+        metadata: &Metadata,
+        session: &Session,
+        token: &Secret,
+        access: &Secret,
+        now: UnixSeconds,
+    ) -> Result<(), Unverified> {
+        let claims = self.verify(metadata, Presented { token, access, nonce: None }, now).await?;
+        let invalid = |words: &str| Err(Unverified::Invalid(words.to_owned()));
+        if claims.subject != session.user.subject {
+            return invalid("the refresh brought an ID token of another user; its tokens are not used");
+        }
+        match (session.authentication.auth_time, claims.authentication.auth_time) {
+            (Some(first), Some(claimed)) if first != claimed => {
+                invalid("the refresh brought an ID token of another login (auth_time); its tokens are not used")
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The life of the last access token; the configured one if it had none to speak of.

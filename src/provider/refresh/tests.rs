@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::config::settings::ProviderKind;
 use crate::provider::scripted::{NOW, Reply, Server, Signer, session};
 
 async fn outcome_of(reply: Reply) -> RefreshOutcome {
@@ -153,15 +154,32 @@ async fn silence_ends_with_the_timeout_and_may_have_spent_the_token() {
 }
 
 #[tokio::test]
+async fn a_connection_that_never_becomes_secure_carried_nothing() {
+    let server = Server::oauth2().await;
+    let provider = server.provider_with(|settings| {
+        settings.timeout = Duration::from_millis(300);
+        if let ProviderKind::Oauth2(endpoints) = &mut settings.kind {
+            // The server waits for the end of an HTTP request, and the client for that of the TLS handshake.
+            endpoints.token = endpoints.token.replace("http://", "https://");
+        }
+    });
+    let outcome = provider.refresh(&session(server.url()), NOW).await;
+    let RefreshOutcome::NotSent(fault) = outcome else { panic!("{outcome:?}") };
+    assert!(fault.to_string().ends_with("nothing answers within 0.15 s"), "{fault}");
+}
+
+#[tokio::test]
 async fn what_never_left_this_machine_can_be_repeated() {
     let server = Server::oauth2().await;
     let refused = std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("an address");
+    // No resolver asks the network for a label of 64 characters.
+    let unspeakable = format!("{}.invalid", "x".repeat(64));
     for (token, words) in [
         (format!("http://{refused}/token"), format!("cannot connect to {refused}: ")),
-        ("https://no-such-host.invalid/token".to_owned(), "cannot find no-such-host.invalid: ".to_owned()),
+        (format!("https://{unspeakable}/token"), format!("cannot find {unspeakable}: ")),
     ] {
         let provider = server.provider_with(|settings| {
-            if let crate::config::settings::ProviderKind::Oauth2(endpoints) = &mut settings.kind {
+            if let ProviderKind::Oauth2(endpoints) = &mut settings.kind {
                 endpoints.token = token;
             }
         });
