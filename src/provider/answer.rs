@@ -1,0 +1,55 @@
+//! An HTTP answer, read in full, and what may be believed of it.
+
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
+
+use super::words::harmless;
+use super::{Fault, Place};
+
+/// The longest body that is read. Real ones are a few kilobytes; the limit keeps a broken server from filling the memory.
+pub(super) const BODY_LIMIT: usize = 256 * 1024;
+
+/// An answer.
+#[derive(Debug)]
+pub(super) struct HttpAnswer {
+    /// Who gave it.
+    pub(super) place: Place,
+    /// Its status.
+    pub(super) status: StatusCode,
+    /// `Content-Type`.
+    pub(super) content_type: Option<String>,
+    /// `Retry-After`.
+    pub(super) retry_after: Option<Duration>,
+    /// Its body: tokens may be in it. Empty if the status says no and the body could not be read.
+    pub(super) body: Zeroizing<Vec<u8>>,
+}
+
+impl HttpAnswer {
+    /// The JSON in it. The content type is not asked first: providers that send JSON as `text/plain` work all the same.
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Fault> {
+        serde_json::from_slice(&self.body).map_err(|_| self.no_json())
+    }
+
+    /// The same, of an answer whose status must be 200.
+    pub(super) fn ok_json<T: DeserializeOwned>(&self) -> Result<T, Fault> {
+        if self.status.is_success() { self.json() } else { Err(self.bad_status()) }
+    }
+
+    /// What is wrong with an answer that is no success and says nothing else.
+    pub(super) fn bad_status(&self) -> Fault {
+        let (place, status) = (self.place, self.status.as_u16());
+        if self.status.is_redirection() { Fault::Redirect { place, status } } else { Fault::Status { place, status } }
+    }
+
+    fn no_json(&self) -> Fault {
+        match &self.content_type {
+            Some(content_type) if !content_type.contains("json") => {
+                Fault::ContentType { place: self.place, content_type: harmless(content_type, &[]) }
+            }
+            _ => Fault::NotJson { place: self.place },
+        }
+    }
+}

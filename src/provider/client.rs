@@ -1,0 +1,225 @@
+//! [`Provider`]: what everything else of this module is an operation of.
+
+use std::sync::Arc;
+
+use openidconnect::core::CoreJsonWebKeySet;
+use tokenkeeper_protocol::{Secret, UnixSeconds};
+
+use super::answer::HttpAnswer;
+use super::cache::Cached;
+use super::credentials::Credentials;
+use super::health::Record;
+use super::http::{Http, Unanswered};
+use super::metadata::{Metadata, Source};
+use super::url::SafeUrl;
+use super::{Fault, Flow, Health, Place, SetupError};
+use crate::config::settings::{ProviderKind, ProviderSettings};
+use crate::domain::Tokens;
+
+/// One client registration at one provider.
+#[derive(Debug)]
+pub struct Provider {
+    settings: Arc<ProviderSettings>,
+    credentials: Credentials,
+    pub(super) http: Http,
+    source: Source,
+    keys: Cached<CoreJsonWebKeySet>,
+    pub(super) record: Record,
+}
+
+impl Provider {
+    /// A provider as `settings` describe it. Reads the certificate authorities from disk; asks nothing of the network.
+    pub fn new(settings: Arc<ProviderSettings>) -> Result<Self, SetupError> {
+        Ok(Self {
+            credentials: Credentials::new(&settings)?,
+            http: Http::new(&settings)?,
+            source: Source::new(&settings.kind)?,
+            keys: Cached::default(),
+            record: Record::default(),
+            settings,
+        })
+    }
+
+    /// What it was made from.
+    pub fn settings(&self) -> &Arc<ProviderSettings> {
+        &self.settings
+    }
+
+    /// How it is doing.
+    pub fn health(&self) -> Health {
+        self.record.health()
+    }
+
+    /// Where to send the browser that begins `flow`. It holds `state` and the code challenge: it does not belong in a log.
+    pub async fn authorize_url(&self, flow: &Flow, now: UnixSeconds) -> Result<Secret, Fault> {
+        let metadata = self.metadata(now).await?;
+        Ok(flow.url(&metadata.authorization, &self.settings))
+    }
+
+    /// Where to send the browser to end the session that the provider itself has with it (OpenID Connect RP-Initiated Logout).
+    /// The ID token, which would spare the user a question there, is not put into it: URLs end up in logs and histories.
+    pub async fn end_session_url(&self, _tokens: Option<&Tokens>, now: UnixSeconds) -> Option<String> {
+        let metadata = self.metadata(now).await.ok()?;
+        let mut url = metadata.end_session.as_ref()?.url().clone();
+        url.query_pairs_mut().append_pair("client_id", &self.settings.client_id);
+        Some(url.into())
+    }
+
+    /// The metadata, at most an hour old if a newer can be had.
+    pub(super) async fn metadata(&self, now: UnixSeconds) -> Result<Arc<Metadata>, Fault> {
+        self.source.metadata(&self.http, &self.record, now).await
+    }
+
+    /// The keys that ID tokens are signed with.
+    pub(super) async fn keys(&self, url: &SafeUrl, now: UnixSeconds) -> Result<Arc<CoreJsonWebKeySet>, Fault> {
+        self.keys.obtain(now, self.fetch_keys(url, now)).await
+    }
+
+    /// The same, newly fetched unless they were within the last minute.
+    pub(super) async fn newer_keys(&self, url: &SafeUrl, now: UnixSeconds) -> Result<Arc<CoreJsonWebKeySet>, Fault> {
+        self.keys.renew(now, self.fetch_keys(url, now)).await
+    }
+
+    async fn fetch_keys(&self, url: &SafeUrl, now: UnixSeconds) -> Result<CoreJsonWebKeySet, Fault> {
+        self.http.get(Place::Keys, url, None, now).await?.ok_json()
+    }
+
+    /// Posts `fields` with our credentials, once.
+    pub(super) async fn post(
+        &self,
+        place: Place,
+        url: &SafeUrl,
+        fields: &[(&str, &str)],
+        now: UnixSeconds,
+    ) -> Result<HttpAnswer, Unanswered> {
+        self.http.post(place, url, self.credentials.header(), self.credentials.form(fields), now).await
+    }
+
+    /// Whether it speaks OpenID Connect.
+    pub(super) fn is_oidc(&self) -> bool {
+        matches!(self.settings.kind, ProviderKind::Oidc { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::provider::scripted::{NOW, Reply, Server, begin, callback, oidc_settings, session};
+
+    #[tokio::test]
+    async fn the_browser_is_sent_with_everything_the_provider_needs_and_no_secret() {
+        let server = Server::oidc().await;
+        let provider = server.provider();
+        let flow = begin(&provider);
+        let url = provider.authorize_url(&flow, NOW).await.expect("a url");
+        let url = ::url::Url::parse(url.expose()).expect("a url");
+        let query: std::collections::HashMap<_, _> = url.query_pairs().into_owned().collect();
+        assert_eq!(url.path(), "/auth");
+        assert_eq!(query["response_type"], "code");
+        assert_eq!(query["client_id"], "shop");
+        assert_eq!(query["redirect_uri"], "https://shop.example/cb");
+        assert_eq!(query["scope"], "openid profile");
+        assert_eq!(query["state"], flow.state.expose());
+        assert_eq!(query["nonce"], flow.nonce.expose());
+        assert_eq!(query["code_challenge_method"], "S256");
+        assert_eq!(query["code_challenge"].len(), 43);
+        assert!(!url.as_str().contains(flow.verifier.expose()));
+        assert!(!url.as_str().contains("s3cr3t"));
+    }
+
+    #[tokio::test]
+    async fn discovery_is_asked_once_however_often_it_is_needed() {
+        let server = Server::oidc().await;
+        let provider = server.provider();
+        let flow = begin(&provider);
+        let (a, b) = tokio::join!(provider.authorize_url(&flow, NOW), provider.authorize_url(&flow, NOW));
+        assert_eq!(a, b);
+        assert_eq!(server.count("/.well-known/openid-configuration"), 1);
+    }
+
+    #[tokio::test]
+    async fn another_issuer_is_refused_and_shows_in_the_health() {
+        let server = Server::oidc().await;
+        server
+            .script("/.well-known/openid-configuration", Reply::json(200, &json!({"issuer": "https://evil.example"})));
+        let provider = server.provider();
+        let fault = provider.authorize_url(&begin(&provider), NOW).await.expect_err("a fault");
+        assert!(matches!(&fault, Fault::IssuerMismatch { found, .. } if found == "https://evil.example"), "{fault}");
+        assert_eq!(provider.health().failure, Some((NOW, fault.to_string())));
+    }
+
+    #[tokio::test]
+    async fn discovery_that_redirects_or_answers_with_a_page_is_refused_in_plain_words() {
+        for (reply, words) in [
+            (Reply::redirect("/elsewhere"), "the discovery document answered HTTP 302, a redirect"),
+            (Reply::text(200, "text/html", "<html>hello</html>"), "text/html instead of JSON"),
+            (Reply::text(404, "text/html", "gone"), "the discovery document answered HTTP 404"),
+            (Reply::text(200, "application/json", "{\"issuer\":"), "JSON that is broken"),
+            (Reply::Endless, "more than 262144 bytes"),
+            (Reply::json(200, &json!({})).with("Content-Encoding", "gzip"), "compressed by gzip"),
+        ] {
+            let server = Server::oidc().await;
+            server.script("/.well-known/openid-configuration", reply);
+            let provider = server.provider();
+            let fault = provider.authorize_url(&begin(&provider), NOW).await.expect_err("a fault").to_string();
+            assert!(fault.contains(words), "{fault}");
+            assert_eq!(server.count("/elsewhere"), 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_provider_that_comes_back_is_healthy_again() {
+        let server = Server::oidc().await;
+        let good = server.scripted("/.well-known/openid-configuration");
+        server.script("/.well-known/openid-configuration", Reply::text(503, "text/plain", ""));
+        let provider = server.provider();
+        assert!(provider.authorize_url(&begin(&provider), NOW).await.is_err());
+        assert!(provider.health().failure.is_some());
+        server.script("/.well-known/openid-configuration", good);
+        let later = NOW + std::time::Duration::from_secs(5);
+        assert!(provider.authorize_url(&begin(&provider), later).await.is_ok());
+        assert_eq!(provider.health(), Health { last_success_at: Some(later), failure: None });
+    }
+
+    #[test]
+    fn settings_that_cannot_work_are_refused_before_any_request() {
+        let refusal = |change: fn(&mut ProviderSettings)| {
+            let mut settings = oidc_settings("https://id.example");
+            change(&mut settings);
+            Provider::new(Arc::new(settings)).expect_err("a refusal").to_string()
+        };
+        let issuer = refusal(|it| it.kind = ProviderKind::Oidc { issuer: "http://id.example".to_owned() });
+        assert!(issuer.starts_with("issuer \"http://id.example\" is no https URL"), "{issuer}");
+        let missing = refusal(|it| it.ca_file = Some("/nonexistent/ca.pem".into()));
+        assert_eq!(missing, "cannot read ca_file /nonexistent/ca.pem");
+        let malformed = refusal(|it| it.ca_file = Some("/dev/null".into()));
+        assert_eq!(malformed, "ca_file /dev/null holds no certificate in PEM form");
+        assert!(refusal(|it| it.proxy = Some("http://".to_owned())).starts_with("proxy is no URL"));
+    }
+
+    #[test]
+    fn operations_can_be_run_on_any_thread_and_show_no_secret() {
+        fn is_send<T: Send>(_: &T) {}
+        let provider = Provider::new(Arc::new(oidc_settings("https://id.example"))).expect("a provider");
+        let (flow, session) = (begin(&provider), session("https://id.example"));
+        let (callback, tokens) = (callback(&flow), session.tokens.clone().expect("tokens"));
+        is_send(&provider.authorize_url(&flow, NOW));
+        is_send(&provider.exchange(&flow, &callback, NOW));
+        is_send(&provider.refresh(&session, NOW));
+        is_send(&provider.revoke(&tokens, NOW));
+        is_send(&provider.end_session_url(None, NOW));
+        let shown = format!("{provider:?}{flow:?}{callback:?}");
+        assert!(!shown.contains("s3cr3t") && !shown.contains("0123456789"), "{shown}");
+    }
+
+    #[tokio::test]
+    async fn the_end_session_page_is_offered_where_there_is_one_and_carries_no_token() {
+        let server = Server::oidc().await;
+        let url = server.provider().end_session_url(None, NOW).await;
+        assert_eq!(url, Some(format!("{}/end?client_id=shop", server.url())));
+        let oauth2 = Server::oauth2().await;
+        assert_eq!(oauth2.provider().end_session_url(None, NOW).await, None);
+    }
+}

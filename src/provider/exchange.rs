@@ -1,0 +1,188 @@
+//! The exchange of a code for tokens (RFC 6749 section 4.1.3), and the proof of who came.
+
+use tokenkeeper_protocol::reply::{Authentication, UserInfo};
+use tokenkeeper_protocol::{Secret, UnixSeconds};
+
+use super::fault::said;
+use super::id_token::{Presented, Unverified};
+use super::metadata::Metadata;
+use super::token_answer::{Fallback, Granted, Reading, read};
+use super::words::harmless;
+use super::{Answer, Callback, Fault, Flow, Place, Provider};
+use crate::config::settings::ProviderKind;
+use crate::domain::Tokens;
+
+/// A login that succeeded.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// What the provider gave.
+    pub tokens: Tokens,
+    /// Who came.
+    pub user: UserInfo,
+    /// How they were authenticated.
+    pub authentication: Authentication,
+}
+
+/// A login that did not succeed. The code is spent: another try begins with a new flow.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LoginFault {
+    /// The callback belongs to another flow.
+    #[error("the browser came back to another login than this one (state); begin a new login")]
+    WrongState,
+    /// The callback is from another provider than the browser was sent to (RFC 9207).
+    #[error("the callback is {}, but the login began at {expected}; it may be an attack, begin a new login", from(found.as_deref()))]
+    WrongIssuer {
+        /// Where the login began.
+        expected: String,
+        /// Where the callback claims to be from, if it does.
+        found: Option<String>,
+    },
+    /// The provider, or the user there, said no.
+    #[error("the provider refused the login: {}", said(error, description.as_deref()))]
+    ProviderSaid {
+        /// `error`.
+        error: String,
+        /// `error_description`.
+        description: Option<String>,
+    },
+    /// The provider does not accept us: an administrator must act.
+    #[error("the provider does not accept this client: {0}; ask an administrator to check its registration")]
+    Configuration(String),
+    /// The ID token is not what it should be.
+    #[error("{0}")]
+    IdToken(String),
+    /// There is no ID token.
+    #[error("the provider gave no ID token; if it speaks no OpenID Connect, configure it as kind = \"oauth2\"")]
+    NoIdToken,
+    /// The provider does not say who came.
+    #[error("the provider does not say who logged in; check subject_claim")]
+    NoSubject,
+    /// A token that is too large to be kept.
+    #[error("{which} of {bytes} bytes is too large; {limit} are accepted; ask for fewer scopes or claims")]
+    TooLarge {
+        /// Which.
+        which: &'static str,
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The provider could not be asked, or its answer is of no use.
+    #[error(transparent)]
+    Fault(Fault),
+}
+
+impl From<Fault> for LoginFault {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::TokenTooLarge { which, bytes, limit } => Self::TooLarge { which, bytes, limit },
+            other => Self::Fault(other),
+        }
+    }
+}
+
+fn from(issuer: Option<&str>) -> String {
+    issuer.map_or_else(|| "from nobody in particular".to_owned(), |issuer| format!("from {issuer}"))
+}
+
+impl Provider {
+    /// Completes `flow` with what the browser brought back: at most one POST.
+    ///
+    /// # Cancel safety
+    /// Not safe: once polled, the code may be spent, and the tokens for it are lost with the future.
+    pub async fn exchange(&self, flow: &Flow, callback: &Callback, now: UnixSeconds) -> Result<Grant, LoginFault> {
+        let outcome = self.try_exchange(flow, callback, now).await;
+        match &outcome {
+            Ok(_) => self.record.succeeded(now),
+            Err(LoginFault::Fault(fault)) => self.record.failed(now, fault),
+            // What one callback or one user did says nothing about the provider.
+            Err(_) => {}
+        }
+        outcome
+    }
+
+    async fn try_exchange(&self, flow: &Flow, callback: &Callback, now: UnixSeconds) -> Result<Grant, LoginFault> {
+        if callback.state != flow.state {
+            return Err(LoginFault::WrongState);
+        }
+        let metadata = self.metadata(now).await?;
+        check_issuer(&metadata, callback.iss.as_deref())?;
+        let code = match &callback.answer {
+            Answer::Code(code) => code,
+            Answer::Error { error, description } => {
+                return Err(LoginFault::ProviderSaid { error: error.clone(), description: description.clone() });
+            }
+        };
+        let granted = self.spend_code(&metadata, flow, code, now).await?;
+        let (user, authentication) = self.identify(&metadata, flow, &granted, now).await?;
+        let fallback = Fallback { scope: &flow.scopes.join(" "), life: self.settings().default_life };
+        Ok(Grant { tokens: granted.into_tokens(fallback, now), user, authentication })
+    }
+
+    async fn spend_code(
+        &self,
+        metadata: &Metadata,
+        flow: &Flow,
+        code: &Secret,
+        now: UnixSeconds,
+    ) -> Result<Granted, LoginFault> {
+        let fields = [
+            ("grant_type", "authorization_code"),
+            ("code", code.expose()),
+            ("redirect_uri", &flow.redirect_uri),
+            ("code_verifier", flow.verifier.expose()),
+        ];
+        let answer = self.post(Place::Token, &metadata.token, &fields, now).await.map_err(Fault::from)?;
+        match read(&answer, &[code, &flow.verifier])? {
+            Reading::Granted(granted) => Ok(granted),
+            Reading::Said { error, description } if is_about_client(&error) => {
+                Err(LoginFault::Configuration(said(&error, description.as_deref())))
+            }
+            Reading::Said { error, description } => Err(LoginFault::ProviderSaid { error, description }),
+        }
+    }
+
+    async fn identify(
+        &self,
+        metadata: &Metadata,
+        flow: &Flow,
+        granted: &Granted,
+        now: UnixSeconds,
+    ) -> Result<(UserInfo, Authentication), LoginFault> {
+        let access = &granted.access;
+        match &self.settings().kind {
+            ProviderKind::Oauth2(endpoints) => {
+                let user = self.user_of_token(metadata, &endpoints.subject_claim, access, now).await?;
+                Ok((user, Authentication::default()))
+            }
+            ProviderKind::Oidc { .. } => {
+                let token = granted.id.as_ref().ok_or(LoginFault::NoIdToken)?;
+                let presented = Presented { token, access, nonce: Some(&flow.nonce) };
+                let claims = self.verify(metadata, presented, now).await.map_err(|unverified| match unverified {
+                    Unverified::Invalid(words) | Unverified::NoKey(Fault::IdToken(words)) => LoginFault::IdToken(words),
+                    Unverified::NoKey(fault) => LoginFault::Fault(fault),
+                })?;
+                let user = self.user_of_claims(metadata, &claims.all, claims.subject, access, now).await?;
+                Ok((user, claims.authentication))
+            }
+        }
+    }
+}
+
+/// Errors of RFC 6749 section 5.2 that are about our registration, and that no user can mend.
+fn is_about_client(error: &str) -> bool {
+    matches!(error, "invalid_client" | "unauthorized_client" | "invalid_scope" | "unsupported_grant_type")
+}
+
+/// RFC 9207 section 2.4: compared to the letter where it is there, and required where the provider says it sends it.
+fn check_issuer(metadata: &Metadata, found: Option<&str>) -> Result<(), LoginFault> {
+    let fits = match found {
+        Some(found) => found == metadata.issuer,
+        None => !metadata.callback_has_issuer,
+    };
+    let found = found.map(|found| harmless(found, &[]));
+    if fits { Ok(()) } else { Err(LoginFault::WrongIssuer { expected: metadata.issuer.clone(), found }) }
+}
+
+#[cfg(test)]
+mod tests;

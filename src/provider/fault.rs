@@ -1,0 +1,232 @@
+//! Everything that can go wrong between this machine and a provider, one sentence each.
+//!
+//! A fault is plain data that can be kept and compared: it is remembered by health and by the caches. It never holds a
+//! secret: no URL with a query, no body, and what the provider says has had what was sent struck out.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// What a request was made to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// `/.well-known/openid-configuration`.
+    Discovery,
+    /// `jwks_uri`.
+    Keys,
+    /// RFC 6749 section 3.2.
+    Token,
+    /// Tells who the user is.
+    Userinfo,
+    /// RFC 7009.
+    Revocation,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Discovery => "the discovery document",
+            Self::Keys => "the key set",
+            Self::Token => "the token endpoint",
+            Self::Userinfo => "the userinfo endpoint",
+            Self::Revocation => "the revocation endpoint",
+        })
+    }
+}
+
+/// Something went wrong with a provider.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// Its name has no address.
+    #[error("cannot find {host}: {cause}; check the name, and the DNS of this machine")]
+    Dns {
+        /// Which.
+        host: String,
+        /// In the resolver's words.
+        cause: String,
+    },
+    /// Nothing answers there.
+    #[error("cannot connect to {host}: {cause}")]
+    Connect {
+        /// Where.
+        host: String,
+        /// In the system's words.
+        cause: String,
+    },
+    /// It is not who it should be, or speaks no TLS that we do.
+    #[error(
+        "no secure connection to {host}: {cause}; if a private authority signs its certificate, name it in ca_file"
+    )]
+    Tls {
+        /// Who.
+        host: String,
+        /// In the library's words.
+        cause: String,
+    },
+    /// The request was sent, and no complete answer came in time.
+    #[error("no complete answer from {host} within {seconds} s")]
+    Timeout {
+        /// From whom.
+        host: String,
+        /// The configured limit.
+        seconds: u64,
+    },
+    /// The connection broke after the request may have been sent.
+    #[error("the connection to {host} broke before its answer was complete: {cause}")]
+    Broken {
+        /// Which.
+        host: String,
+        /// In the library's words.
+        cause: String,
+    },
+    /// An HTTP status that says no, without an OAuth error that says why.
+    #[error("{place} answered HTTP {status} without saying why")]
+    Status {
+        /// Who answered.
+        place: Place,
+        /// What.
+        status: u16,
+    },
+    /// A redirect. None is followed: credentials go where the configuration says, and nowhere else.
+    #[error("{place} answered HTTP {status}, a redirect, which is not followed; correct its address")]
+    Redirect {
+        /// Who answered.
+        place: Place,
+        /// What.
+        status: u16,
+    },
+    /// An OAuth error (RFC 6749 section 5.2).
+    #[error("{place} answered {}", said(error, description.as_deref()))]
+    Said {
+        /// Who answered.
+        place: Place,
+        /// `error`.
+        error: String,
+        /// `error_description`.
+        description: Option<String>,
+    },
+    /// A compressed body, though none was asked for.
+    #[error("{place} answered with a body compressed by {encoding}, which was not asked for")]
+    Compressed {
+        /// Who answered.
+        place: Place,
+        /// `Content-Encoding`.
+        encoding: String,
+    },
+    /// A body of another type than JSON.
+    #[error("{place} answered with {content_type} instead of JSON")]
+    ContentType {
+        /// Who answered.
+        place: Place,
+        /// `Content-Type`, or what stands for it.
+        content_type: String,
+    },
+    /// A body that claims to be JSON and is not what it should be.
+    #[error("{place} answered with JSON that is broken or of the wrong shape")]
+    NotJson {
+        /// Who answered.
+        place: Place,
+    },
+    /// A body over the limit.
+    #[error("{place} answered with more than {limit} bytes")]
+    BodyTooLarge {
+        /// Who answered.
+        place: Place,
+        /// The limit.
+        limit: usize,
+    },
+    /// A member that must be there is not, or is of no use.
+    #[error("{place} gave no usable {member}")]
+    Missing {
+        /// Who answered.
+        place: Place,
+        /// What.
+        member: &'static str,
+    },
+    /// Another issuer than the configured one (RFC 8414 section 3.3).
+    #[error(
+        "the discovery document is of issuer {found:?}, but {expected:?} is configured; they must be the same to the letter"
+    )]
+    IssuerMismatch {
+        /// The configured one.
+        expected: String,
+        /// The one that answered.
+        found: String,
+    },
+    /// An endpoint that credentials may not be sent to.
+    #[error("{member} of the discovery document is no https URL")]
+    Insecure {
+        /// Which.
+        member: &'static str,
+    },
+    /// A token that is too large to be kept.
+    #[error("{which} of {bytes} bytes is too large; {limit} are accepted")]
+    TokenTooLarge {
+        /// Which.
+        which: &'static str,
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// An ID token that is not what it should be, in words.
+    #[error("{0}")]
+    IdToken(String),
+    /// The userinfo endpoint speaks of another user than the ID token (OpenID Connect Core 5.3.2).
+    #[error("the userinfo endpoint speaks of another user than the ID token")]
+    AnotherUser,
+    /// The session is of another issuer than the provider has now: its refresh token is not for this one to see.
+    #[error(
+        "the session was opened at {opened_at}, but {configured} is configured now; its refresh token is not sent there"
+    )]
+    AnotherIssuer {
+        /// That of the session.
+        opened_at: String,
+        /// That of the provider.
+        configured: String,
+    },
+    /// There is no refresh token to spend.
+    #[error("the session has no refresh token")]
+    NoRefreshToken,
+}
+
+/// An OAuth error in words.
+pub(super) fn said(error: &str, description: Option<&str>) -> String {
+    description.map_or_else(|| error.to_owned(), |description| format!("{error} ({description})"))
+}
+
+/// A provider cannot be set up as the configuration says.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// An endpoint that credentials may not be sent to.
+    #[error("{key} {value:?} is no https URL; plain http is for 127.0.0.1, [::1] and localhost only")]
+    Insecure {
+        /// The key of the configuration.
+        key: &'static str,
+        /// What it says.
+        value: String,
+    },
+    /// The certificate authority cannot be read.
+    #[error("cannot read ca_file {path}")]
+    CaUnreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The certificate authority is not one.
+    #[error("ca_file {path} holds no certificate in PEM form")]
+    CaMalformed {
+        /// Which.
+        path: PathBuf,
+    },
+    /// The proxy is not one.
+    #[error("proxy is no URL of an HTTP proxy, such as http://proxy.example:3128")]
+    Proxy(#[source] reqwest::Error),
+    /// The secret cannot be sent.
+    #[error("client_id and client_secret cannot be sent in an HTTP header")]
+    Credentials,
+    /// No HTTP client.
+    #[error("cannot set up the HTTP client; are the system's certificate authorities installed (ca-certificates)?")]
+    Client(#[source] reqwest::Error),
+}

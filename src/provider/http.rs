@@ -1,0 +1,212 @@
+//! The HTTP client: one request, one answer of bounded size, or a fault that says whether the request can have arrived.
+//!
+//! Nothing here repeats a request: retries are off, and no connection is kept, so that none can turn out dead when it is used
+//! again. Redirects, decompression and the proxy of the environment are off; TLS is rustls on ring with the system's authorities.
+
+use std::error::Error;
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
+use reqwest::{Certificate, Client, Proxy, RequestBuilder, Response, redirect, retry};
+use rustls::crypto::ring;
+use tokenkeeper_protocol::UnixSeconds;
+use zeroize::Zeroizing;
+
+use super::answer::{BODY_LIMIT, HttpAnswer};
+use super::url::SafeUrl;
+use super::words::harmless;
+use super::{Fault, Place, SetupError, retry_after};
+use crate::config::settings::ProviderSettings;
+
+const USER_AGENT: &str = concat!("tokenkeeper/", env!("CARGO_PKG_VERSION"));
+
+/// The HTTP client of one provider.
+#[derive(Debug)]
+pub(super) struct Http {
+    client: Client,
+    timeout: Duration,
+}
+
+/// A request without an answer.
+#[derive(Debug)]
+pub(super) enum Unanswered {
+    /// It certainly did not leave this machine.
+    NotSent(Fault),
+    /// It may have arrived and been acted upon.
+    Lost(Fault),
+}
+
+impl From<Unanswered> for Fault {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::NotSent(fault) | Unanswered::Lost(fault) => fault,
+        }
+    }
+}
+
+impl Http {
+    /// A client as `settings` want it. Reads the certificate authorities; no network.
+    pub(super) fn new(settings: &ProviderSettings) -> Result<Self, SetupError> {
+        // The first installation in the process stays; everybody in it installs ring, so it does not matter whose was first.
+        let _ = ring::default_provider().install_default();
+        let loopback = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), SocketAddr::from((Ipv6Addr::LOCALHOST, 0))];
+        let mut builder = Client::builder()
+            .user_agent(USER_AGENT)
+            .no_proxy()
+            .redirect(redirect::Policy::none())
+            .retry(retry::never())
+            .referer(false)
+            .pool_max_idle_per_host(0)
+            .timeout(settings.timeout)
+            // Half: a slow connection is then known not to have carried the request, before the whole time is up.
+            .connect_timeout(settings.timeout / 2)
+            .resolve_to_addrs("localhost", &loopback)
+            .tls_certs_merge(authorities(settings)?);
+        if let Some(proxy) = &settings.proxy {
+            // Not for plain http: that is for this machine, and must not leave it in the clear.
+            builder = builder.proxy(Proxy::https(proxy).map_err(|error| SetupError::Proxy(error.without_url()))?);
+        }
+        let client = builder.build().map_err(|error| SetupError::Client(error.without_url()))?;
+        Ok(Self { client, timeout: settings.timeout })
+    }
+
+    /// Gets `url`. Repeating it does no harm, so a fault need not say whether it arrived.
+    pub(super) async fn get(
+        &self,
+        place: Place,
+        url: &SafeUrl,
+        authorization: Option<&HeaderValue>,
+        now: UnixSeconds,
+    ) -> Result<HttpAnswer, Fault> {
+        let request = self.client.get(url.url().clone());
+        Ok(self.send(place, url, authorize(request, authorization), now).await?)
+    }
+
+    /// Posts a form to `url`, once.
+    pub(super) async fn post(
+        &self,
+        place: Place,
+        url: &SafeUrl,
+        authorization: Option<&HeaderValue>,
+        form: Bytes,
+        now: UnixSeconds,
+    ) -> Result<HttpAnswer, Unanswered> {
+        let request = self.client.post(url.url().clone());
+        let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form);
+        self.send(place, url, authorize(request, authorization), now).await
+    }
+
+    async fn send(
+        &self,
+        place: Place,
+        url: &SafeUrl,
+        request: RequestBuilder,
+        now: UnixSeconds,
+    ) -> Result<HttpAnswer, Unanswered> {
+        let request = request.header(ACCEPT, "application/json").header(ACCEPT_ENCODING, "identity");
+        let response = request.send().await.map_err(|error| self.unanswered(url, &error))?;
+        let status = response.status();
+        let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let (content_type, retry_after) = (text(CONTENT_TYPE), retry_after::read(response.headers(), now));
+        let body = match self.read(place, url, response).await {
+            Ok(body) => body,
+            // The status alone says what is to be done.
+            Err(_) if !status.is_success() => Zeroizing::default(),
+            Err(fault) => return Err(Unanswered::Lost(fault)),
+        };
+        Ok(HttpAnswer { place, status, content_type, retry_after, body })
+    }
+
+    /// The body, of which no more than the limit is ever held.
+    async fn read(&self, place: Place, url: &SafeUrl, mut response: Response) -> Result<Zeroizing<Vec<u8>>, Fault> {
+        if let Some(encoding) = response.headers().get(CONTENT_ENCODING).filter(|encoding| *encoding != "identity") {
+            let encoding = harmless(&String::from_utf8_lossy(encoding.as_bytes()), &[]);
+            return Err(Fault::Compressed { place, encoding });
+        }
+        let too_large = Fault::BodyTooLarge { place, limit: BODY_LIMIT };
+        let announced = response.content_length().map_or(Ok(16 * 1024), usize::try_from);
+        let Some(announced) = announced.ok().filter(|length| *length <= BODY_LIMIT) else { return Err(too_large) };
+        let mut body = Zeroizing::new(Vec::with_capacity(announced));
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.broken(url, &error))? {
+            if body.len() + chunk.len() > BODY_LIMIT {
+                return Err(too_large);
+            }
+            extend(&mut body, &chunk);
+        }
+        Ok(body)
+    }
+
+    fn unanswered(&self, url: &SafeUrl, error: &reqwest::Error) -> Unanswered {
+        let host = url.host();
+        let cause = || innermost(error);
+        if error.is_dns() {
+            Unanswered::NotSent(Fault::Dns { host, cause: cause() })
+        } else if error.is_connect() && is_tls(error) {
+            Unanswered::NotSent(Fault::Tls { host, cause: cause() })
+        } else if error.is_connect() && error.is_timeout() {
+            let cause = format!("nothing answers within {} s", (self.timeout / 2).as_secs_f32());
+            Unanswered::NotSent(Fault::Connect { host, cause })
+        } else if error.is_connect() || error.is_builder() {
+            Unanswered::NotSent(Fault::Connect { host, cause: cause() })
+        } else {
+            Unanswered::Lost(self.broken(url, error))
+        }
+    }
+
+    fn broken(&self, url: &SafeUrl, error: &reqwest::Error) -> Fault {
+        if error.is_timeout() {
+            Fault::Timeout { host: url.host(), seconds: self.timeout.as_secs() }
+        } else {
+            Fault::Broken { host: url.host(), cause: innermost(error) }
+        }
+    }
+}
+
+fn authorize(request: RequestBuilder, authorization: Option<&HeaderValue>) -> RequestBuilder {
+    match authorization {
+        Some(value) => request.header(AUTHORIZATION, value.clone()),
+        None => request,
+    }
+}
+
+/// Appends, moving to a larger buffer by hand where one is needed, so that the smaller one is wiped.
+fn extend(body: &mut Zeroizing<Vec<u8>>, chunk: &[u8]) {
+    let length = body.len() + chunk.len();
+    if length > body.capacity() {
+        let mut larger = Zeroizing::new(Vec::with_capacity(length.next_power_of_two()));
+        larger.extend_from_slice(body);
+        *body = larger;
+    }
+    body.extend_from_slice(chunk);
+}
+
+fn authorities(settings: &ProviderSettings) -> Result<Vec<Certificate>, SetupError> {
+    let Some(path) = &settings.ca_file else { return Ok(Vec::new()) };
+    let pem = fs::read(path).map_err(|source| SetupError::CaUnreadable { path: path.clone(), source })?;
+    let found = Certificate::from_pem_bundle(&pem).ok().filter(|found| !found.is_empty());
+    found.ok_or_else(|| SetupError::CaMalformed { path: path.clone() })
+}
+
+/// The words of the error that began it: those above only say that something failed.
+fn innermost(error: &reqwest::Error) -> String {
+    let last = chain(error).last();
+    harmless(&last.map_or_else(String::new, ToString::to_string), &[])
+}
+
+fn is_tls(error: &reqwest::Error) -> bool {
+    chain(error).any(<dyn Error>::is::<rustls::Error>)
+}
+
+/// What is behind `error`, and behind that. The `source` of an I/O error leaves out the very error that it wraps.
+fn chain(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    std::iter::successors(error.source(), |error| {
+        match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => (*error).source(),
+        }
+    })
+}

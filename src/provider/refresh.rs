@@ -1,0 +1,182 @@
+//! The renewal of tokens (RFC 6749 section 6): one POST, and a verdict on what became of the refresh token.
+//!
+//! The outcome decides whether a session lives, so it is as precise as HTTP allows, and in doubt says [`RefreshOutcome::Unknown`].
+
+use std::time::Duration;
+
+use tokenkeeper_protocol::{Secret, UnixSeconds};
+
+use super::answer::HttpAnswer;
+use super::http::Unanswered;
+use super::id_token::{Presented, Unverified};
+use super::metadata::Metadata;
+use super::token_answer::{Fallback, Granted, Reading, read};
+use super::{Fault, Place, Provider};
+use crate::domain::{Session, Tokens};
+
+/// What became of a refresh.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RefreshOutcome {
+    /// New tokens. Those that the answer did not hold are `None`: the old ones stay.
+    Renewed(Tokens),
+    /// The request certainly did not leave this machine: it can be repeated at will.
+    NotSent(Fault),
+    /// The provider asks to try later. The refresh token is as good as it was.
+    Transient {
+        /// What it said.
+        fault: Fault,
+        /// How long to wait, if it said so; at most a day.
+        retry_after: Option<Duration>,
+    },
+    /// The refresh token is no good: the user must log in again.
+    Refused {
+        /// `error`.
+        error: String,
+        /// `error_description`.
+        description: Option<String>,
+    },
+    /// The provider does not accept us, or its answer is not one that any user can mend: an administrator must act. The
+    /// session is not lost.
+    Misconfigured(Fault),
+    /// The refresh token was sent, and there is no answer that can be used: it may be spent.
+    Unknown(Fault),
+}
+
+impl Provider {
+    /// Spends the refresh token of `session`: at most one POST.
+    ///
+    /// # Cancel safety
+    /// Not safe: once polled, the refresh token may be spent, and the new one is lost with the future.
+    pub async fn refresh(&self, session: &Session, now: UnixSeconds) -> RefreshOutcome {
+        let outcome = self.try_refresh(session, now).await;
+        match &outcome {
+            RefreshOutcome::Renewed(_) | RefreshOutcome::Refused { .. } => self.record.succeeded(now),
+            RefreshOutcome::NotSent(Fault::NoRefreshToken) => {}
+            RefreshOutcome::NotSent(fault)
+            | RefreshOutcome::Transient { fault, .. }
+            | RefreshOutcome::Misconfigured(fault)
+            | RefreshOutcome::Unknown(fault) => self.record.failed(now, fault),
+        }
+        outcome
+    }
+
+    async fn try_refresh(&self, session: &Session, now: UnixSeconds) -> RefreshOutcome {
+        let Some((tokens, refresh)) = session.tokens.as_ref().and_then(|it| Some((it, it.refresh.as_ref()?))) else {
+            return RefreshOutcome::NotSent(Fault::NoRefreshToken);
+        };
+        let metadata = match self.metadata(now).await {
+            Ok(metadata) => metadata,
+            Err(fault) => return RefreshOutcome::NotSent(fault),
+        };
+        if metadata.issuer != session.user.issuer {
+            let (opened_at, configured) = (session.user.issuer.clone(), metadata.issuer.clone());
+            return RefreshOutcome::Misconfigured(Fault::AnotherIssuer { opened_at, configured });
+        }
+        if let Some(url) = &metadata.keys {
+            // Fetched now if they must be: between the answer and its being kept, nothing should take time. Whether they can
+            // be had decides nothing here.
+            drop(self.keys(url, now).await);
+        }
+        // No scope: the same is granted again, and some providers refuse `offline_access` here.
+        let fields = [("grant_type", "refresh_token"), ("refresh_token", refresh.expose())];
+        match self.post(Place::Token, &metadata.token, &fields, now).await {
+            Err(Unanswered::NotSent(fault)) => RefreshOutcome::NotSent(fault),
+            Err(Unanswered::Lost(fault)) => RefreshOutcome::Unknown(fault),
+            Ok(answer) => match judge(&answer, refresh) {
+                Verdict::Settled(outcome) => outcome,
+                Verdict::Granted(granted) => self.renewed(&metadata, session, tokens, granted, now).await,
+            },
+        }
+    }
+
+    async fn renewed(
+        &self,
+        metadata: &Metadata,
+        session: &Session,
+        before: &Tokens,
+        mut granted: Granted,
+        now: UnixSeconds,
+    ) -> RefreshOutcome {
+        granted.id = match granted.id.take().filter(|_| self.is_oidc()) {
+            None => None,
+            Some(token) => match self.id_token_of(metadata, session, &token, &granted.access, now).await {
+                Ok(()) => Some(token),
+                Err(Unverified::Invalid(words)) => return RefreshOutcome::Unknown(Fault::IdToken(words)),
+                // The tokens came over TLS from where the refresh token went; to throw them away because the key set cannot
+                // be had just now could end the session. What cannot be verified is not kept.
+                Err(Unverified::NoKey(fault)) => {
+                    let provider = &self.settings().name;
+                    tracing::warn!(%provider, session = %session.id, "the ID token of a refresh was dropped: {fault}");
+                    None
+                }
+            },
+        };
+        let fallback = Fallback { scope: &before.access.scope, life: self.life_before(before) };
+        RefreshOutcome::Renewed(granted.into_tokens(fallback, now))
+    }
+
+    /// OpenID Connect Core 12.2: an ID token that comes along must be of the same login. It has no `nonce` that counts.
+    async fn id_token_of(
+        &self,
+        metadata: &Metadata,
+        session: &Session,
+        token: &Secret,
+        access: &Secret,
+        now: UnixSeconds,
+    ) -> Result<(), Unverified> {
+        let claims = self.verify(metadata, Presented { token, access, nonce: None }, now).await?;
+        let invalid = |words: &str| Err(Unverified::Invalid(words.to_owned()));
+        if claims.subject != session.user.subject {
+            return invalid("the refresh brought an ID token of another user; its tokens are not used");
+        }
+        match (session.authentication.auth_time, claims.authentication.auth_time) {
+            (Some(first), Some(claimed)) if first != claimed => {
+                invalid("the refresh brought an ID token of another login (auth_time); its tokens are not used")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The life of the last access token; the configured one if it had none to speak of.
+    fn life_before(&self, before: &Tokens) -> Duration {
+        let life = before.access.life();
+        if life.is_zero() { self.settings().default_life } else { life }
+    }
+}
+
+/// What an answer means.
+enum Verdict {
+    Granted(Granted),
+    Settled(RefreshOutcome),
+}
+
+fn judge(answer: &HttpAnswer, sent: &Secret) -> Verdict {
+    let said = |error, description| Fault::Said { place: Place::Token, error, description };
+    let later = |fault| RefreshOutcome::Transient { fault, retry_after: answer.retry_after };
+    let fault = |reading| match reading {
+        Ok(Reading::Said { error, description }) => said(error, description),
+        _ => answer.bad_status(),
+    };
+    Verdict::Settled(match (answer.status.as_u16(), read(answer, &[sent])) {
+        (_, Ok(Reading::Granted(granted))) => return Verdict::Granted(granted),
+        // A gateway speaks, not the provider: it passed the request on, and the provider may have spent the token before the
+        // answer was lost between them. (520 and 524 are Cloudflare's names for the same.)
+        (502 | 504 | 520 | 524, reading) => RefreshOutcome::Unknown(fault(reading)),
+        (408 | 429 | 500..=599, reading) => later(fault(reading)),
+        (_, Ok(Reading::Said { error, description })) => match error.as_str() {
+            // Beside the error of the standard: those by which Entra ID and GitHub ask for a new login.
+            "invalid_grant" | "interaction_required" | "login_required" | "consent_required" | "bad_refresh_token" => {
+                RefreshOutcome::Refused { error, description }
+            }
+            "temporarily_unavailable" | "slow_down" | "server_error" => later(said(error, description)),
+            // An error that is not known ends no session.
+            _ => RefreshOutcome::Misconfigured(said(error, description)),
+        },
+        (200..=299, Err(fault)) => RefreshOutcome::Unknown(fault),
+        (300..=399, Err(fault)) => RefreshOutcome::Misconfigured(fault),
+        (_, Err(fault)) => later(fault),
+    })
+}
+
+#[cfg(test)]
+mod tests;

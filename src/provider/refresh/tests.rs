@@ -1,0 +1,266 @@
+//! Refreshes against a scripted provider: every way in which they go wrong, and that each is one POST.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::config::settings::ProviderKind;
+use crate::provider::scripted::{NOW, Reply, Server, Signer, session};
+
+async fn outcome_of(reply: Reply) -> RefreshOutcome {
+    let server = Server::oauth2().await;
+    server.script("/token", reply);
+    let outcome = server.provider().refresh(&session(server.url()), NOW).await;
+    assert_eq!(server.count("/token"), 1);
+    outcome
+}
+
+fn renewed(outcome: RefreshOutcome) -> Tokens {
+    match outcome {
+        RefreshOutcome::Renewed(tokens) => tokens,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn new_tokens_come_with_one_post_that_asks_for_no_scope() {
+    let server = Server::oauth2().await;
+    server.script(
+        "/token",
+        Reply::json(
+            200,
+            &json!({
+                "access_token": "at-new", "refresh_token": "rt-new", "expires_in": "60", "scope": "profile",
+            }),
+        ),
+    );
+    let provider = server.provider();
+    let tokens = renewed(provider.refresh(&session(server.url()), NOW).await);
+    assert_eq!(tokens.access.token, Secret::from("at-new"));
+    assert_eq!(tokens.access.life(), Duration::from_secs(60));
+    assert_eq!(tokens.refresh, Some(Secret::from("rt-new")));
+    let posts = server.requests("/token");
+    assert_eq!(posts.len(), 1);
+    assert_eq!(posts[0].body, "grant_type=refresh_token&refresh_token=rt-old-0123456789");
+    assert_eq!(provider.health().last_success_at, Some(NOW));
+}
+
+#[tokio::test]
+async fn a_silent_answer_keeps_what_was_known() {
+    let tokens = renewed(outcome_of(Reply::json(200, &json!({"access_token": "at-new"}))).await);
+    assert_eq!((tokens.refresh, tokens.id), (None, None));
+    assert_eq!(tokens.access.scope, "openid profile");
+    assert_eq!(tokens.access.life(), Duration::from_secs(300));
+}
+
+#[tokio::test]
+async fn a_dead_refresh_token_is_refused_for_good() {
+    let gone = json!({"error": "invalid_grant", "error_description": "rt-old-0123456789 is revoked"});
+    for status in [200, 400, 401, 403] {
+        let refused = RefreshOutcome::Refused {
+            error: "invalid_grant".to_owned(),
+            description: Some("[redacted] is revoked".to_owned()),
+        };
+        assert_eq!(outcome_of(Reply::json(status, &gone)).await, refused);
+    }
+}
+
+#[tokio::test]
+async fn trouble_with_our_registration_loses_no_session() {
+    for error in ["invalid_client", "unauthorized_client", "invalid_scope", "unsupported_grant_type", "new_in_2030"] {
+        let outcome = outcome_of(Reply::json(401, &json!({"error": error}))).await;
+        assert!(
+            matches!(&outcome, RefreshOutcome::Misconfigured(fault) if fault.to_string().contains(error)),
+            "{outcome:?}"
+        );
+    }
+    let outcome = outcome_of(Reply::redirect("/elsewhere")).await;
+    assert!(matches!(outcome, RefreshOutcome::Misconfigured(Fault::Redirect { .. })), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn answers_that_say_later_are_transient_with_the_wait_they_ask_for() {
+    let wait = |reply: Reply| reply.with("Retry-After", "17");
+    let gone = json!({"error": "invalid_grant"});
+    for reply in [
+        wait(Reply::text(503, "text/html", "<html>")),
+        wait(Reply::text(429, "text/plain", "")),
+        wait(Reply::text(408, "text/plain", "")),
+        wait(Reply::json(500, &gone)),
+        wait(Reply::json(400, &json!({"error": "temporarily_unavailable"}))),
+        wait(Reply::json(400, &json!({"error": "slow_down"}))),
+        wait(Reply::text(403, "text/html", "<html>blocked</html>")),
+        wait(Reply::text(400, "text/plain", "")),
+    ] {
+        let outcome = outcome_of(reply.clone()).await;
+        let seventeen = Some(Duration::from_secs(17));
+        assert!(
+            matches!(&outcome, RefreshOutcome::Transient { retry_after, .. } if *retry_after == seventeen),
+            "{reply:?}: {outcome:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_a_failing_provider_says_is_passed_on() {
+    let busy = json!({"error": "server_error", "error_description": "rt-old-0123456789: busy"});
+    let outcome = outcome_of(Reply::json(503, &busy)).await;
+    let RefreshOutcome::Transient { fault, retry_after: None } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(fault.to_string(), "the token endpoint answered server_error ([redacted]: busy)");
+}
+
+#[tokio::test]
+async fn a_gateway_without_an_answer_may_have_spent_the_token() {
+    for status in [502, 504] {
+        let outcome = outcome_of(Reply::text(status, "text/html", "<html>")).await;
+        assert_eq!(outcome, RefreshOutcome::Unknown(Fault::Status { place: Place::Token, status }));
+    }
+}
+
+#[tokio::test]
+async fn a_success_that_cannot_be_used_may_have_spent_the_token() {
+    let large = json!({"access_token": "at", "refresh_token": "x".repeat(16_385)});
+    for (reply, words) in [
+        (Reply::text(200, "text/html", "<html>"), "text/html instead of JSON"),
+        (Reply::text(200, "application/json", "{\"access_token\": \"at"), "JSON that is broken"),
+        (Reply::json(200, &json!({"token_type": "Bearer"})), "no usable access_token"),
+        (Reply::json(200, &large), "the refresh token of 16385 bytes is too large"),
+        (Reply::json(200, &json!({"access_token": "at"})).with("Content-Encoding", "gzip"), "compressed by gzip"),
+        (Reply::Cut("{\"access_token\": \"at\"}".to_owned()), "broke before its answer was complete"),
+        (Reply::Endless, "more than 262144 bytes"),
+        (Reply::HangUpAfter, "broke before its answer was complete"),
+    ] {
+        let outcome = outcome_of(reply).await;
+        assert!(matches!(&outcome, RefreshOutcome::Unknown(fault) if fault.to_string().contains(words)), "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_dropped_unread_is_not_tried_again() {
+    let server = Server::oauth2().await;
+    server.on_connect(Reply::HangUpBefore);
+    let outcome = server.provider().refresh(&session(server.url()), NOW).await;
+    assert!(matches!(outcome, RefreshOutcome::Unknown(Fault::Broken { .. })), "{outcome:?}");
+    assert_eq!(server.count("/"), 1);
+}
+
+#[tokio::test]
+async fn silence_ends_with_the_timeout_and_may_have_spent_the_token() {
+    let server = Server::oauth2().await;
+    server.script("/token", Reply::Silence);
+    let provider = server.provider_with(|settings| settings.timeout = Duration::from_millis(300));
+    let outcome = provider.refresh(&session(server.url()), NOW).await;
+    assert!(matches!(outcome, RefreshOutcome::Unknown(Fault::Timeout { .. })), "{outcome:?}");
+    assert_eq!(server.count("/token"), 1);
+}
+
+#[tokio::test]
+async fn a_connection_that_never_becomes_secure_carried_nothing() {
+    let server = Server::oauth2().await;
+    let provider = server.provider_with(|settings| {
+        settings.timeout = Duration::from_millis(300);
+        if let ProviderKind::Oauth2(endpoints) = &mut settings.kind {
+            // The server waits for the end of an HTTP request, and the client for that of the TLS handshake.
+            endpoints.token = endpoints.token.replace("http://", "https://");
+        }
+    });
+    let outcome = provider.refresh(&session(server.url()), NOW).await;
+    let RefreshOutcome::NotSent(fault) = outcome else { panic!("{outcome:?}") };
+    assert!(fault.to_string().ends_with("nothing answers within 0.15 s"), "{fault}");
+}
+
+#[tokio::test]
+async fn what_never_left_this_machine_can_be_repeated() {
+    let server = Server::oauth2().await;
+    let refused = std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("an address");
+    // No resolver asks the network for a label of 64 characters.
+    let unspeakable = format!("{}.invalid", "x".repeat(64));
+    for (token, words) in [
+        (format!("http://{refused}/token"), format!("cannot connect to {refused}: ")),
+        (format!("https://{unspeakable}/token"), format!("cannot find {unspeakable}: ")),
+    ] {
+        let provider = server.provider_with(|settings| {
+            if let ProviderKind::Oauth2(endpoints) = &mut settings.kind {
+                endpoints.token = token;
+            }
+        });
+        let outcome = provider.refresh(&session(server.url()), NOW).await;
+        assert!(
+            matches!(&outcome, RefreshOutcome::NotSent(fault) if fault.to_string().starts_with(&words)),
+            "{outcome:?}"
+        );
+        assert!(provider.health().failure.is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_be_trusted_gets_no_token_and_its_authority_can_be_named() {
+    let server = Server::oauth2_over_tls().await;
+    server.script("/token", Reply::json(200, &json!({"access_token": "at-new"})));
+    let outcome = server.provider().refresh(&session(server.url()), NOW).await;
+    assert!(matches!(&outcome, RefreshOutcome::NotSent(Fault::Tls { .. })), "{outcome:?}");
+    assert_eq!(server.count("/token"), 0);
+
+    let authority = concat!(env!("CARGO_MANIFEST_DIR"), "/src/provider/scripted/keys/authority.pem");
+    let provider = server.provider_with(|settings| settings.ca_file = Some(authority.into()));
+    renewed(provider.refresh(&session(server.url()), NOW).await);
+    assert_eq!(server.count("/token"), 1);
+}
+
+#[tokio::test]
+async fn without_metadata_or_a_refresh_token_nothing_is_sent() {
+    let server = Server::oidc().await;
+    server.script("/.well-known/openid-configuration", Reply::text(503, "text/plain", ""));
+    let provider = server.provider();
+    let outcome = provider.refresh(&session(server.url()), NOW).await;
+    assert!(matches!(outcome, RefreshOutcome::NotSent(Fault::Status { place: Place::Discovery, .. })), "{outcome:?}");
+    let mut without = session(server.url());
+    without.tokens.as_mut().expect("tokens").refresh = None;
+    assert_eq!(provider.refresh(&without, NOW).await, RefreshOutcome::NotSent(Fault::NoRefreshToken));
+    assert_eq!(server.count("/token"), 0);
+}
+
+#[tokio::test]
+async fn a_refresh_token_is_not_shown_to_another_issuer_than_gave_it() {
+    let server = Server::oidc().await;
+    let outcome = server.provider().refresh(&session("https://old.example"), NOW).await;
+    assert!(matches!(outcome, RefreshOutcome::Misconfigured(Fault::AnotherIssuer { .. })), "{outcome:?}");
+    assert_eq!(server.count("/token"), 0);
+}
+
+async fn refreshed_with(server: &Server, changes: &[(&str, Value)]) -> RefreshOutcome {
+    let id = server.id_token(changes);
+    server.script("/token", Reply::json(200, &json!({"access_token": "at-new", "id_token": id.expose()})));
+    server.provider().refresh(&session(server.url()), NOW).await
+}
+
+#[tokio::test]
+async fn an_id_token_of_the_same_login_is_kept() {
+    let server = Server::oidc().await;
+    let tokens = renewed(refreshed_with(&server, &[("auth_time", json!(NOW.0)), ("nonce", json!("old"))]).await);
+    assert!(tokens.id.is_some());
+    assert!(renewed(refreshed_with(&server, &[]).await).id.is_some());
+}
+
+#[tokio::test]
+async fn tokens_of_another_user_or_login_are_not_used() {
+    for (changes, words) in [
+        (("sub", json!("u-2")), "of another user"),
+        (("auth_time", json!(NOW.0 + 9)), "of another login (auth_time)"),
+        (("aud", json!("other")), "meant for another client"),
+        (("iss", json!("https://evil.example")), "of another issuer"),
+    ] {
+        let server = Server::oidc().await;
+        let outcome = refreshed_with(&server, &[changes]).await;
+        assert!(matches!(&outcome, RefreshOutcome::Unknown(fault) if fault.to_string().contains(words)), "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn rotated_tokens_are_not_lost_because_the_keys_cannot_be_had() {
+    let server = Server::oidc().await;
+    server.script("/jwks", Reply::text(503, "text/plain", ""));
+    assert_eq!(renewed(refreshed_with(&server, &[]).await).id, None);
+    let mut server = Server::oidc().await;
+    server.signer = Signer::ed25519("unpublished");
+    assert_eq!(renewed(refreshed_with(&server, &[]).await).id, None);
+}

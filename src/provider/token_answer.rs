@@ -1,0 +1,323 @@
+//! The answer of a token endpoint (RFC 6749 section 5), read with patience: what providers really send is in the tests.
+//!
+//! Invariant: what leaves here has an access token that fits into one header line, and nothing that is too large to be kept.
+
+use std::time::Duration;
+
+use data_encoding::BASE64URL_NOPAD;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use tokenkeeper_protocol::{Secret, UnixSeconds, secret};
+use zeroize::Zeroizing;
+
+use super::Fault;
+use super::answer::HttpAnswer;
+use super::words::harmless;
+use crate::domain::{AccessToken, Tokens};
+
+/// A larger access token fits into no request header.
+const ACCESS_LIMIT: usize = 16 * 1024;
+/// A larger refresh token is no use that is known of.
+const REFRESH_LIMIT: usize = 16 * 1024;
+/// ID tokens are larger: they may hold what the provider knows of the user.
+const ID_LIMIT: usize = 32 * 1024;
+/// A longer list of scopes is taken for none: it would not fit into a reply beside the token.
+const SCOPE_LIMIT: usize = 4 * 1024;
+/// `Bearer`, `DPoP`; RFC 6749 appendix A.13 sets no limit.
+const TOKEN_TYPE_LIMIT: usize = 64;
+
+/// What an answer says.
+#[derive(Debug)]
+pub(super) enum Reading {
+    /// Tokens.
+    Granted(Granted),
+    /// An OAuth error, fit to be shown.
+    Said {
+        /// `error`.
+        error: String,
+        /// `error_description`.
+        description: Option<String>,
+    },
+}
+
+/// Tokens as the provider gave them.
+#[derive(Debug)]
+pub(super) struct Granted {
+    pub(super) access: Secret,
+    pub(super) refresh: Option<Secret>,
+    pub(super) id: Option<Secret>,
+    token_type: String,
+    scope: Option<String>,
+    life: Option<Duration>,
+}
+
+/// What holds where the answer is silent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fallback<'a> {
+    /// What was asked for, or granted before (RFC 6749 sections 5.1 and 6).
+    pub(super) scope: &'a str,
+    /// How long such a token lived last time, or is configured to live.
+    pub(super) life: Duration,
+}
+
+/// Reads `answer`. An error is believed whatever the status is: some providers send theirs with 200.
+/// `sent` are the secrets of the request, struck out where the provider quotes them.
+pub(super) fn read(answer: &HttpAnswer, sent: &[&Secret]) -> Result<Reading, Fault> {
+    let is_success = answer.status.is_success();
+    let wire: Wire = answer.json().map_err(|fault| if is_success { fault } else { answer.bad_status() })?;
+    if is_success && let Some(access) = wire.access_token.text() {
+        let member = |member| Fault::Missing { place: answer.place, member };
+        let is_presentable = access.expose().bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+        let token_type = wire.token_type.text().unwrap_or_else(|| Secret::from("Bearer"));
+        let is_token_type = token_type.expose().bytes().all(|byte| byte.is_ascii_graphic());
+        return Ok(Reading::Granted(Granted {
+            access: within(ACCESS_LIMIT, "the access token", access)
+                .and_then(|access| if is_presentable { Ok(access) } else { Err(member("access_token")) })?,
+            refresh: wire.refresh_token.text().map(|it| within(REFRESH_LIMIT, "the refresh token", it)).transpose()?,
+            id: wire.id_token.text().map(|it| within(ID_LIMIT, "the ID token", it)).transpose()?,
+            token_type: Some(token_type.expose().to_owned())
+                .filter(|it| is_token_type && it.len() <= TOKEN_TYPE_LIMIT)
+                .ok_or_else(|| member("token_type"))?,
+            scope: wire.scope.words(),
+            life: wire.expires_in.seconds(),
+        }));
+    }
+    let shown = |text: Secret| harmless(text.expose(), sent);
+    match wire.error.text() {
+        Some(error) => Ok(Reading::Said { error: shown(error), description: wire.error_description.text().map(shown) }),
+        None if is_success => Err(Fault::Missing { place: answer.place, member: "access_token" }),
+        None => Err(answer.bad_status()),
+    }
+}
+
+impl Granted {
+    /// The tokens as they are kept. They expire when the provider says, when the access token itself says if it is a JWT,
+    /// or else as `fallback` has it. `now` was read before the request: nothing lives longer for a slow answer.
+    pub(super) fn into_tokens(self, fallback: Fallback<'_>, now: UnixSeconds) -> Tokens {
+        let said = self.life.map(|life| now + life);
+        let expires_at = said.or_else(|| expiry_of_jwt(&self.access, now)).unwrap_or(now + fallback.life);
+        let scope = self.scope.unwrap_or_else(|| fallback.scope.to_owned());
+        let access =
+            AccessToken { token: self.access, token_type: self.token_type, scope, obtained_at: now, expires_at };
+        Tokens { access, refresh: self.refresh, id: self.id }
+    }
+}
+
+fn within(limit: usize, which: &'static str, token: Secret) -> Result<Secret, Fault> {
+    let bytes = token.len();
+    if bytes <= limit { Ok(token) } else { Err(Fault::TokenTooLarge { which, bytes, limit }) }
+}
+
+/// `exp` of an access token that happens to be a JWT. Unverified: it is the provider's own word, come the same way as the rest.
+fn expiry_of_jwt(token: &Secret, now: UnixSeconds) -> Option<UnixSeconds> {
+    #[derive(Deserialize)]
+    struct Payload {
+        #[serde(default)]
+        exp: Loose,
+    }
+    let mut parts = token.expose().split('.');
+    let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
+    let payload = Zeroizing::new(BASE64URL_NOPAD.decode(payload.as_bytes()).ok()?);
+    let payload: Payload = serde_json::from_slice(&payload).ok()?;
+    let expiry = UnixSeconds(i64::try_from(payload.exp.seconds()?.as_secs()).ok()?);
+    (expiry > now).then_some(expiry)
+}
+
+/// The members that are used. Any of them may be missing, or be something else than it should.
+#[derive(Deserialize)]
+#[serde(default)]
+#[derive(Default)]
+struct Wire {
+    access_token: Loose,
+    refresh_token: Loose,
+    id_token: Loose,
+    token_type: Loose,
+    scope: Loose,
+    expires_in: Loose,
+    error: Loose,
+    error_description: Loose,
+}
+
+/// A value of whatever type the provider thought fit.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Loose {
+    Text(#[serde(with = "secret::exposed")] Secret),
+    Number(f64),
+    List(Vec<Loose>),
+    Other(IgnoredAny),
+}
+
+impl Default for Loose {
+    fn default() -> Self {
+        Self::Other(IgnoredAny)
+    }
+}
+
+impl Loose {
+    /// A text with something in it.
+    fn text(self) -> Option<Secret> {
+        match self {
+            Self::Text(text) if !text.is_empty() => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A span that is longer than nothing. Some providers write 0 or -1 for "never": that is not believed, but no error.
+    fn seconds(&self) -> Option<Duration> {
+        let seconds = match self {
+            Self::Number(number) => *number,
+            Self::Text(text) => text.expose().trim().parse().ok()?,
+            Self::List(_) | Self::Other(_) => return None,
+        };
+        Duration::try_from_secs_f64(seconds).ok().filter(|span| span.as_secs() > 0)
+    }
+
+    /// Words separated by single spaces, from a text or a list of them.
+    fn words(self) -> Option<String> {
+        let text = match self {
+            Self::List(list) => list.into_iter().filter_map(Self::text).map(|word| word.expose().to_owned()).collect(),
+            other => vec![other.text()?.expose().to_owned()],
+        };
+        let words: Vec<_> = text.iter().flat_map(|text| text.split_whitespace()).collect();
+        let words = words.join(" ");
+        let fit = (1..=SCOPE_LIMIT).contains(&words.len()) && !words.chars().any(char::is_control);
+        fit.then_some(words)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::StatusCode;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::provider::Place;
+
+    const NOW: UnixSeconds = UnixSeconds(1_000_000);
+
+    fn answer(status: u16, body: &[u8]) -> HttpAnswer {
+        HttpAnswer {
+            place: Place::Token,
+            status: StatusCode::from_u16(status).expect("a status"),
+            content_type: Some("application/json".to_owned()),
+            retry_after: None,
+            body: Zeroizing::new(body.to_vec()),
+        }
+    }
+
+    fn tokens(body: &Value) -> Tokens {
+        let answer = answer(200, body.to_string().as_bytes());
+        match read(&answer, &[]).expect("an answer") {
+            Reading::Granted(granted) => {
+                granted.into_tokens(Fallback { scope: "before", life: Duration::from_secs(900) }, NOW)
+            }
+            Reading::Said { error, .. } => panic!("{error}"),
+        }
+    }
+
+    fn life(body: &Value) -> u64 {
+        tokens(body).access.life().as_secs()
+    }
+
+    #[test]
+    fn lives_are_understood_however_they_are_written() {
+        for (written, seconds) in [
+            (json!(300), 300),
+            (json!(300.9), 300),
+            (json!("300"), 300),
+            (json!(" 300 "), 300),
+            (json!(-1), 900),
+            (json!(0), 900),
+            (json!("soon"), 900),
+            (json!(null), 900),
+            (json!({}), 900),
+            (json!(1e300), 900),
+        ] {
+            assert_eq!(life(&json!({"access_token": "at", "expires_in": written})), seconds, "{written}");
+        }
+        assert_eq!(life(&json!({"access_token": "at"})), 900);
+    }
+
+    #[test]
+    fn a_jwt_tells_its_own_life_when_the_answer_does_not() {
+        let jwt =
+            |exp: Value| format!("e30.{}.c2ln", BASE64URL_NOPAD.encode(json!({"exp": exp}).to_string().as_bytes()));
+        assert_eq!(life(&json!({"access_token": jwt(json!(1_000_042))})), 42);
+        assert_eq!(life(&json!({"access_token": jwt(json!(1_000_042)), "expires_in": 10})), 10);
+        assert_eq!(life(&json!({"access_token": jwt(json!(999_999))})), 900);
+        assert_eq!(life(&json!({"access_token": jwt(json!(null))})), 900);
+    }
+
+    #[test]
+    fn scopes_are_kept_as_given_or_taken_from_before() {
+        for (written, kept) in [
+            (json!("b  a"), "b a"),
+            (json!(["b", "a"]), "b a"),
+            (json!(null), "before"),
+            (json!(""), "before"),
+            (json!([]), "before"),
+            (json!(7), "before"),
+            (json!("a".repeat(5000)), "before"),
+        ] {
+            assert_eq!(tokens(&json!({"access_token": "at", "scope": written})).access.scope, kept, "{written}");
+        }
+    }
+
+    #[test]
+    fn token_types_are_kept_as_spelled_and_bearer_if_missing() {
+        assert_eq!(tokens(&json!({"access_token": "at", "token_type": "bearer"})).access.token_type, "bearer");
+        assert_eq!(tokens(&json!({"access_token": "at"})).access.token_type, "Bearer");
+    }
+
+    #[test]
+    fn missing_and_empty_tokens_are_none_and_unknown_members_do_not_matter() {
+        let body = json!({"access_token": "at", "refresh_token": "", "id_token": null, "x": {"y": [1]}});
+        let tokens = tokens(&body);
+        assert_eq!((tokens.refresh, tokens.id), (None, None));
+    }
+
+    #[test]
+    fn tokens_that_are_too_large_are_refused_with_their_size() {
+        for (member, limit) in [("access_token", 16_384), ("refresh_token", 16_384), ("id_token", 32_768)] {
+            let mut body = json!({"access_token": "at"});
+            body[member] = "x".repeat(limit).into();
+            assert!(read(&answer(200, body.to_string().as_bytes()), &[]).is_ok(), "{member}");
+            body[member] = "x".repeat(limit + 1).into();
+            let fault = read(&answer(200, body.to_string().as_bytes()), &[]).expect_err("a fault");
+            assert!(fault.to_string().contains(&format!("of {} bytes is too large", limit + 1)), "{fault}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_would_break_a_header_line_is_refused() {
+        for token in ["a\r\nb", "a\u{0}", "ä"] {
+            let body = json!({"access_token": token}).to_string();
+            let fault = read(&answer(200, body.as_bytes()), &[]).expect_err("a fault");
+            assert_eq!(fault, Fault::Missing { place: Place::Token, member: "access_token" });
+        }
+        let body = json!({"access_token": "at", "token_type": "a\nb"}).to_string();
+        assert!(read(&answer(200, body.as_bytes()), &[]).is_err());
+    }
+
+    #[test]
+    fn errors_are_read_with_any_status_and_without_what_was_sent() {
+        let body = json!({"error": "invalid_grant", "error_description": "no token rt-0123456789"}).to_string();
+        for status in [200, 400, 401, 403, 500] {
+            let reading = read(&answer(status, body.as_bytes()), &[&Secret::from("rt-0123456789")]);
+            let Ok(Reading::Said { error, description }) = reading else { panic!("{reading:?}") };
+            assert_eq!((error.as_str(), description.as_deref()), ("invalid_grant", Some("no token [redacted]")));
+        }
+    }
+
+    #[test]
+    fn broken_bodies_are_faults_of_their_own() {
+        let fault = |status, body: &str| read(&answer(status, body.as_bytes()), &[]).expect_err("a fault");
+        assert_eq!(fault(200, "{\"access_token\":\"a"), Fault::NotJson { place: Place::Token });
+        assert_eq!(fault(200, ""), Fault::NotJson { place: Place::Token });
+        assert_eq!(fault(200, "{}"), Fault::Missing { place: Place::Token, member: "access_token" });
+        assert_eq!(fault(400, "<html>"), Fault::Status { place: Place::Token, status: 400 });
+        assert_eq!(fault(400, "{\"error\":{\"message\":1}}"), Fault::Status { place: Place::Token, status: 400 });
+        assert_eq!(fault(302, ""), Fault::Redirect { place: Place::Token, status: 302 });
+    }
+}
