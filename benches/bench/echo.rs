@@ -39,7 +39,7 @@ impl Echo {
         let output = process.stdout.take().context("the echo has no output")?;
         let said = BufReader::new(output).lines().next();
         said.context("the echo did not come up")??;
-        let side = Side { socket, greets: false, request, reply_length };
+        let side = Side { socket, greets: false, request, reply_length, process: process.id() };
         Ok(Self { side, process, _directory: directory })
     }
 }

@@ -28,13 +28,15 @@ pub(crate) struct Side {
     pub(crate) greets: bool,
     pub(crate) request: Vec<u8>,
     pub(crate) reply_length: usize,
+    /// Its process.
+    pub(crate) process: u32,
 }
 
 impl Side {
     /// The daemon at `socket`, asked for the token of `session`. Asks once, so that the token is in memory.
-    pub(crate) fn daemon(socket: &Path, session: SessionRef) -> anyhow::Result<Self> {
+    pub(crate) fn daemon(process: u32, socket: &Path, session: SessionRef) -> anyhow::Result<Self> {
         let request = token_request(session)?;
-        let mut side = Self { socket: socket.to_owned(), greets: true, request, reply_length: 0 };
+        let mut side = Self { socket: socket.to_owned(), greets: true, request, reply_length: 0, process };
         let mut stream = side.connect()?;
         stream.write_all(&side.request)?;
         side.reply_length = read_token(&mut stream)?;
@@ -42,17 +44,23 @@ impl Side {
     }
 
     fn connect(&self) -> anyhow::Result<UnixStream> {
-        let stream = UnixStream::connect(&self.socket);
-        let mut stream = stream.with_context(|| format!("cannot connect to {}", self.socket.display()))?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        if self.greets {
-            stream.write_all(&Version::CURRENT.hello())?;
-            let mut hello = [0; HELLO_LEN];
-            stream.read_exact(&mut hello).context("the daemon does not greet")?;
-            ensure!(Version::from_hello(hello).is_some(), "the daemon greets with something else");
-        }
-        Ok(stream)
+        if self.greets { greeted(&self.socket) } else { connected(&self.socket) }
     }
+}
+
+fn connected(socket: &Path) -> anyhow::Result<UnixStream> {
+    let stream = UnixStream::connect(socket).with_context(|| format!("cannot connect to {}", socket.display()))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+fn greeted(socket: &Path) -> anyhow::Result<UnixStream> {
+    let mut stream = connected(socket)?;
+    stream.write_all(&Version::CURRENT.hello())?;
+    let mut hello = [0; HELLO_LEN];
+    stream.read_exact(&mut hello).context("the daemon does not greet")?;
+    ensure!(Version::from_hello(hello).is_some(), "the daemon greets with something else");
+    Ok(stream)
 }
 
 /// One connection, one request at a time.
@@ -130,7 +138,7 @@ impl Crowd {
 pub(crate) fn cold_p50_us(socket: &Path, sessions: &[SessionRef]) -> anyhow::Result<f64> {
     let sessions = sessions.get(..COLD_SESSIONS).context("the store holds too few sessions")?;
     let mut spans = Vec::with_capacity(COLD_SESSIONS);
-    let mut stream = Side { socket: socket.to_owned(), greets: true, request: vec![], reply_length: 0 }.connect()?;
+    let mut stream = greeted(socket)?;
     for round in 0..2 {
         for session in sessions {
             let request = token_request(*session)?;

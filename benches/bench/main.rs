@@ -1,14 +1,15 @@
 //! Measures what a token costs, against a bare echo of the same sizes. Prints a table, writes `target/bench/summary.json`.
 //!
-//! Server and load generator are separate processes; the two servers that are compared take turns in slices of one run, and
-//! what counts is the median of the ratios, because only that survives a busy machine. The echo is also compared with itself: how far
-//! that ratio is from 1 is how far the others can be trusted. With `noise` as its argument the program does only that.
+//! Server and load generator are separate processes. The servers that are compared take turns in one run, and what counts is the
+//! median of the ratios. An echo is also compared with its twin in the same rounds: how far that is from 1 is how far the rest
+//! can be trusted. With `noise` as its argument the program does only that.
 
 mod command_line;
 mod compare;
 mod daemon;
 mod echo;
 mod load;
+mod pin;
 mod prepare;
 mod report;
 mod sealing;
@@ -20,11 +21,11 @@ use std::process::ExitCode;
 use anyhow::Context;
 use tokenkeeper_protocol::SessionRef;
 
-use crate::compare::Comparison;
+use crate::compare::{Contest, Placement};
 use crate::daemon::{Daemon, Home};
 use crate::echo::Echo;
 use crate::load::Side;
-use crate::report::Report;
+use crate::report::{Aim, Report};
 
 /// Where the summary goes, and where the store lies while it is measured: on a disk, as `/tmp` often is not.
 const OUTPUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/bench");
@@ -55,7 +56,6 @@ fn everything() -> anyhow::Result<()> {
     let home = Home::new(Path::new(OUTPUT))?;
     let sessions = prepare::prepare_store(&home).context("cannot prepare the store")?;
     let mut report = Report::default();
-    measure_noise(&mut report)?;
     measure_hot(&home, &sessions, &mut report)?;
     measure_cold(&home, &sessions, &mut report)?;
     sealing::measure(&mut report)?;
@@ -63,44 +63,45 @@ fn everything() -> anyhow::Result<()> {
     report.write(&Path::new(OUTPUT).join("summary.json"))
 }
 
+/// A third echo in the place of the daemon: every ratio should be 1.
 fn noise_only() -> anyhow::Result<()> {
-    let mut report = Report::default();
-    measure_noise(&mut report)?;
-    print!("{report}");
-    Ok(())
-}
-
-/// The echo against another echo.
-fn measure_noise(report: &mut Report) -> anyhow::Result<()> {
     let (request, reply_length) = prepare::sample_exchange()?;
-    let (one, other) = (Echo::start(request.clone(), reply_length)?, Echo::start(request, reply_length)?);
-    let noise = Comparison::of(&one.side, &other.side)?;
-    report.add("noise_p50_ratio", noise.p50_ratio, "echo against itself");
-    report.add("noise_p99_ratio", noise.p99_ratio, "");
-    report.add("noise_throughput_ratio", noise.throughput_ratio, "");
+    let start = || Echo::start(request.clone(), reply_length);
+    let (echo, twin, third) = (start()?, start()?, start()?);
+    println!("an echo stands in for the daemon: every ratio should be 1, and no aim means anything");
+    let mut report = Report::default();
+    contest(&Contest { echo: &echo.side, twin: &twin.side, server: &third.side }, &mut report)?;
+    print!("{report}");
     Ok(())
 }
 
 /// A token that is in memory, among very many sessions that are not.
 fn measure_hot(home: &Home, sessions: &[SessionRef], report: &mut Report) -> anyhow::Result<()> {
     let daemon = Daemon::start(home, None)?;
-    report.add_aimed("idle_rss_mib", daemon.rss_mib()?, report::Aim::AtMost(25.0), "ready, nothing asked yet");
-
+    report.add_aimed("idle_rss_mib", daemon.rss_mib()?, Aim::AtMost(25.0), "ready, nothing asked yet");
     let hot = *sessions.first().context("the store holds no session")?;
-    let tokens = Side::daemon(&home.socket(), hot)?;
-    let echo = Echo::start(tokens.request.clone(), tokens.reply_length)?;
-    let hot_tokens = Comparison::of(&echo.side, &tokens)?;
-    report.add("echo_p50_us", hot_tokens.base_p50_us, "bare tokio echo of the same sizes");
-    report.add("token_hot_p50_us", hot_tokens.p50_us, "one connection");
-    report.add_aimed("token_hot_p50_ratio", hot_tokens.p50_ratio, report::Aim::AtMost(1.5), "to the echo");
-    report.add("token_hot_p99_ratio", hot_tokens.p99_ratio, "to the echo");
-    report.add("echo_per_second", hot_tokens.base_per_second, "32 connections");
-    report.add("token_hot_per_second", hot_tokens.per_second, "32 connections");
-    let aim = report::Aim::AtLeast(0.7);
-    report.add_aimed("token_hot_throughput_ratio", hot_tokens.throughput_ratio, aim, "to the echo");
-
+    let server = Side::daemon(daemon.id(), &home.socket(), hot)?;
+    let start = || Echo::start(server.request.clone(), server.reply_length);
+    let (echo, twin) = (start()?, start()?);
+    contest(&Contest { echo: &echo.side, twin: &twin.side, server: &server }, report)?;
     command_line::measure(&home.socket(), hot, report)?;
     report.add("busy_rss_mib", daemon.rss_mib()?, "after all of that");
+    Ok(())
+}
+
+fn contest(contest: &Contest<'_>, report: &mut Report) -> anyhow::Result<()> {
+    let (p50, p99) = contest.latency(Placement::OneCore)?;
+    report.add("echo_p50_us", p50.echo, "bare tokio echo, one connection, one core");
+    report.add("token_hot_p50_us", p50.server, "the same");
+    report.add_ratio("token_hot_p50_ratio", &p50, Some(Aim::AtMost(1.5)), "one core");
+    report.add_ratio("token_hot_p99_ratio", &p99, None, "one core");
+    let (p50, p99) = contest.latency(Placement::Free)?;
+    report.add_ratio("token_hot_p50_ratio_free", &p50, None, "wherever the kernel puts them");
+    report.add_ratio("token_hot_p99_ratio_free", &p99, None, "the same");
+    let throughput = contest.throughput()?;
+    report.add("echo_per_second", throughput.echo, "32 connections");
+    report.add("token_hot_per_second", throughput.server, "the same");
+    report.add_ratio("token_hot_throughput_ratio", &throughput, Some(Aim::AtLeast(0.7)), "32 connections");
     Ok(())
 }
 
