@@ -25,6 +25,9 @@ const { values: options } = parseArgs({
   },
 });
 
+// stdout is for the one line that says READY; the library's notices go where its warnings go.
+console.info = console.error;
+
 const key = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' });
 const day = 86_400;
 
