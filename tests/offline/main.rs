@@ -4,4 +4,19 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod access;
+mod audit;
 mod fixtures;
+mod login;
+mod login_refused;
+mod logout;
+mod refresh;
+mod refresh_trouble;
+mod reload;
+mod secrets;
+mod selection;
+mod shutdown;
+mod socket;
+mod startup;
+mod systemd;
+mod user_mode;

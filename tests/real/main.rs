@@ -4,4 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod crash;
 mod fixtures;
+mod rotation;
+mod session;

@@ -1,7 +1,7 @@
 //! Looks for secrets where none may be.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER};
 
@@ -9,22 +9,28 @@ use super::Home;
 
 /// Fails if one of `secrets` is to be found in what the daemon logged, in its audit records, or in a file of its state directory.
 pub(crate) fn assert_none_leaked(home: &Home, secrets: &[String]) {
+    let found = places_with(home, secrets);
+    assert!(found.is_empty(), "secrets are to be found: {found:?}");
+}
+
+/// A place where one of `secrets` is: the path of a file, or a word for what is none. The other half is the secret as it stands there.
+pub(crate) fn places_with(home: &Home, secrets: &[String]) -> Vec<(PathBuf, String)> {
     assert!(!secrets.is_empty(), "there are no secrets to look for");
-    let mut places = vec![("stderr".to_owned(), home.stderr())];
-    places.extend(home.syslog.records().into_iter().map(|record| ("an audit record".to_owned(), record)));
+    let mut places = vec![(PathBuf::from("stderr"), home.stderr())];
+    places.extend(home.syslog.records().into_iter().map(|record| (PathBuf::from("an audit record"), record)));
     let before = places.len();
     files(&home.state_dir(), &mut places);
     assert!(places.len() > before, "the state directory is empty: nothing was tested");
-    for secret in secrets {
-        for needle in disguises(secret) {
-            for (place, text) in &places {
-                assert!(!text.contains(&needle), "{secret:?} is in {place}, as {needle:?}");
-            }
-        }
+    let needles: Vec<_> = secrets.iter().flat_map(|secret| disguises(secret)).collect();
+    let mut found = Vec::new();
+    for (place, text) in &places {
+        let here = needles.iter().filter(|needle| text.contains(needle.as_str()));
+        found.extend(here.map(|needle| (place.clone(), needle.clone())));
     }
+    found
 }
 
-fn files(dir: &Path, places: &mut Vec<(String, String)>) {
+fn files(dir: &Path, places: &mut Vec<(PathBuf, String)>) {
     for entry in fs::read_dir(dir).expect("the state directory can be read").flatten() {
         let path = entry.path();
         if path.is_dir() {
@@ -32,7 +38,7 @@ fn files(dir: &Path, places: &mut Vec<(String, String)>) {
         } else {
             // Byte for byte a character, so that the search of strings can be used on what is no text.
             let bytes = fs::read(&path).unwrap_or_default();
-            places.push((path.display().to_string(), bytes.into_iter().map(char::from).collect()));
+            places.push((path, bytes.into_iter().map(char::from).collect()));
         }
     }
 }

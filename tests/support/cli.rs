@@ -85,7 +85,7 @@ impl Home {
     /// The sessions that the command line lists.
     #[track_caller]
     pub(crate) fn sessions(&self) -> Vec<serde_json::Value> {
-        self.cli(["sessions", "--json"]).json()["sessions"].as_array().expect("a list of sessions").clone()
+        self.cli(["--json", "sessions"]).json()["sessions"].as_array().expect("a list of sessions").clone()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Logins as people do them: the command line in one hand, a browser in the other.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use super::browser::Browser;
 use super::{CliResult, Home};
@@ -36,6 +36,13 @@ impl Home {
     pub(crate) fn begin_login(&self, arguments: &[&str]) -> PendingLogin {
         let mut command = self.cli_command();
         command.args(["--json", "login", "corp", "--no-browser"]).args(arguments);
+        PendingLogin::start(command)
+    }
+}
+
+impl PendingLogin {
+    /// Starts a command that logs in and waits for the address it prints.
+    pub(crate) fn start(mut command: Command) -> Self {
         let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = child.expect("tokenkeeper can be run");
         let mut stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
@@ -52,11 +59,9 @@ impl Home {
                 break url.to_owned();
             }
         };
-        PendingLogin { child, stderr, said, url }
+        Self { child, stderr, said, url }
     }
-}
 
-impl PendingLogin {
     /// Types `text` where the command asks for the address of the last page.
     pub(crate) fn paste(&mut self, text: &str) {
         let stdin = self.child.stdin.as_mut().expect("stdin is piped");

@@ -82,7 +82,8 @@ fn route(request: &Received, on: &str, state: &mut State) -> Response {
     match on {
         "/.well-known/openid-configuration" => discovery(state),
         "/jwks" => Response::text(200, "application/json", keys::key_set()),
-        "/authorize" => authorize(request, state),
+        "/authorize" => login_page(request),
+        "/login" => log_in(request, state),
         "authorization_code" | "refresh_token" if !is_the_client(request) => {
             Response::json(401, &json!({ "error": "invalid_client" }))
         }
@@ -116,12 +117,16 @@ fn discovery(state: &State) -> Response {
     )
 }
 
-fn authorize(request: &Received, state: &mut State) -> Response {
+fn login_page(request: &Received) -> Response {
+    let form = format!("<form method=\"post\" action=\"/login?{}\"><input name=\"login\"></form>", request.query);
+    Response::text(200, "text/html", form)
+}
+
+fn log_in(request: &Received, state: &mut State) -> Response {
     let parameter = |name: &str| request.parameter(name);
     let redirect_uri = parameter("redirect_uri").unwrap_or_default();
-    let user = parameter("login_hint").unwrap_or_else(|| state.user.clone());
     let grant = Grant {
-        user,
+        user: parameter("login").unwrap_or_default(),
         nonce: parameter("nonce"),
         challenge: parameter("code_challenge"),
         redirect_uri: redirect_uri.clone(),
@@ -215,6 +220,9 @@ fn id_token(state: &State, user: &str, nonce: Option<&str>, access_token: &str) 
         "email": format!("{user}@corp.example"),
         "amr": ["pwd"],
     });
+    for (name, value) in &state.claims {
+        claims[name] = value.as_str().into();
+    }
     if let Some(nonce) = nonce {
         claims["nonce"] = if lies(Lie::Nonce) { "of-another-login" } else { nonce }.into();
     }

@@ -1,7 +1,7 @@
 //! An OpenID provider that does exactly what a test says, and remembers everything it was asked.
 //!
 //! It is honest until it is told to [`Lie`], and reliable until a [`Fault`] is queued. It listens on loopback in threads of the
-//! test, logs in whoever `login_hint` names (`alice` unless told) without asking, and sends the browser straight back.
+//! test, logs in whoever the form of its login page names, and grants whatever is asked for.
 
 mod endpoints;
 mod keys;
@@ -48,9 +48,9 @@ impl ScriptedProvider {
         self
     }
 
-    /// Who logs in from now on.
-    pub(crate) fn user(&self, name: &str) -> &Self {
-        name.clone_into(&mut self.state().user);
+    /// One more claim in every ID token.
+    pub(crate) fn claim(&self, name: &str, value: &str) -> &Self {
+        self.state().claims.insert(name.to_owned(), value.to_owned());
         self
     }
 

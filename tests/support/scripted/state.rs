@@ -72,7 +72,8 @@ pub(super) struct State {
     pub(super) issuer: String,
     pub(super) access_life: u64,
     pub(super) rotate: bool,
-    pub(super) user: String,
+    /// More claims of every ID token.
+    pub(super) claims: BTreeMap<String, String>,
     pub(super) lie: Option<Lie>,
     pub(super) down: bool,
     pub(super) released: bool,
@@ -92,7 +93,7 @@ impl Shared {
             issuer: issuer.to_owned(),
             access_life: 3600,
             rotate: false,
-            user: "alice".to_owned(),
+            claims: BTreeMap::new(),
             lie: None,
             down: false,
             released: false,
