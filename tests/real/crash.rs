@@ -33,8 +33,7 @@ fn after_a_hundred_sigkills_no_login_is_needed_again() {
     let watch = Stopwatch::start();
     let provider = RealProvider::start(ACCESS_LIFE, &[]);
     let home = Home::new(&Config::corp(&provider.issuer));
-    let load =
-        Load { home: &home, opened: Mutex::default(), refused: Mutex::default(), refreshed: AtomicUsize::new(0) };
+    let load = Load { home: &home, opened: Mutex::default(), refused: Mutex::default() };
 
     for round in 0..KILLS {
         let daemon = Daemon::start(&home);
