@@ -35,7 +35,10 @@ impl Home {
     /// Starts `tokenkeeper login corp` and waits for the address it prints.
     pub(crate) fn begin_login(&self, arguments: &[&str]) -> PendingLogin {
         let mut command = self.cli_command();
-        command.args(["--json", "login", "corp", "--no-browser"]).args(arguments);
+        command.args(["--json", "login", "corp"]).args(arguments);
+        if !arguments.contains(&"--paste") {
+            command.arg("--no-browser");
+        }
         PendingLogin::start(command)
     }
 }
