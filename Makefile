@@ -54,7 +54,8 @@ lint: ## check format, lints, dependencies and documentation
 
 bench: ## measure, with a release build
 	@scripts/prerequisites build
-	cargo bench --package tokenkeeperd --bench '*'
+	cargo build --release --workspace
+	cargo bench --package tokenkeeperd --bench bench
 
 demo: ## show the whole way once, told line by line
 	@demo/run
