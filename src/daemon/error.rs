@@ -83,6 +83,14 @@ impl StartError {
         }
     }
 
+    /// The same in one line, for status and audit.
+    pub fn first(&self) -> String {
+        match self {
+            Self::Config(errors) => errors.first(),
+            other => other.to_string(),
+        }
+    }
+
     /// From sysexits: 78 for what an administrator has to mend, 75 for what another process holds, 74 for the rest.
     pub fn exit_status(&self) -> u8 {
         const CONFIGURATION: u8 = 78;

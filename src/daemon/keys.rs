@@ -1,14 +1,12 @@
 //! The identity of the host and the keyring that it opens. Both are made on the first start, and never again after it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::StartError;
 use crate::config::{DaemonSettings, Environment};
 use crate::seal::{HostIdentity, IdentityError, IdentitySource, Keyring, write_durably};
 
-/// Name of the systemd credential that holds the identity.
-const CREDENTIAL: &str = "tokenkeeper-identity";
 /// Name of the keyring in the state directory.
 const KEYRING: &str = "keyring.age";
 /// Name of the store in the state directory.
@@ -40,7 +38,7 @@ fn identity(
     environment: &Environment,
     may_create: bool,
 ) -> Result<(HostIdentity, IdentitySource), StartError> {
-    let credential = environment.credentials_directory.as_ref().map(|dir| Path::new(dir).join(CREDENTIAL));
+    let credential = environment.identity_credential();
     let file: &PathBuf = &settings.identity_file;
     match HostIdentity::load(credential.as_deref(), file) {
         Err(IdentityError::Missing { .. }) if may_create => {

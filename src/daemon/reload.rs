@@ -15,20 +15,20 @@ use crate::schedule::Cron;
 pub(super) async fn reload(running: &mut Running) {
     notify::reloading();
     let done = try_reload(running).await;
-    let refused = done.err().map(|error| error.words());
+    let refused = done.err().map(|error| (error.words(), error.first()));
     let event = match &refused {
         None => What::ConfigReloaded,
-        Some(why) => What::ConfigRefused { why: why.lines().next().unwrap_or_default().to_owned() },
+        Some((_, first)) => What::ConfigRefused { why: first.clone() },
     };
     let mut status = counts::status_line(&running.service).await;
     match &refused {
         None => tracing::info!("the new configuration is in force"),
-        Some(why) => {
+        Some((why, _)) => {
             tracing::error!("the new configuration is refused, and the old one stays in force:\n{why}");
             status.push_str("; the new configuration is REFUSED");
         }
     }
-    let refused = refused.map(|why| why.lines().next().unwrap_or_default().to_owned());
+    let refused = refused.map(|(_, first)| first);
     *running.service.vitals.config_refused.lock().unwrap_or_else(PoisonError::into_inner) = refused;
     running.service.record(event).await;
     notify::ready(&status);

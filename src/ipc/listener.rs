@@ -1,13 +1,12 @@
 //! The socket itself: handed over by systemd, or our own.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use interprocess::local_socket::{GenericFilePath, ListenerOptions, ToFsName};
-use interprocess::os::unix::local_socket::ListenerOptionsExt;
 use listenfd::ListenFd;
 
 /// A listening socket.
@@ -61,7 +60,10 @@ fn bind(path: &Path) -> Result<Listener, ListenError> {
     }
     clear_the_way(path)?;
     let name = path.to_fs_name::<GenericFilePath>().map_err(refused)?;
-    ListenerOptions::new().name(name).mode(SOCKET_MODE as _).create_tokio_as::<Listener>().map_err(refused)
+    let listener = ListenerOptions::new().name(name).create_tokio_as::<Listener>().map_err(refused)?;
+    // The mode of a new socket is cut by the umask; opening it afterwards is never too open in between.
+    fs::set_permissions(path, Permissions::from_mode(SOCKET_MODE)).map_err(refused)?;
+    Ok(listener)
 }
 
 /// Removes the socket of a daemon that was killed. One that is alive, or a file, stays.
