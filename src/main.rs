@@ -37,7 +37,8 @@ fn main() -> ExitCode {
 
 /// The journal adds the time by itself.
 fn log_to_stderr() {
-    let filter = EnvFilter::try_from_env("TOKENKEEPER_LOG").unwrap_or_else(|_| EnvFilter::new("info,tokio_cron_scheduler=warn"));
+    let filter =
+        EnvFilter::try_from_env("TOKENKEEPER_LOG").unwrap_or_else(|_| EnvFilter::new("info,tokio_cron_scheduler=warn"));
     let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).with_target(false);
     if std::env::var_os("JOURNAL_STREAM").is_some() {
         lines.without_time().with_ansi(false).init();

@@ -77,6 +77,7 @@ fn session(number: u64, made_at: UnixSeconds) -> anyhow::Result<Session> {
         refreshes: 0,
         trouble: None,
         due_at: Some(made_at + DAY * 7 / 10),
+        prune_at: made_at + 30 * DAY,
     })
 }
 

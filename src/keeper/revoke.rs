@@ -6,6 +6,7 @@ use tokenkeeper_protocol::reply::Revocation;
 use super::attend::{Attempt, Attended};
 use super::{Keeper, timing};
 use crate::audit::What;
+use crate::config::{ProviderKind, ProviderSettings};
 use crate::domain::Session;
 use crate::domain::session::Trouble;
 use crate::provider::RevokeOutcome;
@@ -19,9 +20,11 @@ impl Keeper {
             return Ok(Attended::Revoked(Revocation::Pending));
         }
         let outcome = match self.providers().get(&session.value.provider) {
-            Some(provider) => provider.revoke(tokens, now).await,
-            // Nobody is left to ask.
-            None => RevokeOutcome::Unsupported,
+            Some(provider) if *issuer(provider.settings()) == session.value.user.issuer => {
+                provider.revoke(tokens, now).await
+            }
+            // Nobody is left to ask: these tokens are not for another issuer to see.
+            _ => RevokeOutcome::Unsupported,
         };
         let mut new = session.value.clone();
         let (revocation, said) = match outcome {
@@ -44,5 +47,12 @@ impl Keeper {
         let event = What::Revoked { session: new.id, provider: new.provider.clone(), outcome: said };
         self.replace(&session, &new, event).await?;
         Ok(Attended::Revoked(revocation))
+    }
+}
+
+fn issuer(settings: &ProviderSettings) -> &String {
+    match &settings.kind {
+        ProviderKind::Oidc { issuer } => issuer,
+        ProviderKind::Oauth2(endpoints) => &endpoints.issuer,
     }
 }

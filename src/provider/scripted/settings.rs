@@ -104,5 +104,6 @@ pub(in super::super) fn session(issuer: &str) -> Session {
         refreshes: 0,
         trouble: None,
         due_at: None,
+        prune_at: NOW + Duration::from_hours(30 * 24),
     }
 }
