@@ -23,7 +23,8 @@ detail() {
 indent() { sed 's/^/      /'; }
 
 fail() {
-    echo "FAILED" >&2
+    [ -z "$telling" ] || echo "FAILED"
+    telling=
     echo "demo: step $steps failed: $1" >&2
     exit 1
 }
@@ -127,12 +128,17 @@ stop_daemon() {
 # Logs a user in at the page that `tokenkeeper login` asks to open; sets `session`.
 log_in() {
     start login tokenkeeper --json login corp --no-browser
-    wait_for "the address to open" grep -q 'https\?://[^ ]*state=' "$dir/login.log"
+    wait_for "the address to open" login_asks_or_died
+    is_running login || fail "the login ended early: $(tail -n3 "$dir/login.log")"
     node tests/provider/browser.mjs "$(grep -o 'https\?://[^ ]*state=[^ ]*' "$dir/login.log" | head -n1)" "$1" >/dev/null \
         || fail "the login page did not lead back"
     wait "${pids[login]}" || fail "the login did not succeed: $(tail -n3 "$dir/login.log")"
     unset 'pids[login]'
     session=$(node -e 'console.log(JSON.parse(require("fs").readFileSync(0)).session)' <"$dir/login.out")
+}
+
+login_asks_or_died() {
+    ! is_running login || grep -q 'https\?://[^ ]*state=' "$dir/login.log"
 }
 
 audit_has() { grep -q "$1" "$dir/audit.log"; }
@@ -153,7 +159,8 @@ on_exit() {
     local status=$?
     # A command that failed outside of `fail` has said why on stderr.
     if [ $status != 0 ] && [ -n "$telling" ]; then
-        echo "demo: step $steps did not succeed: $telling" >&2
+        echo "FAILED"
+        echo "demo: step $steps failed: $telling" >&2
     fi
     if [ $status != 0 ] && [ -s "$dir/daemon.log" ]; then
         echo "demo: the last words of the daemon:" >&2
