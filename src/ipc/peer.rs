@@ -22,7 +22,7 @@ pub(super) fn identify(stream: &UnixStream) -> io::Result<Peer> {
     if uid == OVERFLOW_UID {
         return Err(io::Error::new(
             io::ErrorKind::PermissionDenied,
-            "its user is not known on this system (uid 65534)",
+            "your user is not known on this system (uid 65534)",
         ));
     }
     let mut gids = tokenkeeper_sys::peer_groups(stream.as_fd())?;

@@ -8,8 +8,9 @@ fn live(home: &Home, provider: &ScriptedProvider) -> String {
     let daemon = Daemon::start(home);
     let session = home.login("alice");
     home.token();
+    home.age_token();
     provider.access_life(1000);
-    home.cli(["token", "corp", "--min-valid", "200s"]).ok();
+    home.cli(["token", "corp", "--min-valid", "99s"]).ok();
     home.cli(["token", "other"]).fails_with(77);
     daemon.reload();
     home.cli(["logout", &session]).ok();

@@ -21,12 +21,13 @@ fn no_secret_is_in_the_log_the_audit_trail_or_the_state_directory() {
     let alice = home.login("alice");
     home.login("bob");
     home.cli(["token", "corp", "--user", "alice"]).ok();
+    home.age_token();
     provider.access_life(1000);
-    home.cli(["token", "--session", &alice, "--min-valid", "200s"]).ok();
+    home.cli(["token", "--session", &alice, "--min-valid", "99s"]).ok();
     // What goes wrong, with the secret in hand.
     provider
         .fault("refresh_token", Fault::Answer(400, r#"{"error":"invalid_grant","error_description":"no"}"#.to_owned()));
-    home.cli(["token", "corp", "--user", "bob", "--min-valid", "200s"]).fails_with(3);
+    home.cli(["token", "corp", "--user", "bob", "--min-valid", "99s"]).fails_with(3);
     let mut wire = Wire::connect(&home.socket());
     for lie in [Lie::Signature, Lie::Nonce, Lie::State] {
         let (login_id, url) = wire.begin();

@@ -52,7 +52,7 @@ fn all_errors_of_the_configuration_are_told_at_once_with_their_places() {
     let checked = check(&home);
     assert_eq!(checked.status, CONFIGURATION, "{checked:?}");
     for part in [
-        "conf.d/corp.toml:",
+        "corp.toml:",
         "unknown key \"clientid\"; did you mean \"client_id\"?",
         "max_age",
         "did you mean \"token\"?",
