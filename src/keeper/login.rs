@@ -98,7 +98,9 @@ impl Keeper {
         match self.try_complete(permit, peer, complete, &login, query).await {
             Ok(answer) => Ok(answer),
             Err(error) => {
-                self.note_failure(peer, complete.login_id, &login, &error).await?;
+                if let Err(unwritten) = self.note_failure(peer, complete.login_id, &login, &error).await {
+                    tracing::error!(error = %unwritten, "a login that failed could not be audited");
+                }
                 Err(error)
             }
         }
@@ -115,7 +117,7 @@ impl Keeper {
         let callback = Callback::parse(&complete.callback_query)
             .map_err(|error| KeeperError::BadRequest { why: error.to_string() })?;
         if callback.state != login.value.flow.state {
-            return Err(KeeperError::BadRequest {
+            return Err(KeeperError::ForeignCallback {
                 why:
                     "the `state` that came back is not that of this login; pass on the callback of the login you began"
                         .to_owned(),
