@@ -20,6 +20,8 @@ use crate::vault::{DoneLogin, PendingLogin, Versioned};
 
 /// How long a person may take at the provider's login page.
 const FLOW_LIFE: Duration = Duration::from_mins(10);
+/// Bytes of what a user calls a device: it stands in every list of sessions.
+const LONGEST_DEVICE: usize = 256;
 /// How long a completed login answers again with what it answered first.
 const REPEATABLE: Duration = Duration::from_secs(60);
 
@@ -49,6 +51,10 @@ impl Keeper {
         begin: &LoginBegin,
     ) -> Result<LoginBegun, KeeperError> {
         let now = self.clock.now();
+        if begin.device.as_ref().is_some_and(|device| device.len() > LONGEST_DEVICE) {
+            let why = format!("the name of the device is too long; {LONGEST_DEVICE} bytes are allowed");
+            return Err(KeeperError::BadRequest { why });
+        }
         let provider = self.provider(&begin.provider)?;
         let flow = Flow::begin(provider.settings(), begin, now)
             .map_err(|error| KeeperError::BadRequest { why: error.to_string() })?;

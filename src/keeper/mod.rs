@@ -15,6 +15,8 @@ mod recover;
 mod refresh;
 mod revoke;
 mod serve;
+#[cfg(test)]
+mod tests;
 mod timing;
 mod unwritten;
 

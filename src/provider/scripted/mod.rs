@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokenkeeper_protocol::{Secret, UnixSeconds};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
 pub(crate) use settings::{begin, callback, login_begin, oauth2_settings, oidc_settings, session};
@@ -40,6 +41,8 @@ pub(crate) enum Reply {
     Endless,
     /// Reads the request, and says nothing.
     Silence,
+    /// Reads the request, and does the rest when it is told to.
+    Held(Arc<Notify>, Box<Reply>),
 }
 
 impl Reply {
@@ -253,8 +256,13 @@ async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, script: &Mute
         script.requests.push((path.clone(), request));
         script.replies.get(&path).cloned()
     };
-    match reply.unwrap_or_else(|| Reply::text(404, "text/plain", "no such page")) {
-        Reply::HangUpBefore | Reply::HangUpAfter => return Ok(()),
+    let mut reply = reply.unwrap_or_else(|| Reply::text(404, "text/plain", "no such page"));
+    if let Reply::Held(go_on, then) = reply {
+        go_on.notified().await;
+        reply = *then;
+    }
+    match reply {
+        Reply::HangUpBefore | Reply::HangUpAfter | Reply::Held(..) => return Ok(()),
         Reply::Silence => {
             stream.read_to_end(&mut Vec::new()).await?;
         }
