@@ -16,7 +16,7 @@ mod refresh;
 mod revoke;
 mod serve;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod timing;
 mod unwritten;
 

@@ -32,22 +32,22 @@ use crate::vault::Vault;
 const RETENTION: Duration = Duration::from_hours(24 * 7);
 
 /// A keeper with one session, whose token is due at 200 s and expires at 300 s.
-struct Home {
-    server: Server,
-    store: Arc<Moody>,
-    clock: Clock,
-    vault: Arc<Vault>,
-    keeper: Arc<Keeper>,
-    id: SessionRef,
+pub(crate) struct Home {
+    pub(crate) server: Server,
+    pub(crate) store: Arc<Moody>,
+    pub(crate) clock: Clock,
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) keeper: Arc<Keeper>,
+    pub(crate) id: SessionRef,
 }
 
 impl Home {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(|_| {}, |_| {}).await
     }
 
     /// The same with other settings, and another session.
-    async fn with(settings: impl FnOnce(&mut ProviderSettings), edit: impl FnOnce(&mut Session)) -> Self {
+    pub(crate) async fn with(settings: impl FnOnce(&mut ProviderSettings), edit: impl FnOnce(&mut Session)) -> Self {
         let server = Server::oidc().await;
         let store = Arc::new(Moody::default());
         let clock = Clock::manual(NOW);
@@ -73,7 +73,7 @@ impl Home {
     }
 
     /// Sets the clock to so many seconds after the beginning.
-    fn sleep_until(&self, seconds: u64) {
+    pub(crate) fn sleep_until(&self, seconds: u64) {
         self.clock.advance(at(seconds).since(self.clock.now()));
     }
 
@@ -85,12 +85,12 @@ impl Home {
         self.keeper.attend_to_all_due(self.clock.now()).await.unwrap()
     }
 
-    fn session(&self) -> Session {
+    pub(crate) fn session(&self) -> Session {
         self.vault.session(self.id).unwrap().unwrap().value
     }
 
     /// Changes the session behind the keeper's back.
-    async fn edit(&self, edit: impl FnOnce(&mut Session)) {
+    pub(crate) async fn edit(&self, edit: impl FnOnce(&mut Session)) {
         let old = self.vault.session(self.id).unwrap().unwrap();
         let mut new = old.value.clone();
         edit(&mut new);
@@ -99,7 +99,7 @@ impl Home {
         change.commit().await.unwrap();
     }
 
-    fn posts(&self) -> usize {
+    pub(crate) fn posts(&self) -> usize {
         self.server.count("/token")
     }
 
@@ -112,7 +112,7 @@ impl Home {
     }
 
     /// Holds the answers of the token endpoint until the returned bell rings.
-    fn hold(&self, reply: Reply) -> Arc<Notify> {
+    pub(crate) fn hold(&self, reply: Reply) -> Arc<Notify> {
         let bell = Arc::new(Notify::new());
         self.server.script("/token", Reply::Held(Arc::clone(&bell), Box::new(reply)));
         bell
@@ -125,11 +125,11 @@ impl Home {
 }
 
 /// So many seconds after the beginning.
-fn at(seconds: u64) -> UnixSeconds {
+pub(crate) fn at(seconds: u64) -> UnixSeconds {
     NOW + Duration::from_secs(seconds)
 }
 
-fn renewal() -> Reply {
+pub(crate) fn renewal() -> Reply {
     Reply::json(200, &json!({"access_token": "at-new", "refresh_token": "rt-new-0123456789", "expires_in": 300}))
 }
 
@@ -137,7 +137,7 @@ fn error(error: &str) -> Reply {
     Reply::json(400, &json!({ "error": error }))
 }
 
-fn peer(uid: u32) -> Peer {
+pub(crate) fn peer(uid: u32) -> Peer {
     Peer { uid, gids: Vec::new(), pid: 1, unit: None }
 }
 
@@ -148,7 +148,7 @@ fn permit(action: Action) -> Permit {
 }
 
 /// Waits for what other tasks do; fails if they do not.
-async fn until(condition: impl Fn() -> bool) {
+pub(crate) async fn until(condition: impl Fn() -> bool) {
     let waiting = async {
         while !condition() {
             tokio::task::yield_now().await;

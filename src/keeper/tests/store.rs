@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::store::{Batch, MemoryStore, Row, Store, StoreError, Table, Written};
 
-pub(super) struct Moody {
+pub(crate) struct Moody {
     inner: MemoryStore,
     /// Writes that it will still take.
     writes_left: AtomicUsize,
@@ -19,11 +19,11 @@ impl Default for Moody {
 
 impl Moody {
     /// From now on only so many writes are taken.
-    pub(super) fn take_only(&self, writes: usize) {
+    pub(crate) fn take_only(&self, writes: usize) {
         self.writes_left.store(writes, Ordering::SeqCst);
     }
 
-    pub(super) fn recover(&self) {
+    pub(crate) fn recover(&self) {
         self.take_only(usize::MAX);
     }
 }
