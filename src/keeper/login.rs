@@ -13,9 +13,9 @@ use tokenkeeper_protocol::{LoginId, ProviderName, UnixSeconds};
 use super::admit::Arrival;
 use super::{Keeper, KeeperError};
 use crate::audit::What;
-use crate::domain::Peer;
+use crate::domain::{Flow, Peer};
 use crate::policy::Permit;
-use crate::provider::{Callback, Flow, LoginFault};
+use crate::provider::{Callback, LoginFault};
 use crate::vault::{DoneLogin, PendingLogin, Versioned};
 
 /// How long a person may take at the provider's login page.
@@ -115,7 +115,7 @@ impl Keeper {
         let callback = Callback::parse(&complete.callback_query)
             .map_err(|error| KeeperError::BadRequest { why: error.to_string() })?;
         if callback.state != login.value.flow.state {
-            return Err(KeeperError::BadRequest {
+            return Err(KeeperError::ForeignCallback {
                 why:
                     "the `state` that came back is not that of this login; pass on the callback of the login you began"
                         .to_owned(),
@@ -162,7 +162,7 @@ impl Keeper {
     }
 
     fn down(&self, provider: &ProviderName, why: String) -> KeeperError {
-        KeeperError::ProviderDown { provider: provider.clone(), why, wait: Duration::from_secs(5) }
+        KeeperError::ProviderDown { provider: provider.clone(), why, wait: Duration::from_secs(1) }
     }
 }
 

@@ -19,7 +19,7 @@ const FRESH: Duration = Duration::from_secs(60 * 60);
 const USABLE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long a failure stands for the next try.
-const FAILURE_STANDS: Duration = Duration::from_secs(5);
+const FAILURE_STANDS: Duration = Duration::from_secs(1);
 
 /// What is known not to be enough is fetched anew at most this often: anyone can make up an ID token with an unknown key.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(60);
@@ -130,9 +130,9 @@ mod tests {
     async fn a_failure_is_not_repeated_for_every_caller() {
         let (cache, asked) = (Cached::default(), Cell::new(0));
         assert_eq!(obtain(&cache, 1000, Err(NO), &asked).await, Err(NO));
-        assert_eq!(obtain(&cache, 1004, Ok(1), &asked).await, Err(NO));
+        assert_eq!(obtain(&cache, 1000, Ok(1), &asked).await, Err(NO));
         assert_eq!(asked.get(), 1);
-        assert_eq!(obtain(&cache, 1005, Ok(1), &asked).await, Ok(1));
+        assert_eq!(obtain(&cache, 1001, Ok(1), &asked).await, Ok(1));
     }
 
     #[tokio::test]

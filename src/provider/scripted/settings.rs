@@ -8,8 +8,8 @@ use tokenkeeper_protocol::{Secret, SessionRef};
 
 use super::NOW;
 use crate::config::settings::{ClientAuthentication, Endpoints, ProviderKind, ProviderSettings, RedirectUri};
-use crate::domain::{AccessToken, Owner, Session, State, Tokens};
-use crate::provider::{Answer, Callback, Flow, Provider};
+use crate::domain::{AccessToken, Flow, Owner, Session, State, Tokens};
+use crate::provider::{Answer, Callback, Provider};
 
 /// A confidential client of the OpenID provider at `issuer`.
 pub(in super::super) fn oidc_settings(issuer: &str) -> ProviderSettings {

@@ -214,7 +214,6 @@ fn id_token(state: &State, user: &str, nonce: Option<&str>, access_token: &str) 
         "sub": format!("sub-{user}"),
         "iat": now,
         "exp": now + 600,
-        "auth_time": now,
         "at_hash": BASE64URL_NOPAD.encode(&Sha256::digest(hashed)[..16]),
         "preferred_username": user,
         "email": format!("{user}@corp.example"),
@@ -224,6 +223,7 @@ fn id_token(state: &State, user: &str, nonce: Option<&str>, access_token: &str) 
         claims[name] = value.as_str().into();
     }
     if let Some(nonce) = nonce {
+        claims["auth_time"] = now.into();
         claims["nonce"] = if lies(Lie::Nonce) { "of-another-login" } else { nonce }.into();
     }
     let header =
