@@ -62,7 +62,7 @@ pub(super) async fn turn_away(mut stream: Stream, problem: Problem) {
         stream.read_exact(&mut hello).await?;
         stream.write_all(&output).await?;
         stream.shutdown().await?;
-        stream.read_to_end(&mut Vec::new()).await
+        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
     };
     // A peer that is not there to hear it needs no telling.
     let _ = timeout(TURN_AWAY_PATIENCE, farewell).await;

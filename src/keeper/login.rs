@@ -98,7 +98,9 @@ impl Keeper {
         match self.try_complete(permit, peer, complete, &login, query).await {
             Ok(answer) => Ok(answer),
             Err(error) => {
-                self.note_failure(peer, complete.login_id, &login, &error).await?;
+                if let Err(unwritten) = self.note_failure(peer, complete.login_id, &login, &error).await {
+                    tracing::error!(error = %unwritten, "a login that failed could not be audited");
+                }
                 Err(error)
             }
         }

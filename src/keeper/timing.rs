@@ -9,6 +9,8 @@ use crate::domain::Session;
 
 /// Tokens that live less are refreshed at half their life, without jitter: there is no time to be spread.
 const SHORT_LIFE: Duration = Duration::from_secs(60);
+/// A fresh token is left alone for as long: times are whole seconds, and one that lives a second is not fetched in a loop.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 /// Refreshes keep this far from the expiry, or 5% of the life if that is more.
 const MARGIN: Duration = Duration::from_secs(30);
 /// A session that nobody asked for in this time is only kept alive, if its mode is to refresh what is used.
@@ -18,7 +20,7 @@ const KEEP_ALIVE: Duration = Duration::from_hours(7 * 24);
 /// The wait after the first failure; it doubles with each further one.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait between two tries.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// How long a token should still be valid for a caller that did not say: a minute, or a fifth of the life if that is less.
 pub(super) fn default_min_valid(life: Duration) -> Duration {
@@ -41,7 +43,7 @@ pub(super) fn refresh_due(session: &Session, settings: &ProviderSettings, jitter
     if tokens.refresh.is_none() {
         return Some(access.expires_at.min(session.ends_at));
     }
-    let after = refresh_after(life, settings.refresh_at_percent, jitter);
+    let after = refresh_after(life, settings.refresh_at_percent, jitter).max(SHORTEST_WAIT);
     Some((access.obtained_at + after).min(session.ends_at))
 }
 

@@ -22,7 +22,7 @@ mod refresh;
 mod retry_after;
 mod revoke;
 #[cfg(test)]
-mod scripted;
+pub(crate) mod scripted;
 mod token_answer;
 mod url;
 mod words;
