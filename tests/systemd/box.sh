@@ -5,7 +5,7 @@
 
 box_name=tokenkeeper-test-$$
 box_group=/sys/fs/cgroup/$box_name
-box_packages=systemd,systemd-sysv,dbus,libnss-systemd,procps
+box_packages=systemd,systemd-sysv,dbus,libnss-systemd,libpam-systemd,procps,ca-certificates
 
 # Prints the path of a Debian (or Ubuntu) tree as old as this machine, so that programs built here run there. It is made once.
 box_tree() {
