@@ -53,6 +53,7 @@ fn check(options: &Options) -> Result<(), StartError> {
     for warning in &loaded.warnings {
         eprintln!("warning: {warning}");
     }
+    reload::providers(&loaded.settings, None)?;
     println!("the configuration is valid: {} files, {} providers", loaded.files.len(), loaded.settings.providers.len());
     Ok(())
 }
