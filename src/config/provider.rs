@@ -54,7 +54,6 @@ pub(super) fn read(name: &At<&str>, table: Table<'_>, around: &Surroundings) -> 
             .parsed("user_name_claim", value::plain)
             .unwrap_or_else(|| "preferred_username".to_owned()),
         max_age: table.parsed("max_age", value::span(1..=LONGEST)).unwrap_or(MAX_AGE),
-        idle: table.parsed("idle", value::span(1..=LONGEST)),
         refresh_at_percent: table.parsed("refresh_at", value::percentage(10..=95)).unwrap_or(REFRESH_AT_PERCENT),
         refresh: table.parsed("refresh", refresh_mode),
         reuse_grace: table.parsed("reuse_grace", value::span(0..=HOUR)).unwrap_or_default(),
