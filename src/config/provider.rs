@@ -46,7 +46,6 @@ pub(super) fn read(name: &At<&str>, table: Table<'_>, around: &Surroundings) -> 
     let (redirect_uris, scopes) = (redirect_uris(table), scopes(table, is_oidc));
     let user_name_claim = table.parsed("user_name_claim", value::plain);
     let max_age = table.parsed("max_age", value::span(1..=LONGEST));
-    let idle = table.parsed("idle", value::span(1..=LONGEST));
     let refresh_at = table.parsed("refresh_at", value::percentage(10..=95));
     let refresh = table.parsed("refresh", refresh_mode);
     let reuse_grace = table.parsed("reuse_grace", value::span(0..=HOUR));
@@ -64,7 +63,6 @@ pub(super) fn read(name: &At<&str>, table: Table<'_>, around: &Surroundings) -> 
         scopes,
         user_name_claim: user_name_claim.unwrap_or_else(|| "preferred_username".to_owned()),
         max_age: max_age.unwrap_or(MAX_AGE),
-        idle,
         refresh_at_percent: refresh_at.unwrap_or(REFRESH_AT_PERCENT),
         refresh,
         reuse_grace: reuse_grace.unwrap_or_default(),

@@ -23,7 +23,6 @@ pub(crate) fn oidc_settings(issuer: &str) -> ProviderSettings {
         scopes: vec!["openid".to_owned(), "profile".to_owned()],
         user_name_claim: "preferred_username".to_owned(),
         max_age: Duration::from_secs(30 * 86_400),
-        idle: None,
         refresh_at_percent: 70,
         refresh: None,
         reuse_grace: Duration::ZERO,
