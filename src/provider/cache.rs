@@ -13,16 +13,16 @@ use tokio::sync::Mutex;
 use super::Fault;
 
 /// How long something is taken for current: a provider that moves an endpoint keeps the old one at least as long.
-const FRESH: Duration = Duration::from_secs(60 * 60);
+const FRESH: Duration = Duration::from_hours(1);
 
 /// How long something is used when no newer can be had. A key that the provider withdrew is not trusted for longer.
-const USABLE: Duration = Duration::from_secs(24 * 60 * 60);
+const USABLE: Duration = Duration::from_hours(24);
 
 /// How long a failure stands for the next try.
 const FAILURE_STANDS: Duration = Duration::from_secs(1);
 
 /// What is known not to be enough is fetched anew at most this often: anyone can make up an ID token with an unknown key.
-const RENEWAL_INTERVAL: Duration = Duration::from_secs(60);
+const RENEWAL_INTERVAL: Duration = Duration::from_mins(1);
 
 /// A cached value.
 #[derive(Debug)]

@@ -61,7 +61,7 @@ pub(super) fn answer(stream: &TcpStream, request: &Received, shared: &Shared) ->
             response
         }
         Some(Fault::Hold) => {
-            let deadline = Deadline::after(std::time::Duration::from_secs(120));
+            let deadline = Deadline::after(std::time::Duration::from_mins(2));
             while !state.released
                 && let Some(left) = deadline.left()
             {
