@@ -148,13 +148,14 @@ impl Connection {
             let Some((header, payload)) = self.input.frame()? else { return Ok(()) };
             let answer = match Request::decode(header.kind, payload) {
                 Err(error) => Some(Answer::to_undecodable(error)),
-                Ok(request) => match self.service.answer_at_once(&self.peer, &request) {
-                    Some(answer) => Some(answer),
-                    None => {
+                Ok(request) => {
+                    if let Some(answer) = self.service.answer_at_once(&self.peer, &request) {
+                        Some(answer)
+                    } else {
                         self.start(header.id, request);
                         None
                     }
-                },
+                }
             };
             if let Some(answer) = answer {
                 put(&mut self.output, header.id, &answer.encoded());

@@ -13,9 +13,9 @@ use tokenkeeper_protocol::{LoginId, ProviderName, UnixSeconds};
 use super::admit::Arrival;
 use super::{Keeper, KeeperError};
 use crate::audit::What;
-use crate::domain::Peer;
+use crate::domain::{Flow, Peer};
 use crate::policy::Permit;
-use crate::provider::{Callback, Flow, LoginFault};
+use crate::provider::{Callback, LoginFault};
 use crate::vault::{DoneLogin, PendingLogin, Versioned};
 
 /// How long a person may take at the provider's login page.
@@ -23,7 +23,7 @@ const FLOW_LIFE: Duration = Duration::from_mins(10);
 /// Bytes of what a user calls a device: it stands in every list of sessions.
 const LONGEST_DEVICE: usize = 256;
 /// How long a completed login answers again with what it answered first.
-const REPEATABLE: Duration = Duration::from_secs(60);
+const REPEATABLE: Duration = Duration::from_mins(1);
 
 /// Lets the halves of one login come one after the other. Entries vanish with their last user.
 #[derive(Default)]
@@ -59,7 +59,7 @@ impl Keeper {
         let flow = Flow::begin(provider.settings(), begin, now)
             .map_err(|error| KeeperError::BadRequest { why: error.to_string() })?;
         let url = provider.authorize_url(&flow, now).await;
-        let authorize_url = url.map_err(|fault| self.down(&begin.provider, fault.to_string()))?;
+        let authorize_url = url.map_err(|fault| down(&begin.provider, fault.to_string()))?;
         let id = LoginId::from_random(rand::random());
         let login = PendingLogin {
             provider: begin.provider.clone(),
@@ -131,7 +131,7 @@ impl Keeper {
         }
         let provider = self.provider(&login.value.provider)?;
         let grant = provider.exchange(&login.value.flow, &callback, self.clock.now()).await;
-        let grant = grant.map_err(|fault| self.login_error(&login.value.provider, fault))?;
+        let grant = grant.map_err(|fault| login_error(&login.value.provider, fault))?;
         let arrival =
             Arrival { id: complete.login_id, login, query, grant: &grant, peer, settings: provider.settings() };
         let opened = self.admit(&permit, &arrival).await;
@@ -160,18 +160,6 @@ impl Keeper {
         change.commit().await?;
         Ok(())
     }
-
-    fn login_error(&self, provider: &ProviderName, fault: LoginFault) -> KeeperError {
-        match fault {
-            LoginFault::Fault(fault) => self.down(provider, fault.to_string()),
-            LoginFault::Configuration(why) => KeeperError::Misconfigured { provider: provider.clone(), why },
-            other => failed(&other.to_string()),
-        }
-    }
-
-    fn down(&self, provider: &ProviderName, why: String) -> KeeperError {
-        KeeperError::ProviderDown { provider: provider.clone(), why, wait: Duration::from_secs(5) }
-    }
 }
 
 pub(super) fn failed(why: &str) -> KeeperError {
@@ -182,4 +170,16 @@ pub(super) fn failed(why: &str) -> KeeperError {
 pub(super) fn completed(login: &PendingLogin, query: [u8; 16], answer: &LoggedIn, now: UnixSeconds) -> PendingLogin {
     let done = Some(DoneLogin { query, answer: answer.clone() });
     PendingLogin { done, expires_at: now + REPEATABLE, ..login.clone() }
+}
+
+fn down(provider: &ProviderName, why: String) -> KeeperError {
+    KeeperError::ProviderDown { provider: provider.clone(), why, wait: Duration::from_secs(1) }
+}
+
+fn login_error(provider: &ProviderName, fault: LoginFault) -> KeeperError {
+    match fault {
+        LoginFault::Fault(fault) => down(provider, fault.to_string()),
+        LoginFault::Configuration(why) => KeeperError::Misconfigured { provider: provider.clone(), why },
+        other => failed(&other.to_string()),
+    }
 }

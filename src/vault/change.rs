@@ -73,7 +73,7 @@ impl Change<'_> {
     /// Forgets a login flow.
     pub fn forget_login(&mut self, id: LoginId, version: u64) -> &mut Self {
         let key = self.vault.login_key(id);
-        self.batch.delete(Table::Logins, &key, version);
+        self.batch.delete(Table::Logins, key, version);
         self
     }
 

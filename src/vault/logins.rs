@@ -5,8 +5,7 @@ use tokenkeeper_protocol::reply::LoggedIn;
 use tokenkeeper_protocol::{LoginId, ProviderName, SessionRef, UnixSeconds};
 
 use super::{Vault, VaultError, Versioned};
-use crate::domain::Owner;
-use crate::provider::Flow;
+use crate::domain::{Flow, Owner};
 use crate::store::{Batch, StoreError, Table};
 
 /// A login that was begun.

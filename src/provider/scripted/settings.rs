@@ -8,8 +8,8 @@ use tokenkeeper_protocol::{Secret, SessionRef};
 
 use super::NOW;
 use crate::config::settings::{ClientAuthentication, Endpoints, ProviderKind, ProviderSettings, RedirectUri};
-use crate::domain::{AccessToken, Owner, Session, State, Tokens};
-use crate::provider::{Answer, Callback, Flow, Provider};
+use crate::domain::{AccessToken, Flow, Owner, Session, State, Tokens};
+use crate::provider::{Answer, Callback, Provider};
 
 /// A confidential client of the OpenID provider at `issuer`.
 pub(crate) fn oidc_settings(issuer: &str) -> ProviderSettings {
@@ -23,7 +23,6 @@ pub(crate) fn oidc_settings(issuer: &str) -> ProviderSettings {
         scopes: vec!["openid".to_owned(), "profile".to_owned()],
         user_name_claim: "preferred_username".to_owned(),
         max_age: Duration::from_secs(30 * 86_400),
-        idle: None,
         refresh_at_percent: 70,
         refresh: None,
         reuse_grace: Duration::ZERO,

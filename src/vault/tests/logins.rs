@@ -3,7 +3,7 @@
 use tokenkeeper_protocol::{LoginId, Secret};
 
 use super::*;
-use crate::provider::Flow;
+use crate::domain::Flow;
 use crate::store::Batch;
 use crate::vault::{Binding, Intent, PendingLogin, VaultError};
 
