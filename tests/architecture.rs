@@ -253,6 +253,9 @@ impl<'ast> Visit<'ast> for Uses {
         self.module.pop();
     }
 
+    /// Who may see something is not a use of it.
+    fn visit_vis_restricted(&mut self, _: &'ast syn::VisRestricted) {}
+
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
         self.use_tree(&[], &item.tree);
     }

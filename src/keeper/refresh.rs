@@ -58,7 +58,17 @@ impl Keeper {
         change.commit().await?;
         let outcome = provider.refresh(&session.value, now).await;
         let answered = Answered { spent: tokens.clone(), sent_at: now, settings: Arc::clone(settings), outcome };
-        self.settle(session.value.id, answered).await.map_err(Attempt::Failed)
+        let settled = self.settle(session.value.id, answered).await;
+        if settled.is_err() && self.may_try_again_at_once(session.value.id)? {
+            return Err(Attempt::Changed);
+        }
+        settled.map_err(Attempt::Failed)
+    }
+
+    /// Whether an answer was lost just now, for the first time, and the provider would forgive that its token comes again.
+    fn may_try_again_at_once(&self, session: SessionRef) -> Result<bool, VaultError> {
+        let trouble = self.vault.session(session)?.and_then(|session| session.value.trouble);
+        Ok(trouble.is_some_and(|it| it.tries == 1 && it.unknown_since.is_some() && it.not_before <= self.clock.now()))
     }
 
     /// Whether the agenda still asks for it. A session that nobody used is put off to its keep-alive instead.
@@ -150,8 +160,9 @@ fn after(
     let mut new = session.clone();
     let tries = session.trouble.as_ref().map_or(1, |trouble| trouble.tries.saturating_add(1));
     let unknown_since = session.trouble.as_ref().and_then(|trouble| trouble.unknown_since);
-    let mut troubled = |what: String, retry_after: Duration, unknown_since| {
-        let wait = timing::backoff(tries, random).max(retry_after);
+    let mut troubled = |what: String, retry_after: Duration, unknown_since: Option<UnixSeconds>| {
+        let forgiven = tries == 1 && unknown_since.is_some() && !settings.reuse_grace.is_zero();
+        let wait = if forgiven { Duration::ZERO } else { timing::backoff(tries, random).max(retry_after) };
         let trouble = Trouble { what, tries, not_before: now + wait, unknown_since };
         let not_before = not_before(session, &trouble, settings.reuse_grace, now + wait);
         let why = trouble.what.clone();
