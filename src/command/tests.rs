@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokenkeeper_protocol::reply::{SessionsPage, TokenReply};
-use tokenkeeper_protocol::request::{Selector, SessionsRequest, TokenRequest};
-use tokenkeeper_protocol::{Code, Problem, Reply, Request, Secret, SessionRef};
+use tokenkeeper_protocol::request::{LoginComplete, Selector, SessionsRequest, TokenRequest};
+use tokenkeeper_protocol::{Code, LoginId, Problem, Reply, Request, Secret, SessionRef};
 
 use super::{Answer, InForce, Service, Vitals};
 use crate::audit::{Outbox, Tally, What};
@@ -233,4 +233,17 @@ async fn who_does_not_want_to_wait_is_told_that_the_refresh_goes_on() {
     .await
     .unwrap();
     assert_eq!(home.posts(), 1);
+}
+
+#[tokio::test]
+async fn whoever_may_log_in_nowhere_does_not_fill_the_audit_trail_by_guessing() {
+    let home = Home::new().await;
+    let (service, stranger) = (service(&home), Arc::new(peer(7)));
+    for number in 0..20 {
+        let login_id = LoginId::from_random([number; 16]);
+        let guess = LoginComplete { login_id, callback_query: Secret::from("code=c&state=s") };
+        let Reply::Problem(problem) = ask(&service, &stranger, Request::LoginComplete(guess)).await else { panic!() };
+        assert_eq!(problem.code, Code::Denied);
+    }
+    assert_eq!(home.vault.outbox_waiting().unwrap(), 1);
 }
