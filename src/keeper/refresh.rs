@@ -92,11 +92,12 @@ impl Keeper {
 
     /// Moves a session that is due to where nothing will be tried before, so that the agenda does not come back to it.
     async fn put_off(&self, session: &Versioned<Session>, until: UnixSeconds) -> Result<(), Attempt> {
-        if session.value.due_at.is_some_and(|at| at >= until) {
+        let now = self.clock.now();
+        if session.value.due_at.is_none_or(|at| at > now) {
             return Ok(());
         }
         let last_used_at = self.last_used(&session.value);
-        let mut change = self.vault.change(self.clock.now());
+        let mut change = self.vault.change(now);
         change.update(session, &Session { due_at: Some(until), last_used_at, ..session.value.clone() })?;
         Ok(change.commit().await?)
     }

@@ -6,6 +6,7 @@ use super::*;
 use crate::domain::EndReason;
 use crate::vault::{AgendaItem, Scope, StateCounts};
 
+/// Whether a session is part of a scope.
 type Belongs<'a> = &'a dyn Fn(&Session) -> bool;
 
 /// Goes through a scope page by page.
