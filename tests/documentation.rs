@@ -65,7 +65,7 @@ fn every_command_line_is_understood() {
 fn every_make_target_exists() {
     let makefile = fs::read_to_string(Path::new(ROOT).join("Makefile")).unwrap();
     let pages = pages();
-    let lines = pages.iter().flat_map(|page| page.blocks()).filter(|block| block.language == "sh");
+    let lines = pages.iter().flat_map(Page::blocks).filter(|block| block.language == "sh");
     let targets = lines.flat_map(|block| block.lines).filter_map(|line| line.strip_prefix("make ")).flat_map(|line| {
         line.split('#').next().unwrap_or_default().split_whitespace().map(str::to_owned).collect::<Vec<_>>()
     });
