@@ -12,7 +12,7 @@ use anyhow::Context;
 use crate::prepare::PROVIDER;
 
 /// A daemon that is not ready after so long has failed; opening the store is the longest part of it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The daemon's directories. They outlive it.
 pub(crate) struct Home {

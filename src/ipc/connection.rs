@@ -62,7 +62,7 @@ pub(super) async fn turn_away(mut stream: Stream, problem: Problem) {
         stream.read_exact(&mut hello).await?;
         stream.write_all(&output).await?;
         stream.shutdown().await?;
-        stream.read_to_end(&mut Vec::new()).await
+        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
     };
     // A peer that is not there to hear it needs no telling.
     let _ = timeout(TURN_AWAY_PATIENCE, farewell).await;
@@ -148,13 +148,14 @@ impl Connection {
             let Some((header, payload)) = self.input.frame()? else { return Ok(()) };
             let answer = match Request::decode(header.kind, payload) {
                 Err(error) => Some(Answer::to_undecodable(error)),
-                Ok(request) => match self.service.answer_at_once(&self.peer, &request) {
-                    Some(answer) => Some(answer),
-                    None => {
+                Ok(request) => {
+                    if let Some(answer) = self.service.answer_at_once(&self.peer, &request) {
+                        Some(answer)
+                    } else {
                         self.start(header.id, request);
                         None
                     }
-                },
+                }
             };
             if let Some(answer) = answer {
                 put(&mut self.output, header.id, &answer.encoded());

@@ -13,7 +13,7 @@ fn no_secret_is_in_the_log_the_audit_trail_or_the_state_directory() {
     let home = Home::new(&Config::corp(&provider.issuer));
     let daemon = Daemon::start_command(&home, {
         let mut command = home.daemon_command();
-        command.env("RUST_LOG", "trace");
+        command.env("TOKENKEEPER_LOG", "trace");
         command
     });
 
@@ -33,8 +33,8 @@ fn no_secret_is_in_the_log_the_audit_trail_or_the_state_directory() {
         let (login_id, url) = wire.begin();
         provider.lie(lie);
         let back = Browser::default().log_in_until(&url, "mallory", crate::support::wire::CALLBACK);
-        provider.tell_the_truth();
         wire.problem(&complete(login_id, &back));
+        provider.tell_the_truth();
     }
     // A crash leaves the log of the database behind, a stop its tables.
     daemon.kill();
