@@ -13,7 +13,7 @@ use crate::prepare::PROVIDER;
 use crate::stopwatch::pause;
 
 /// A daemon that is not ready after so long has failed; opening the store is the longest part of it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A daemon is idle that uses no processor time in so many looks on end. Its own timers take less than a tick.
 const IDLE_LOOKS: u32 = 5;

@@ -29,7 +29,7 @@ const ID_TOKEN: usize = 900;
 /// An opaque one.
 const REFRESH_TOKEN: usize = 64;
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const DAY: Duration = Duration::from_hours(24);
 
 /// Fills the store of `home` through the vault, as the daemon would, and tells what is in it. Nobody has it open afterwards.
 pub(crate) fn prepare_store(home: &Home) -> anyhow::Result<Vec<SessionRef>> {

@@ -53,6 +53,7 @@ fn check(options: &Options) -> Result<(), StartError> {
     for warning in &loaded.warnings {
         eprintln!("warning: {warning}");
     }
+    reload::providers(&loaded.settings, None)?;
     println!("the configuration is valid: {} files, {} providers", loaded.files.len(), loaded.settings.providers.len());
     Ok(())
 }
@@ -62,6 +63,7 @@ fn serve(options: &Options) -> Result<(), StartError> {
     let runtime = Runtime::new().map_err(StartError::Process)?;
     runtime.block_on(async {
         let running = start::start(options).await?;
-        running.until_told_to_stop().await
+        running.until_told_to_stop().await;
+        Ok(())
     })
 }

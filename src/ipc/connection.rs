@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use interprocess::os::unix::uds_local_socket::tokio::Stream;
 use tokenkeeper_protocol::codec::Encoded;
-use tokenkeeper_protocol::frame::{FrameTooLong, HEADER_LEN, Header, Version};
+use tokenkeeper_protocol::frame::{FrameTooLong, HEADER_LEN, HELLO_LEN, Header, Version};
 use tokenkeeper_protocol::{Code, Problem, Request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -29,6 +29,11 @@ const FRAME_PATIENCE: Duration = Duration::from_secs(30);
 /// A peer that does not read its replies is left after this time.
 const WRITE_PATIENCE: Duration = Duration::from_secs(30);
 
+/// A peer that is turned away has this long to hear why.
+const TURN_AWAY_PATIENCE: Duration = Duration::from_secs(2);
+/// The id of a problem that concerns no single request.
+const WHOLE_CONNECTION: u64 = 0;
+
 type Finished = (u64, Arc<Encoded>);
 
 /// Serves a connection until the peer leaves, breaks the protocol, or the daemon stops.
@@ -45,6 +50,22 @@ pub(super) async fn run(
     if let Err(error) = connection.serve(&stop).await {
         tracing::debug!(peer = %connection.peer, %error, "a connection ended early");
     }
+}
+
+/// Tells a peer that it cannot be served at all, and why.
+pub(super) async fn turn_away(mut stream: Stream, problem: Problem) {
+    let mut output = Zeroizing::new(Version::CURRENT.hello().to_vec());
+    put(&mut output, WHOLE_CONNECTION, &Answer::from(problem).encoded());
+    let mut hello = [0; HELLO_LEN];
+    let farewell = async {
+        // Whoever hangs up with unread bytes makes the kernel throw away what was written.
+        stream.read_exact(&mut hello).await?;
+        stream.write_all(&output).await?;
+        stream.shutdown().await?;
+        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
+    };
+    // A peer that is not there to hear it needs no telling.
+    let _ = timeout(TURN_AWAY_PATIENCE, farewell).await;
 }
 
 struct Connection {
@@ -68,7 +89,11 @@ enum Woken {
 
 impl Connection {
     async fn serve(&mut self, stop: &CancellationToken) -> io::Result<()> {
-        if !self.greet().await? {
+        let greeted = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            greeted = self.greet() => greeted?,
+        };
+        if !greeted {
             return Ok(());
         }
         let mut reading = true;
@@ -123,13 +148,14 @@ impl Connection {
             let Some((header, payload)) = self.input.frame()? else { return Ok(()) };
             let answer = match Request::decode(header.kind, payload) {
                 Err(error) => Some(Answer::to_undecodable(error)),
-                Ok(request) => match self.service.answer_at_once(&self.peer, &request) {
-                    Some(answer) => Some(answer),
-                    None => {
+                Ok(request) => {
+                    if let Some(answer) = self.service.answer_at_once(&self.peer, &request) {
+                        Some(answer)
+                    } else {
                         self.start(header.id, request);
                         None
                     }
-                },
+                }
             };
             if let Some(answer) = answer {
                 put(&mut self.output, header.id, &answer.encoded());

@@ -18,7 +18,12 @@ const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 pub async fn run_due_timer(keeper: Arc<Keeper>, stop: CancellationToken) -> std::io::Result<()> {
     let timer = BootTimer::new()?;
     while !stop.is_cancelled() {
-        let sleep = match attend(&keeper).await {
+        let attended = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            attended = attend(&keeper) => attended,
+        };
+        let sleep = match attended {
             Ok(sleep) => sleep,
             Err(error) => {
                 tracing::error!(%error, "what is due cannot be looked up");
@@ -36,8 +41,9 @@ pub async fn run_due_timer(keeper: Arc<Keeper>, stop: CancellationToken) -> std:
 }
 
 async fn attend(keeper: &Arc<Keeper>) -> Result<Duration, KeeperError> {
-    keeper.attend_to_all_due().await?;
     let now = keeper.clock().now();
+    keeper.attend_to_all_due(now).await?;
+    // Behind `now`, not behind the present: what became due in between is next.
     let next = keeper.vault().next_due(now)?;
-    Ok(next.map_or(LONGEST_SLEEP, |at| at.since(now)).min(LONGEST_SLEEP))
+    Ok(next.map_or(LONGEST_SLEEP, |at| at.since(keeper.clock().now())).min(LONGEST_SLEEP))
 }
