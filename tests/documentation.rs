@@ -190,7 +190,8 @@ fn complaint(example: &str) -> Option<String> {
     write("tokenkeeper.toml", &example.replace("user:alice", "user:0"));
     write("secrets/corp", "secret");
     write("corp-ca.pem", "");
-    let source = Source { mode: Mode::System, file: Some(directory.path().join("tokenkeeper.toml")) };
+    let source =
+        Source { mode: Mode::System, file: Some(directory.path().join("tokenkeeper.toml")), only_checked: true };
     load(&source, &Environment::default()).err().map(|errors| format!("{example}\n{errors}"))
 }
 

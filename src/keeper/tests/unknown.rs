@@ -10,9 +10,6 @@ async fn lost(reuse_grace: u64) -> Home {
     let home = Home::with(|settings| settings.reuse_grace = Duration::from_secs(reuse_grace), |_| {}).await;
     home.sleep_until(200);
     home.server.script("/token", Reply::HangUpAfter);
-    if reuse_grace > 0 {
-        home.server.script("/token", Reply::HangUpAfter);
-    }
     assert!(matches!(home.attend(Wish::Due).await, Err(KeeperError::ProviderDown { .. })));
     home
 }
@@ -37,17 +34,7 @@ async fn without_grace_it_is_tried_once_when_nothing_is_left_to_lose() {
 }
 
 #[tokio::test]
-async fn within_the_grace_it_is_tried_again_at_once() {
-    let home = Home::with(|settings| settings.reuse_grace = Duration::from_secs(30), |_| {}).await;
-    home.sleep_until(200);
-    home.server.script("/token", Reply::HangUpAfter);
-    home.server.script("/token", renewal());
-    assert_eq!(home.attend(Wish::NewToken).await, Ok(Attended::Renewed));
-    assert_eq!((home.posts(), home.token().as_deref()), (2, Some("at-new")));
-}
-
-#[tokio::test]
-async fn a_second_loss_within_the_grace_waits_as_other_failures_do() {
+async fn within_the_grace_it_is_tried_again_at_once_and_then_as_after_other_failures() {
     let home = lost(30).await;
     assert_eq!(home.posts(), 2);
     home.server.script("/token", renewal());
