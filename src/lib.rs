@@ -1,6 +1,25 @@
-//! The daemon.
+//! The daemon, as a list of its floors: a module uses only those below it. `tests/architecture.rs` sees to that.
+
+pub mod daemon;
+
+pub mod ipc;
+
+pub mod command;
+pub mod schedule;
+
+pub mod keeper;
+
+pub mod provider;
+pub mod vault;
+
+pub mod audit;
+pub mod seal;
+pub mod store;
 
 pub mod config;
-pub mod domain;
+
 pub mod policy;
-pub mod provider;
+
+pub mod clock;
+
+pub mod domain;

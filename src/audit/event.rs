@@ -67,6 +67,13 @@ pub enum What {
         /// How often, since the last such record.
         count: u64,
     },
+    /// Access tokens were handed out, of more sessions within a minute than are counted one by one.
+    TokensHandedOutUnlisted {
+        /// To whom.
+        peer: String,
+        /// How often, since the last such record.
+        count: u64,
+    },
     /// New tokens were obtained and are durable.
     RefreshDone {
         /// Of which session.

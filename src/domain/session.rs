@@ -40,8 +40,10 @@ pub struct Session {
     pub refreshes: u64,
     /// What is wrong with its refresh at the moment.
     pub trouble: Option<Trouble>,
-    /// When the schedule looks at it next.
+    /// When it is refreshed next, or its revocation tried again.
     pub due_at: Option<UnixSeconds>,
+    /// When it takes the next step of growing old: needs login, ended, removed.
+    pub prune_at: UnixSeconds,
 }
 
 /// A refresh or revocation that does not succeed for now.
@@ -53,8 +55,8 @@ pub struct Trouble {
     pub tries: u32,
     /// No try before this.
     pub not_before: UnixSeconds,
-    /// The refresh token was sent and no answer came: it may be spent.
-    pub outcome_unknown: bool,
+    /// Since when the refresh token may be spent: it was sent, and no answer came.
+    pub unknown_since: Option<UnixSeconds>,
 }
 
 /// What a provider gave.

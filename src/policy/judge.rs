@@ -90,7 +90,10 @@ mod tests {
     #[test]
     fn without_a_rule_nobody_may_anything_not_even_root() {
         for action in Action::ALL {
-            assert_eq!(judge(&Rules::default(), &peer(0, None), *action, Target::Daemon), Err(Denial { action: *action }));
+            assert_eq!(
+                judge(&Rules::default(), &peer(0, None), *action, Target::Daemon),
+                Err(Denial { action: *action })
+            );
         }
     }
 

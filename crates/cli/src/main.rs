@@ -1,2 +1,29 @@
-//! The command line.
-fn main() {}
+//! The command line of tokenkeeper: arguments -> command -> exit status.
+
+mod arguments;
+mod browser;
+mod clock;
+mod command;
+mod context;
+mod escape;
+mod exit;
+mod failure;
+mod hidden_line;
+mod json;
+mod loopback;
+mod moment;
+mod paste;
+mod span;
+mod table;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = match arguments::parse() {
+        Ok(arguments) => arguments,
+        Err(status) => return status,
+    };
+    let context = arguments.context();
+    let status = arguments.command.run(&context).unwrap_or_else(|failure| context.report(&failure));
+    ExitCode::from(status)
+}

@@ -1,0 +1,66 @@
+# Everything that is done here, by name. `make` alone lists it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help build test test-offline test-long lint bench demo deps
+
+# Where scripts/ puts tools that the system does not have.
+export PATH := $(abspath $(or $(CARGO_TARGET_DIR),target))/tools/bin:$(PATH):$(HOME)/.cargo/bin
+
+NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
+PROVIDER := tests/provider/node_modules/.package-lock.json
+
+help: ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name does; do \
+	    printf 'make %-14s %s\n' "$$name" "$$does"; done
+
+deps: ## install what is missing to build and test (apt, npm)
+	@scripts/prerequisites build provider
+	@$(MAKE) --no-print-directory $(PROVIDER)
+
+build: ## build daemon and command line, for development
+	@scripts/prerequisites build
+	cargo build --workspace
+
+test: deps ## run all tests: unit, black box, and with a real OpenID provider
+	cargo build --workspace --bins --tests
+ifdef NEXTEST
+	cargo nextest run --workspace
+else
+	cargo test --workspace --bins --lib --tests
+endif
+	cargo test --workspace --doc --quiet
+
+test-offline: ## run the tests that need no npm
+	@scripts/prerequisites build
+	cargo build --workspace --bins --tests
+ifdef NEXTEST
+	cargo nextest run --workspace -E 'not binary(real)'
+else
+	cargo test --workspace --exclude tokenkeeperd --bins --lib --tests
+	cargo test --package tokenkeeperd --bins --lib --test architecture --test documentation --test offline
+endif
+
+test-long: ## run the tests that take hours
+	@echo 'There are none yet: power loss, soak and fuzzing come later.'
+
+lint: ## check format, lints, dependencies and documentation
+	@scripts/prerequisites build
+	cargo fmt --all -- --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	scripts/deny
+	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --workspace
+
+bench: ## measure, with a release build
+	@scripts/prerequisites build
+	cargo build --release --workspace
+	cargo bench --package tokenkeeperd --bench bench
+
+demo: ## show the whole way once, told line by line
+	@demo/run
+
+# What npm has installed is as new as what the lock file wants.
+$(PROVIDER): tests/provider/package-lock.json
+	npm ci --prefix tests/provider --no-audit --no-fund
+	@touch $@

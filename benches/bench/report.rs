@@ -1,0 +1,82 @@
+//! The figures, as a table for people and as JSON for whoever compares runs.
+
+use std::fmt;
+use std::path::Path;
+
+use anyhow::Context;
+use serde_json::{Map, Value};
+
+use crate::compare::Outcome;
+
+/// How far an echo may be from its twin before nothing measured beside them counts.
+const TRUSTED_NOISE: f64 = 0.05;
+
+#[derive(Default)]
+pub(crate) struct Report {
+    figures: Vec<Figure>,
+}
+
+struct Figure {
+    name: &'static str,
+    value: f64,
+    aim: Option<Aim>,
+    /// What the echo made of itself in the same rounds, for a ratio to it.
+    noise: Option<f64>,
+    note: &'static str,
+}
+
+/// What a figure should be.
+#[derive(Clone, Copy)]
+pub(crate) enum Aim {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+impl Report {
+    pub(crate) fn add(&mut self, name: &'static str, value: f64, note: &'static str) {
+        self.figures.push(Figure { name, value, aim: None, noise: None, note });
+    }
+
+    pub(crate) fn add_aimed(&mut self, name: &'static str, value: f64, aim: Aim, note: &'static str) {
+        self.figures.push(Figure { name, value, aim: Some(aim), noise: None, note });
+    }
+
+    /// A ratio to the echo.
+    pub(crate) fn add_ratio(&mut self, name: &'static str, outcome: &Outcome, aim: Option<Aim>, note: &'static str) {
+        self.figures.push(Figure { name, value: outcome.ratio, aim, noise: Some(outcome.noise), note });
+    }
+
+    /// One flat object: the name of each figure and its value, and for a ratio its noise.
+    pub(crate) fn write(&self, file: &Path) -> anyhow::Result<()> {
+        let mut members = Map::new();
+        for Figure { name, value, noise, .. } in &self.figures {
+            members.insert((*name).to_owned(), Value::from(*value));
+            if let Some(noise) = noise {
+                members.insert(format!("{name}_noise"), Value::from(*noise));
+            }
+        }
+        let text = serde_json::to_string_pretty(&members)?;
+        std::fs::write(file, text + "\n").with_context(|| format!("cannot write {}", file.display()))
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Figure { name, value, aim, noise, note } in &self.figures {
+            let aim = match aim {
+                Some(Aim::AtMost(limit)) if value <= limit => format!("aim <= {limit}: met"),
+                Some(Aim::AtMost(limit)) => format!("aim <= {limit}: MISSED"),
+                Some(Aim::AtLeast(limit)) if value >= limit => format!("aim >= {limit}: met"),
+                Some(Aim::AtLeast(limit)) => format!("aim >= {limit}: MISSED"),
+                None => String::new(),
+            };
+            let noise = match noise {
+                Some(noise) if (noise - 1.0).abs() <= TRUSTED_NOISE => format!("; noise {noise:.3}"),
+                Some(noise) => format!("; noise {noise:.3}: NOT TO BE TRUSTED, measure again"),
+                None => String::new(),
+            };
+            writeln!(f, "{name:<28}{value:>12.3}  {aim:<20}{note}{noise}")?;
+        }
+        Ok(())
+    }
+}

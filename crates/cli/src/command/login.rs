@@ -1,0 +1,185 @@
+//! `tokenkeeper login`: a person logs in with a browser, here (loopback) or anywhere (paste).
+//!
+//! The daemon makes the authorize URL and judges what comes back; `state` never stands in an argument of a process.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde::Serialize;
+use tokenkeeper_client::reply::{LoggedIn, LoginBegun};
+use tokenkeeper_client::{LoginBegin, LoginComplete, ProviderName, Secret, SessionRef};
+
+use crate::context::{Context, tell};
+use crate::escape::plain;
+use crate::failure::Failure;
+use crate::loopback::{AuthorizeUrl, Loopback, Outcome};
+use crate::moment::{Calendar, rfc3339};
+use crate::{browser, clock, paste};
+
+/// Completing a login takes the daemon several requests to the provider, and each may take a while.
+const COMPLETION_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// Log in at a provider
+///
+/// Opens the login page in your browser and waits on a loopback address until you are back.
+///
+/// On a machine without a browser, such as over SSH, use --paste: log in with any browser, then paste the address it ends at.
+#[derive(Debug, Args)]
+pub(crate) struct Login {
+    /// Where to log in
+    provider: ProviderName,
+
+    /// Log in with a browser on any machine, and paste the address that it ends at
+    #[arg(long, conflicts_with = "no_browser")]
+    paste: bool,
+
+    /// The loopback port the browser comes back to, for providers that want a fixed one [default: any]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
+
+    /// Show the address of the login page instead of opening it
+    #[arg(long)]
+    no_browser: bool,
+
+    /// What you call the device the session is on
+    #[arg(long, value_name = "NAME")]
+    device: Option<String>,
+
+    /// A scope to ask for; repeat it for more [default: those of the configuration]
+    #[arg(long = "scope", value_name = "S")]
+    scopes: Vec<String>,
+
+    /// Whom the login page should suggest
+    #[arg(long = "login-hint", value_name = "X")]
+    hint: Option<String>,
+
+    /// The session that this login renews; it keeps its reference
+    #[arg(long, value_name = "REF")]
+    replaces: Option<SessionRef>,
+}
+
+impl Login {
+    pub(crate) fn run(&self, context: &Context) -> Result<u8, Failure> {
+        let user = if self.paste { self.with_any_browser(context) } else { self.with_this_browser(context) }?;
+        let calendar = Calendar::here();
+        let text = format!(
+            "Logged in to {} as {} (session {}, ends {}).\n",
+            user.provider,
+            plain(user.user.name.as_str()),
+            user.session,
+            calendar.date(user.ends_at)
+        );
+        context.answer(text, &Object::from(&user))?;
+        Ok(0)
+    }
+
+    fn with_this_browser(&self, context: &Context) -> Result<LoggedIn, Failure> {
+        let loopback = Loopback::bind(self.port.unwrap_or(0))?;
+        let begun = self.begin(context, loopback.redirect_uri())?;
+        let url = AuthorizeUrl::try_from(&begun.authorize_url)?;
+        let waiting = loopback.serve(&url)?;
+        if self.no_browser {
+            tell(format_args!(
+                "To log in to {}, open this address in a browser of this machine:\n  {}",
+                self.provider,
+                url.as_str()
+            ));
+        } else {
+            self.show(&waiting.start_url());
+        }
+        let callback = waiting.wait(begun.expires_at.since(clock::now()))?;
+        let result = self.complete(context, &begun, callback.query().clone());
+        callback.answer(&match &result {
+            Ok(_) => Outcome::LoggedIn,
+            Err(failure) => Outcome::Failed(failure.to_string()),
+        });
+        result
+    }
+
+    fn show(&self, start_url: &str) {
+        if browser::can_open(|name| std::env::var_os(name)) {
+            tell(format_args!(
+                "Opening your browser to log in to {}. If it does not open, go to:\n  {start_url}",
+                self.provider
+            ));
+            browser::open(start_url.to_owned());
+        } else {
+            tell(format_args!(
+                "There is no browser here. To log in with a browser of another machine, press Ctrl-C and run:\n  \
+                 tokenkeeper login {} --paste\nOr open this address on this machine:\n  {start_url}",
+                self.provider
+            ));
+        }
+    }
+
+    fn with_any_browser(&self, context: &Context) -> Result<LoggedIn, Failure> {
+        let redirect_uri = paste::redirect_uri(self.port);
+        let begun = self.begin(context, redirect_uri.clone())?;
+        let url = AuthorizeUrl::try_from(&begun.authorize_url)?;
+        let query = paste::ask(&url, &redirect_uri)?;
+        self.complete(context, &begun, query)
+    }
+
+    fn begin(&self, context: &Context, redirect_uri: String) -> Result<LoginBegun, Failure> {
+        let request = LoginBegin {
+            provider: self.provider.clone(),
+            redirect_uri,
+            scopes: self.scopes.clone(),
+            login_hint: self.hint.clone(),
+            device: self.device.clone(),
+            acr_values: Vec::new(),
+            replaces: self.replaces,
+        };
+        context.connect()?.login_begin(request).map_err(|error| self.failed(error))
+    }
+
+    /// On a connection of its own: minutes have passed, and the daemon may have been restarted meanwhile.
+    fn complete(&self, context: &Context, begun: &LoginBegun, callback_query: Secret) -> Result<LoggedIn, Failure> {
+        let request = LoginComplete { login_id: begun.login_id, callback_query };
+        let mut client = context.connect_within(COMPLETION_TIMEOUT)?;
+        client.login_complete(request).map_err(|error| self.failed(error))
+    }
+
+    fn failed(&self, error: tokenkeeper_client::Error) -> Failure {
+        Failure::at(error, Some(&self.provider))
+    }
+}
+
+#[derive(Serialize)]
+struct Object<'a> {
+    session: &'a str,
+    provider: &'a str,
+    user: User<'a>,
+    acr: Option<&'a str>,
+    amr: &'a [String],
+    auth_time: Option<String>,
+    ends_at: String,
+}
+
+#[derive(Serialize)]
+struct User<'a> {
+    name: &'a str,
+    subject: &'a str,
+    issuer: &'a str,
+    email: Option<&'a str>,
+}
+
+impl<'a> From<&'a LoggedIn> for Object<'a> {
+    fn from(it: &'a LoggedIn) -> Self {
+        let user = &it.user;
+        Self {
+            session: it.session.as_str(),
+            provider: it.provider.as_str(),
+            user: User {
+                name: user.name.as_str(),
+                subject: &user.subject,
+                issuer: &user.issuer,
+                email: user.email.as_deref(),
+            },
+            acr: it.authentication.acr.as_deref(),
+            amr: &it.authentication.amr,
+            auth_time: it.authentication.auth_time.map(rfc3339),
+            ends_at: rfc3339(it.ends_at),
+        }
+    }
+}

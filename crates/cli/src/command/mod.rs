@@ -1,0 +1,39 @@
+//! The commands, one file each.
+
+mod login;
+mod logout;
+mod session;
+mod sessions;
+mod status;
+mod token;
+
+use clap::Subcommand;
+
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// What can be asked for.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Login(login::Login),
+    Token(token::Token),
+    Sessions(sessions::Sessions),
+    Session(session::Session),
+    Logout(logout::Logout),
+    /// Show how the daemon is doing
+    Status,
+}
+
+impl Command {
+    /// Does it. Gives the exit status.
+    pub(crate) fn run(&self, context: &Context) -> Result<u8, Failure> {
+        match self {
+            Self::Login(login) => login.run(context),
+            Self::Token(token) => token.run(context),
+            Self::Sessions(sessions) => sessions.run(context),
+            Self::Session(session) => session.run(context),
+            Self::Logout(logout) => logout.run(context),
+            Self::Status => status::run(context),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! `tokenkeeper session`: everything that one may know of one session.
+
+use std::fmt::Display;
+
+use chrono::TimeZone;
+use clap::Args;
+use serde::Serialize;
+use tokenkeeper_client::SessionRef;
+use tokenkeeper_client::reply::{SessionDetail, UserInfo};
+
+use super::sessions::{Row, state};
+use crate::context::Context;
+use crate::escape::{plain, plain_or_dash};
+use crate::failure::Failure;
+use crate::moment::{Calendar, rfc3339};
+use crate::table::Table;
+
+/// Show one session
+#[derive(Debug, Args)]
+pub(crate) struct Session {
+    /// The session, as `tokenkeeper sessions` calls it
+    #[arg(value_name = "REF")]
+    session: SessionRef,
+}
+
+impl Session {
+    pub(crate) fn run(&self, context: &Context) -> Result<u8, Failure> {
+        let detail = context.connect()?.session(self.session)?;
+        context.answer(describe(&detail, &Calendar::here()), &Object::from(&detail))?;
+        Ok(0)
+    }
+}
+
+fn describe<Zone: TimeZone<Offset: Display>>(detail: &SessionDetail, calendar: &Calendar<Zone>) -> Table {
+    let summary = &detail.summary;
+    let mut table = Table::default();
+    table.row(["session".into(), summary.session.to_string().into()]);
+    table.row(["provider".into(), summary.provider.to_string().into()]);
+    table.row(["user".into(), who(&detail.user).into()]);
+    table.row(["device".into(), plain_or_dash(summary.device.as_deref()).into()]);
+    let opened = format!("{} by {}", calendar.full(detail.opened_at), plain(&summary.opened_by));
+    table.row(["opened".into(), opened.into()]);
+    table.row(["login".into(), authentication(detail, calendar).into()]);
+    table.row(["state".into(), state(&summary.state, calendar)]);
+    table.row(["token".into(), token(detail, calendar).into()]);
+    table.row(["scope".into(), if detail.scope.is_empty() { "-".into() } else { plain(&detail.scope).into() }]);
+    table.row(["refresh".into(), refresh(detail, calendar).into()]);
+    if let Some(failure) = &detail.last_failure {
+        table.row(["".into(), format!("last try failed: {}", plain(failure)).into()]);
+    }
+    table.row(["ends".into(), calendar.full(summary.ends_at).into()]);
+    table
+}
+
+fn who(user: &UserInfo) -> String {
+    let email = user.email.as_deref().map(|email| format!(" <{}>", plain(email))).unwrap_or_default();
+    format!("{}{email}, subject {} of {}", plain(user.name.as_str()), plain(&user.subject), plain(&user.issuer))
+}
+
+fn authentication<Zone: TimeZone<Offset: Display>>(detail: &SessionDetail, calendar: &Calendar<Zone>) -> String {
+    let told = &detail.authentication;
+    let when = told.auth_time.map(|at| calendar.full(at));
+    let methods = Some(told.amr.join(" ")).filter(|amr| !amr.is_empty()).map(|amr| format!("by {}", plain(&amr)));
+    let class = told.acr.as_deref().map(|acr| format!("class {}", plain(acr)));
+    let parts: Vec<String> = [when, methods, class].into_iter().flatten().collect();
+    if parts.is_empty() { "the provider does not tell how".to_owned() } else { parts.join(", ") }
+}
+
+fn token<Zone: TimeZone<Offset: Display>>(detail: &SessionDetail, calendar: &Calendar<Zone>) -> String {
+    let Some(expires_at) = detail.summary.token_expires_at else { return "none".to_owned() };
+    let until = calendar.full(expires_at);
+    let validity = match calendar.left(expires_at) {
+        Some(left) => format!("valid for {left}, until {until}"),
+        None => format!("expired {until}"),
+    };
+    let obtained = detail.token_obtained_at.map(|at| format!(", obtained {}", calendar.full(at))).unwrap_or_default();
+    validity + &obtained
+}
+
+fn refresh<Zone: TimeZone<Offset: Display>>(detail: &SessionDetail, calendar: &Calendar<Zone>) -> String {
+    if !detail.refreshable {
+        return "not possible: the provider gave no refresh token".to_owned();
+    }
+    let due = detail.refresh_due_at.map(|at| format!("due {}, ", calendar.full(at))).unwrap_or_default();
+    format!("{due}{} done so far", detail.refreshes)
+}
+
+/// The keys of `sessions`, and more.
+#[derive(Serialize)]
+struct Object<'a> {
+    #[serde(flatten)]
+    row: Row<'a>,
+    subject: &'a str,
+    issuer: &'a str,
+    email: Option<&'a str>,
+    acr: Option<&'a str>,
+    amr: &'a [String],
+    auth_time: Option<String>,
+    scope: &'a str,
+    opened_at: String,
+    token_obtained_at: Option<String>,
+    refresh_due_at: Option<String>,
+    refreshable: bool,
+    refreshes: u64,
+    last_failure: Option<&'a str>,
+}
+
+impl<'a> From<&'a SessionDetail> for Object<'a> {
+    fn from(detail: &'a SessionDetail) -> Self {
+        Self {
+            row: Row::from(&detail.summary),
+            subject: &detail.user.subject,
+            issuer: &detail.user.issuer,
+            email: detail.user.email.as_deref(),
+            acr: detail.authentication.acr.as_deref(),
+            amr: &detail.authentication.amr,
+            auth_time: detail.authentication.auth_time.map(rfc3339),
+            scope: &detail.scope,
+            opened_at: rfc3339(detail.opened_at),
+            token_obtained_at: detail.token_obtained_at.map(rfc3339),
+            refresh_due_at: detail.refresh_due_at.map(rfc3339),
+            refreshable: detail.refreshable,
+            refreshes: detail.refreshes,
+            last_failure: detail.last_failure.as_deref(),
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! `tokenkeeper sessions`: the sessions that one may see, one line each. Also how a session looks at a glance, for `session`.
+
+use anstyle::{AnsiColor, Style};
+use clap::Args;
+use serde::Serialize;
+use tokenkeeper_client::reply::{SessionState, SessionSummary};
+use tokenkeeper_client::{ProviderName, SessionsRequest, UnixSeconds, UserName};
+
+use crate::context::{Context, tell};
+use crate::escape::{plain, plain_or_dash};
+use crate::failure::Failure;
+use crate::moment::{Calendar, rfc3339};
+use crate::table::{Cell, Table};
+
+/// List the sessions you may see
+///
+/// REF is what other commands call a session. TOKEN is how long the access token is still valid; it is refreshed before that ends.
+/// ENDS is the day on which the user must log in again.
+#[derive(Debug, Args)]
+pub(crate) struct Sessions {
+    /// Only sessions at this provider
+    #[arg(long, value_name = "NAME")]
+    provider: Option<ProviderName>,
+
+    /// Only sessions of this user
+    #[arg(long, value_name = "NAME")]
+    user: Option<UserName>,
+}
+
+impl Sessions {
+    pub(crate) fn run(&self, context: &Context) -> Result<u8, Failure> {
+        let request = SessionsRequest { provider: self.provider.clone(), user: self.user.clone(), cursor: None };
+        let mut client = context.connect()?;
+        let found: Result<Vec<SessionSummary>, _> = client.all_sessions(request).collect();
+        let found = found.map_err(|error| Failure::at(error, self.provider.as_ref()))?;
+        if found.is_empty() && !context.json {
+            tell("No sessions. Log in with: tokenkeeper login PROVIDER");
+            return Ok(0);
+        }
+        let object = Object { sessions: found.iter().map(Row::from).collect() };
+        context.answer(table(&found, &Calendar::here()), &object)?;
+        Ok(0)
+    }
+}
+
+fn table<Zone: chrono::TimeZone<Offset: std::fmt::Display>>(
+    found: &[SessionSummary],
+    calendar: &Calendar<Zone>,
+) -> Table {
+    let mut table = Table::default();
+    let head = ["REF", "USER", "PROVIDER", "DEVICE", "OPENED BY", "STATE", "TOKEN", "ENDS"];
+    table.row(head.map(|title| Cell(title.to_owned(), Style::new().bold())));
+    for session in found {
+        let active = session.state == SessionState::Active;
+        let token = |at: UnixSeconds| calendar.left(at).unwrap_or_else(|| "expired".to_owned());
+        table.row([
+            session.session.to_string().into(),
+            plain(session.user.as_str()).into(),
+            session.provider.to_string().into(),
+            plain_or_dash(session.device.as_deref()).into(),
+            plain(&session.opened_by).into(),
+            state(&session.state, calendar),
+            session.token_expires_at.filter(|_| active).map_or_else(|| "-".to_owned(), token).into(),
+            if active { calendar.day(session.ends_at) } else { "-".to_owned() }.into(),
+        ]);
+    }
+    table
+}
+
+/// `active`, or what it is instead, why, and since when.
+pub(super) fn state<Zone: chrono::TimeZone<Offset: std::fmt::Display>>(
+    state: &SessionState,
+    calendar: &Calendar<Zone>,
+) -> Cell {
+    let with =
+        |what: &str, reason: &str, since: UnixSeconds| format!("{what} ({} {})", plain(reason), calendar.brief(since));
+    match state {
+        SessionState::Active => Cell("active".to_owned(), AnsiColor::Green.on_default()),
+        SessionState::NeedsLogin { reason, since } => {
+            Cell(with("needs login", reason, *since), AnsiColor::Yellow.on_default())
+        }
+        SessionState::Ended { reason, since } => Cell(with("ended", reason, *since), Style::new().dimmed()),
+    }
+}
+
+#[derive(Serialize)]
+struct Object<'a> {
+    sessions: Vec<Row<'a>>,
+}
+
+/// A session at a glance, in JSON.
+#[derive(Serialize)]
+pub(super) struct Row<'a> {
+    session: &'a str,
+    provider: &'a str,
+    user: &'a str,
+    device: Option<&'a str>,
+    opened_by: &'a str,
+    state: &'static str,
+    reason: Option<&'a str>,
+    since: Option<String>,
+    token_expires_at: Option<String>,
+    ends_at: String,
+}
+
+impl<'a> From<&'a SessionSummary> for Row<'a> {
+    fn from(session: &'a SessionSummary) -> Self {
+        let (state, why) = match &session.state {
+            SessionState::Active => ("active", None),
+            SessionState::NeedsLogin { reason, since } => ("needs_login", Some((reason, *since))),
+            SessionState::Ended { reason, since } => ("ended", Some((reason, *since))),
+        };
+        Self {
+            session: session.session.as_str(),
+            provider: session.provider.as_str(),
+            user: session.user.as_str(),
+            device: session.device.as_deref(),
+            opened_by: &session.opened_by,
+            state,
+            reason: why.map(|(reason, _)| reason.as_str()),
+            since: why.map(|(_, since)| rfc3339(since)),
+            token_expires_at: session.token_expires_at.map(rfc3339),
+            ends_at: rfc3339(session.ends_at),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::Utc;
+
+    use super::*;
+
+    /// 2023-11-14T22:13:20Z.
+    const NOW: i64 = 1_700_000_000;
+
+    #[test]
+    fn sessions_look_as_the_documentation_shows_them() {
+        let active = SessionSummary {
+            session: "7k3vq2mx".parse().unwrap(),
+            provider: "corp".parse().unwrap(),
+            user: "alice".parse().unwrap(),
+            device: Some("laptop".to_owned()),
+            opened_by: "shop.service".to_owned(),
+            state: SessionState::Active,
+            token_expires_at: Some(UnixSeconds(NOW + 43 * 60)),
+            ends_at: UnixSeconds(NOW + 28 * 86_400),
+        };
+        let lost = SessionSummary {
+            session: "b91xw0tz".parse().unwrap(),
+            user: "b\u{202e}ob".parse().unwrap(),
+            device: None,
+            state: SessionState::NeedsLogin { reason: "revoked".to_owned(), since: UnixSeconds(NOW - 3600) },
+            ..active.clone()
+        };
+        let text = table(&[active, lost], &Calendar { now: UnixSeconds(NOW), zone: Utc }).to_string();
+        let text = anstream::adapter::strip_str(&text).to_string();
+        let expected = "\
+REF       USER         PROVIDER  DEVICE  OPENED BY     STATE                        TOKEN  ENDS
+7k3vq2mx  alice        corp      laptop  shop.service  active                       43m    12 Dec
+b91xw0tz  b\\u{202e}ob  corp      -       shop.service  needs login (revoked 21:13)  -      -
+";
+        assert_eq!(text, expected);
+    }
+}

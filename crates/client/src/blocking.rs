@@ -1,0 +1,182 @@
+//! The client for programs without a runtime: one request at a time, on the standard library's sockets.
+
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+use std::vec;
+
+use tokenkeeper_protocol::{Reply, Request, reply};
+
+use crate::connect::{at_least_a_moment, connect};
+use crate::error::{Broken, Error, ProtocolError};
+use crate::wire::{Inbox, answer, frame, patience};
+use crate::{DEFAULT_TIMEOUT, LoginBegin, LoginComplete, Selector, SessionRef, SessionsRequest, TokenRequest};
+
+/// A valid access token of the only session at `provider` that this process may use.
+///
+/// Whoever asks often keeps a [`Client`] instead, and saves the connecting.
+pub fn token(provider: &str) -> Result<reply::TokenReply, Error> {
+    let selector = Selector::Only { provider: provider.parse()?, user: None };
+    Client::connect_default()?.token(TokenRequest { selector, min_valid_seconds: None, timeout_ms: None })
+}
+
+/// A connection to the daemon.
+///
+/// After [`Error::TimedOut`] it can still be used: an answer that comes too late is dropped. After [`Error::Disconnected`],
+/// [`Error::WrongVersion`] and [`Error::Protocol`] it gives the same error again: connect anew.
+pub struct Client {
+    stream: UnixStream,
+    inbox: Inbox,
+    last_id: u64,
+    timeout: Duration,
+    broken: Option<Broken>,
+}
+
+impl Client {
+    /// Connects to the daemon at [`default_socket`](crate::default_socket).
+    pub fn connect_default() -> Result<Self, Error> {
+        Self::connect(&crate::default_socket())
+    }
+
+    /// Connects to the daemon that listens at `path`.
+    pub fn connect(path: &Path) -> Result<Self, Error> {
+        Self::connect_within(path, DEFAULT_TIMEOUT)
+    }
+
+    /// The same with another timeout than [`DEFAULT_TIMEOUT`]. It applies to connecting, to sending, and to every wait for an
+    /// answer, except that a token request with a longer `timeout_ms` is waited for until the daemon gives up.
+    pub fn connect_within(path: &Path, timeout: Duration) -> Result<Self, Error> {
+        let stream = connect(path, timeout)?;
+        Ok(Self { stream, inbox: Inbox::new(), last_id: 0, timeout, broken: None })
+    }
+
+    /// A valid access token.
+    pub fn token(&mut self, request: TokenRequest) -> Result<reply::TokenReply, Error> {
+        self.call(&Request::Token(request)).and_then(answer::token)
+    }
+
+    /// The first half of a login: where to send the browser.
+    pub fn login_begin(&mut self, request: LoginBegin) -> Result<reply::LoginBegun, Error> {
+        self.call(&Request::LoginBegin(request)).and_then(answer::login_begun)
+    }
+
+    /// The second half of a login: who came. Repeating it within 60 seconds gives the same answer.
+    pub fn login_complete(&mut self, request: LoginComplete) -> Result<reply::LoggedIn, Error> {
+        self.call(&Request::LoginComplete(request)).and_then(answer::logged_in)
+    }
+
+    /// One page of the sessions that this process may see.
+    pub fn sessions(&mut self, request: SessionsRequest) -> Result<reply::SessionsPage, Error> {
+        self.call(&Request::Sessions(request)).and_then(answer::sessions)
+    }
+
+    /// All of them, from the cursor of `request` on; pages are fetched as they are needed.
+    pub fn all_sessions(&mut self, request: SessionsRequest) -> AllSessions<'_> {
+        AllSessions { client: self, page: Vec::new().into_iter(), next: Some(request) }
+    }
+
+    /// Everything that this process may know of one session.
+    pub fn session(&mut self, session: SessionRef) -> Result<reply::SessionDetail, Error> {
+        self.call(&Request::Session(session)).and_then(answer::session)
+    }
+
+    /// Ends a session, here and at its provider.
+    pub fn logout(&mut self, session: SessionRef) -> Result<reply::LoggedOut, Error> {
+        self.call(&Request::Logout(session)).and_then(answer::logged_out)
+    }
+
+    /// How the daemon is doing.
+    pub fn status(&mut self) -> Result<reply::StatusReply, Error> {
+        self.call(&Request::Status).and_then(answer::status)
+    }
+
+    fn call(&mut self, request: &Request) -> Result<Reply, Error> {
+        if let Some(broken) = &self.broken {
+            return Err(broken.clone().into());
+        }
+        let id = self.last_id + 1;
+        let bytes = frame(id, request, self.last_id == 0)?;
+        self.last_id = id;
+        self.set_timeouts(patience(request, self.timeout))?;
+        match self.stream.write_all(&bytes) {
+            Ok(()) => self.wait_for(id),
+            Err(error) => Err(self.explain(id, &error)),
+        }
+    }
+
+    fn set_timeouts(&mut self, answer: Duration) -> Result<(), Error> {
+        let set = self.stream.set_write_timeout(Some(at_least_a_moment(self.timeout)));
+        let set = set.and_then(|()| self.stream.set_read_timeout(Some(at_least_a_moment(answer))));
+        set.map_err(|_| self.broken.insert(Broken::Disconnected).clone().into())
+    }
+
+    /// Half a frame may be on its way, so nothing can follow it. What the daemon said before it hung up may explain it.
+    fn explain(&mut self, id: u64, error: &io::Error) -> Error {
+        if error.kind() == io::ErrorKind::WouldBlock {
+            self.broken = Some(Broken::Disconnected);
+            return Error::TimedOut;
+        }
+        let told = self.wait_for(id).err();
+        self.broken.get_or_insert(Broken::Disconnected);
+        told.unwrap_or(Error::Disconnected)
+    }
+
+    fn wait_for(&mut self, id: u64) -> Result<Reply, Error> {
+        loop {
+            match self.inbox.next() {
+                Ok(Some((of, reply))) if of == id => return Ok(reply?),
+                // Came too late for an earlier request.
+                Ok(Some(_)) => {}
+                Ok(None) => self.receive()?,
+                Err(broken) => return Err(self.broken.insert(broken).clone().into()),
+            }
+        }
+    }
+
+    fn receive(&mut self) -> Result<(), Error> {
+        match self.stream.read(self.inbox.space()) {
+            Ok(count) if count > 0 => self.inbox.filled(count),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(Error::TimedOut),
+            _ => return Err(self.broken.insert(Broken::Disconnected).clone().into()),
+        }
+        Ok(())
+    }
+}
+
+/// All sessions that a process may see, one after the other. It ends after the first error.
+pub struct AllSessions<'a> {
+    client: &'a mut Client,
+    page: vec::IntoIter<reply::SessionSummary>,
+    next: Option<SessionsRequest>,
+}
+
+impl AllSessions<'_> {
+    fn turn(&mut self, request: SessionsRequest) -> Result<(), Error> {
+        let page = self.client.sessions(request.clone())?;
+        // Pages are in the order of references: a cursor that does not advance would never end.
+        if page.next.is_some() && page.next <= request.cursor {
+            return Err(ProtocolError::UnexpectedReply.into());
+        }
+        self.page = page.sessions.into_iter();
+        self.next = page.next.map(|cursor| SessionsRequest { cursor: Some(cursor), ..request });
+        Ok(())
+    }
+}
+
+impl Iterator for AllSessions<'_> {
+    type Item = Result<reply::SessionSummary, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(session) = self.page.next() {
+                return Some(Ok(session));
+            }
+            let request = self.next.take()?;
+            if let Err(error) = self.turn(request) {
+                return Some(Err(error));
+            }
+        }
+    }
+}

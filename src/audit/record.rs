@@ -1,0 +1,106 @@
+//! An event as it is published: its stable name and number, how grave it is, and its fields in order.
+//!
+//! Names, numbers and field names never change their meaning: people's queries rest on them. They stand in `docs/audit.md`.
+
+use std::fmt::Display;
+
+use chrono::{DateTime, SecondsFormat};
+use syslog::Severity;
+use tokenkeeper_protocol::UnixSeconds;
+
+use super::text::fit;
+use super::{Event, What};
+
+/// What both forms of a record are made of. The values are fit to be published and not yet quoted.
+pub(super) struct Record {
+    /// The message id of RFC 5424; the `syslog` crate wants a number.
+    pub(super) number: u32,
+    pub(super) name: &'static str,
+    pub(super) severity: Severity,
+    /// `event` and `at` come first.
+    pub(super) fields: Vec<(&'static str, String)>,
+}
+
+impl Record {
+    fn new(number: u32, name: &'static str, severity: Severity, at: UnixSeconds) -> Self {
+        let fields = vec![("event", name.to_owned()), ("at", rfc3339(at))];
+        Self { number, name, severity, fields }
+    }
+
+    fn with(mut self, name: &'static str, value: impl Display) -> Self {
+        self.fields.push((name, fit(&value.to_string())));
+        self
+    }
+
+    fn with_known(self, name: &'static str, value: Option<impl Display>) -> Self {
+        match value {
+            Some(value) => self.with(name, value),
+            None => self,
+        }
+    }
+}
+
+impl From<&Event> for Record {
+    fn from(event: &Event) -> Self {
+        let notice = |number, name| Self::new(number, name, Severity::LOG_NOTICE, event.at);
+        let warning = |number, name| Self::new(number, name, Severity::LOG_WARNING, event.at);
+        match &event.what {
+            What::DaemonStarted { version } => notice(1, "daemon_started").with("version", version),
+            What::DaemonStopped => notice(2, "daemon_stopped"),
+            What::ConfigReloaded => notice(3, "config_reloaded"),
+            What::ConfigRefused { why } => warning(4, "config_refused").with("why", why),
+            What::LoginBegun { peer, provider } => {
+                notice(5, "login_begun").with("peer", peer).with("provider", provider)
+            }
+            What::LoginCompleted { peer, provider, session, user } => notice(6, "login_completed")
+                .with("peer", peer)
+                .with("provider", provider)
+                .with("session", session)
+                .with("user", user),
+            What::LoginFailed { peer, provider, why } => {
+                warning(7, "login_failed").with("peer", peer).with_known("provider", provider.as_ref()).with("why", why)
+            }
+            What::TokenHandedOut { peer, session, generation, count } => notice(8, "token_handed_out")
+                .with("peer", peer)
+                .with("session", session)
+                .with("generation", generation)
+                .with("count", count),
+            What::TokensHandedOutUnlisted { peer, count } => {
+                notice(9, "tokens_handed_out_unlisted").with("peer", peer).with("count", count)
+            }
+            What::RefreshDone { session, provider, generation } => notice(10, "refresh_done")
+                .with("session", session)
+                .with("provider", provider)
+                .with("generation", generation),
+            What::RefreshFailed { session, provider, why, needs_login } => warning(11, "refresh_failed")
+                .with("session", session)
+                .with("provider", provider)
+                .with("why", why)
+                .with("needs_login", needs_login),
+            What::LoggedOut { peer, session, provider } => {
+                notice(12, "logged_out").with("peer", peer).with("session", session).with("provider", provider)
+            }
+            What::Revoked { session, provider, outcome } => {
+                notice(13, "revoked").with("session", session).with("provider", provider).with("outcome", outcome)
+            }
+            What::Expired { session, provider, state } => {
+                notice(14, "expired").with("session", session).with("provider", provider).with("state", state)
+            }
+            What::Removed { session, provider } => {
+                notice(15, "removed").with("session", session).with("provider", provider)
+            }
+            What::Denied { peer, action, target, reference, count } => warning(16, "denied")
+                .with("peer", peer)
+                .with("action", action)
+                .with("target", target)
+                .with("reference", reference)
+                .with("count", count),
+        }
+    }
+}
+
+/// The time in UTC; a time beyond the calendar is given as its number of seconds.
+fn rfc3339(at: UnixSeconds) -> String {
+    DateTime::from_timestamp(at.0, 0)
+        .map_or_else(|| at.0.to_string(), |time| time.to_rfc3339_opts(SecondsFormat::Secs, true))
+}

@@ -1,0 +1,59 @@
+//! The two halves of a login.
+
+use tokenkeeper_protocol::Problem;
+use tokenkeeper_protocol::reply::{LoggedIn, LoginBegun};
+use tokenkeeper_protocol::request::{LoginBegin, LoginComplete};
+
+use super::Service;
+use crate::audit::What;
+use crate::domain::Peer;
+use crate::keeper::{KeeperError, Look};
+use crate::policy::{Action, Target, judge};
+
+impl Service {
+    pub(super) async fn begin_login(&self, peer: &Peer, begin: &LoginBegin) -> Result<LoginBegun, Problem> {
+        let permit = judge(&self.in_force.load().rules, peer, Action::Login, Target::Provider(&begin.provider));
+        let known = self.keeper.providers().contains_key(&begin.provider);
+        let (Ok(permit), true) = (permit, known) else {
+            return Err(self.no_such_provider(peer, Action::Login, &begin.provider).await);
+        };
+        if let Some(replaced) = begin.replaces {
+            self.may_replace(peer, replaced).await?;
+        }
+        self.keeper.begin_login(permit, peer, begin).await.map_err(|error| error.to_problem())
+    }
+
+    pub(super) async fn complete_login(&self, peer: &Peer, complete: &LoginComplete) -> Result<LoggedIn, Problem> {
+        // Whoever may log in nowhere has begun nothing, and does not fill the audit trail by guessing.
+        let _permit = self.permit(peer, Action::Login, Target::Daemon, "a login").await?;
+        let login = match self.keeper.pending_login(peer, complete.login_id) {
+            Ok(login) => login.value,
+            Err(error) => {
+                if matches!(error, KeeperError::LoginFailed { .. }) {
+                    let why = error.to_string();
+                    self.record(What::LoginFailed { peer: peer.to_string(), provider: None, why }).await;
+                }
+                return Err(error.to_problem());
+            }
+        };
+        // The rules may have changed while the user was away, and so may the session to be replaced.
+        let named = login.provider.as_str();
+        let permit = self.permit(peer, Action::Login, Target::Provider(&login.provider), named).await?;
+        if let Some(replaced) = login.replaces {
+            self.may_replace(peer, replaced).await?;
+        }
+        self.keeper.complete_login(permit, peer, complete).await.map_err(|error| error.to_problem())
+    }
+
+    async fn may_replace(&self, peer: &Peer, session: tokenkeeper_protocol::SessionRef) -> Result<(), Problem> {
+        let allowed = |provider: &_, owner: &_| {
+            judge(&self.in_force.load().rules, peer, Action::Login, Target::Session { provider, owner }).is_ok()
+        };
+        let may = match self.keeper.look(session).map_err(|error| error.to_problem())? {
+            Look::Live(live) => allowed(&live.provider, &live.owner),
+            Look::Dormant(session) => allowed(&session.provider, &session.opened_by),
+            Look::Absent => false,
+        };
+        if may { Ok(()) } else { Err(self.no_such_session(peer, Action::Login, session).await) }
+    }
+}

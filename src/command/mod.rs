@@ -1,0 +1,110 @@
+//! One file per request: judge it, let the keeper do it, answer.
+//!
+//! Both the native protocol and any other front end come through [`Service::answer`]; nothing here knows sockets.
+
+mod find;
+mod login;
+mod logout;
+mod refuse;
+mod sessions;
+mod status;
+#[cfg(test)]
+pub(crate) mod tests;
+mod token;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokenkeeper_protocol::codec::{CodecError, Encoded};
+use tokenkeeper_protocol::{Code, Problem, Reply, Request, UnixSeconds};
+
+use crate::audit::Tally;
+use crate::domain::Peer;
+use crate::keeper::Keeper;
+use crate::policy::Rules;
+
+pub use status::Vitals;
+
+/// The configuration in force, as far as requests depend on it.
+#[derive(Debug)]
+pub struct InForce {
+    /// Who may do what.
+    pub rules: Rules,
+    /// When it was read.
+    pub loaded_at: UnixSeconds,
+}
+
+/// Everything a request needs.
+pub struct Service {
+    /// Keeps the sessions.
+    pub keeper: Arc<Keeper>,
+    /// The configuration in force; replaced as a whole.
+    pub in_force: ArcSwap<InForce>,
+    /// Counts hand-outs and denials for the audit trail.
+    pub tally: Arc<Tally>,
+    /// What only the wiring knows of how the daemon is doing.
+    pub vitals: Vitals,
+}
+
+/// A reply, encoded or not.
+pub enum Answer {
+    /// To be encoded.
+    Reply(Box<Reply>),
+    /// Ready to be sent.
+    Encoded(Arc<Encoded>),
+}
+
+impl Service {
+    /// The answer that needs no wait: a live token from memory. Anything else is left to [`Service::answer`].
+    pub fn answer_at_once(&self, peer: &Arc<Peer>, request: &Request) -> Option<Answer> {
+        match request {
+            Request::Token(request) => self.token_at_once(peer, request),
+            _ => None,
+        }
+    }
+
+    /// Answers a request.
+    ///
+    /// # Cancel safety
+    /// Not safe to drop half way: run it as a task of its own. What it began at a provider goes on regardless.
+    pub async fn answer(&self, peer: &Arc<Peer>, request: Request) -> Answer {
+        let answered = match request {
+            Request::Token(request) => return self.token(peer, &request).await.unwrap_or_else(Answer::from),
+            Request::LoginBegin(begin) => self.begin_login(peer, &begin).await.map(Reply::LoginBegun),
+            Request::LoginComplete(complete) => self.complete_login(peer, &complete).await.map(Reply::LoggedIn),
+            Request::Sessions(request) => self.sessions(peer, &request).await.map(Reply::Sessions),
+            Request::Session(id) => self.session(peer, id).await.map(Reply::Session),
+            Request::Logout(id) => self.logout(peer, id).await.map(Reply::LoggedOut),
+            Request::Status => self.status(peer).await.map(Reply::Status),
+        };
+        answered.map_or_else(Answer::from, |reply| Answer::Reply(Box::new(reply)))
+    }
+}
+
+impl Answer {
+    /// The answer to bytes that are no request.
+    pub fn to_undecodable(error: CodecError) -> Self {
+        let code = match error {
+            CodecError::UnknownType(_) => Code::Unsupported,
+            CodecError::Malformed(_) | CodecError::TooLarge(_) => Code::BadRequest,
+        };
+        Self::from(Problem::new(code, error.to_string()))
+    }
+
+    /// The bytes of the answer.
+    pub fn encoded(self) -> Arc<Encoded> {
+        match self {
+            Self::Encoded(encoded) => encoded,
+            Self::Reply(reply) => Arc::new(reply.encode().unwrap_or_else(|error| {
+                let problem = Problem::new(Code::Internal, format!("the answer cannot be sent: {error}"));
+                Reply::Problem(problem).encode().unwrap_or_default()
+            })),
+        }
+    }
+}
+
+impl From<Problem> for Answer {
+    fn from(problem: Problem) -> Self {
+        Self::Reply(Box::new(Reply::Problem(problem)))
+    }
+}

@@ -1,0 +1,104 @@
+//! Saying no, in words that tell what to do and not what exists.
+
+use tokenkeeper_protocol::{Code, Problem, ProviderName, SessionRef};
+
+use super::Service;
+use crate::audit::What;
+use crate::domain::Peer;
+use crate::policy::{Action, Permit, Target, judge};
+
+impl Service {
+    /// Judges; a denial is audited and turned into what the peer is told.
+    pub(super) async fn permit(
+        &self,
+        peer: &Peer,
+        action: Action,
+        target: Target<'_>,
+        named: &str,
+    ) -> Result<Permit, Problem> {
+        match judge(&self.in_force.load().rules, peer, action, target) {
+            Ok(permit) => Ok(permit),
+            Err(_) => Err(self.deny(peer, action, named).await),
+        }
+    }
+
+    /// What a peer is told that may not do `action` on a session, or that named one which does not exist: the same.
+    ///
+    /// A peer with some rule for the action learns only that the session is not among those it may use.
+    pub(super) async fn no_such_session(&self, peer: &Peer, action: Action, session: SessionRef) -> Problem {
+        if self.may_somewhere(peer, action) {
+            let known = self.keeper.look(session).is_ok_and(|look| !matches!(look, crate::keeper::Look::Absent));
+            if known {
+                self.note_denial(peer, action, session.as_str()).await;
+            }
+            let words = format!(
+                "there is no session {session} among those that {} may use for {:?}",
+                peer.name(),
+                action.name()
+            );
+            return Problem::new(Code::NotFound, format!("{words}; `tokenkeeper sessions` lists them"));
+        }
+        self.deny(peer, action, session.as_str()).await
+    }
+
+    /// The same for a provider.
+    pub(super) async fn no_such_provider(&self, peer: &Peer, action: Action, provider: &ProviderName) -> Problem {
+        if !self.may_somewhere(peer, action) {
+            return self.deny(peer, action, provider.as_str()).await;
+        }
+        let rules = &self.in_force.load().rules;
+        let usable: Vec<_> = self.keeper.providers().keys().cloned().collect();
+        let usable = usable.iter().filter(|name| judge(rules, peer, action, Target::Provider(name)).is_ok());
+        let usable: Vec<_> = usable.map(ProviderName::as_str).collect();
+        let choice = if usable.is_empty() { "none is configured".to_owned() } else { usable.join(", ") };
+        let words = format!("there is no provider {provider} that {} may use for {:?}", peer.name(), action.name());
+        Problem::new(Code::NotFound, format!("{words}; available: {choice}"))
+    }
+
+    async fn deny(&self, peer: &Peer, action: Action, named: &str) -> Problem {
+        let reference = self.note_denial(peer, action, named).await;
+        let explain = match peer.unit {
+            Some(_) => "give its unit an [[allow]] rule",
+            None => "give this user an [[allow]] rule",
+        };
+        let message = format!(
+            "{} has no rule for {:?} on {named}, or it does not exist. Ask an administrator to {explain} in the configuration",
+            peer.name(),
+            action.name()
+        );
+        Problem { audit_reference: Some(reference), ..Problem::new(Code::Denied, message) }
+    }
+
+    /// Audits a denial, the first of its kind at once, and returns what finds it in the audit trail.
+    async fn note_denial(&self, peer: &Peer, action: Action, named: &str) -> String {
+        let fresh = || format!("r-{:05x}", rand::random::<u32>() & 0xf_ffff);
+        let (reference, first) = self.tally.denied(peer, action.name(), named, fresh);
+        if first {
+            let what = What::Denied {
+                peer: peer.to_string(),
+                action: action.name().to_owned(),
+                target: named.to_owned(),
+                reference: reference.clone(),
+                count: 1,
+            };
+            self.record(what).await;
+        }
+        reference
+    }
+
+    /// Writes an event that belongs to no change.
+    pub async fn record(&self, what: What) {
+        let mut change = self.keeper.vault().change(self.keeper.clock().now());
+        let written = match change.audit(what) {
+            Ok(_) => change.commit().await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = written {
+            tracing::error!(%error, "an audit event could not be written");
+        }
+    }
+
+    fn may_somewhere(&self, peer: &Peer, action: Action) -> bool {
+        judge(&self.in_force.load().rules, peer, action, Target::Daemon).is_ok()
+    }
+}

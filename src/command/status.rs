@@ -1,0 +1,99 @@
+//! How the daemon is doing, for people and for the status line of systemd.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokenkeeper_protocol::reply::{Health, ProviderStatus, SessionCounts, StatusReply};
+use tokenkeeper_protocol::{Problem, UnixSeconds};
+
+use super::Service;
+use crate::domain::Peer;
+use crate::keeper::KeeperError;
+use crate::policy::{Action, Permit, Target};
+
+/// Below this share of free disk an administrator should know.
+const DISK_LOW_PERCENT: u8 = 10;
+
+/// What only the wiring knows.
+pub struct Vitals {
+    /// When the daemon started.
+    pub started_at: UnixSeconds,
+    /// Where the identity came from.
+    pub identity_source: String,
+    /// Directory of the store.
+    pub state_dir: PathBuf,
+    /// Why the last reload was refused, if it was.
+    pub config_refused: Mutex<Option<String>>,
+    /// Why audit records do not get through, if so.
+    pub audit_fault: Box<dyn Fn() -> Option<String> + Send + Sync>,
+}
+
+impl Service {
+    pub(super) async fn status(&self, peer: &Peer) -> Result<StatusReply, Problem> {
+        let permit = self.permit(peer, Action::Status, Target::Daemon, "the daemon").await?;
+        // Counting goes through an index as long as there are sessions: not on a thread that serves.
+        let keeper = Arc::clone(&self.keeper);
+        let counts = tokio::task::spawn_blocking(move || keeper.vault().count_states()).await;
+        let counts = counts.map_err(|_| KeeperError::Internal.to_problem())?;
+        let counts = counts.map_err(|error| KeeperError::from(error).to_problem())?;
+        let counts = SessionCounts { active: counts.active, need_login: counts.need_login, ended: counts.ended };
+        self.report(&permit, counts).map_err(|error| error.to_problem())
+    }
+
+    fn report(&self, _permit: &Permit, sessions: SessionCounts) -> Result<StatusReply, KeeperError> {
+        let vault = self.keeper.vault();
+        let providers: Vec<_> = self
+            .keeper
+            .providers()
+            .iter()
+            .map(|(name, provider)| {
+                let health = provider.health();
+                ProviderStatus {
+                    provider: name.clone(),
+                    last_success_at: health.last_success_at,
+                    failure: health.failure,
+                }
+            })
+            .collect();
+        let config_refused = self.vitals.config_refused.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let disk_free_percent = disk_free_percent(&self.vitals.state_dir);
+        let complaints = self.complaints(&providers, config_refused.as_ref(), disk_free_percent);
+        let health = match (vault.fault(), complaints.is_empty()) {
+            (Some(_), _) => Health::NotServing,
+            (None, false) => Health::Degraded,
+            (None, true) => Health::Ok,
+        };
+        Ok(StatusReply {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            health,
+            complaints,
+            started_at: self.vitals.started_at,
+            providers,
+            sessions,
+            store_bytes: vault.bytes_on_disk(),
+            disk_free_percent,
+            identity_source: self.vitals.identity_source.clone(),
+            epoch: vault.epoch(),
+            audit_waiting: vault.outbox_waiting()?,
+            config_loaded_at: self.in_force.load().loaded_at,
+            config_refused,
+        })
+    }
+
+    fn complaints(&self, providers: &[ProviderStatus], refused: Option<&String>, disk_free: u8) -> Vec<String> {
+        let down = providers.iter().filter_map(|status| {
+            status.failure.as_ref().map(|(_, why)| format!("provider {} fails: {why}", status.provider))
+        });
+        let store = self.keeper.vault().fault().map(|why| format!("the store takes no writes: {why}"));
+        let audit = (self.vitals.audit_fault)();
+        let config = refused.map(|why| format!("the last reload was refused: {why}"));
+        let disk = (disk_free < DISK_LOW_PERCENT).then(|| format!("the disk is {disk_free}% free"));
+        down.chain(store).chain(audit).chain(config).chain(disk).collect()
+    }
+}
+
+fn disk_free_percent(dir: &std::path::Path) -> u8 {
+    let Ok(disk) = nix::sys::statvfs::statvfs(dir) else { return 0 };
+    let percent = disk.blocks_available().saturating_mul(100) / disk.blocks().max(1);
+    u8::try_from(percent).unwrap_or(100)
+}

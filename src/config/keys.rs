@@ -1,0 +1,62 @@
+//! Every key of the configuration. What is not listed here is unknown; what is listed is described in the guide (a test checks).
+
+/// The keys of one kind of table.
+#[derive(Debug)]
+pub(super) struct Keys {
+    /// Those that can be used.
+    pub(super) known: &'static [&'static str],
+    /// Those that are planned: named, so that nobody looks for a typing error.
+    pub(super) later: &'static [&'static str],
+}
+
+pub(super) const ROOT: Keys =
+    Keys { known: &["daemon", "schedule", "audit", "provider", "allow"], later: &["service_account", "user_map"] };
+
+pub(super) const DAEMON: Keys =
+    Keys { known: &["state_dir", "socket", "identity_file", "recovery_recipients", "cache_sessions"], later: &[] };
+
+pub(super) const SCHEDULE: Keys = Keys { known: &["sweep", "prune", "retention"], later: &[] };
+
+pub(super) const AUDIT: Keys = Keys { known: &["target"], later: &[] };
+
+pub(super) const PROVIDER: Keys = Keys {
+    known: &[
+        "kind",
+        "issuer",
+        "client_id",
+        "client_secret",
+        "client_authentication",
+        "redirect_uris",
+        "scopes",
+        "user_name_claim",
+        "max_age",
+        "refresh_at",
+        "refresh",
+        "reuse_grace",
+        "default_life",
+        "ca_file",
+        "proxy",
+        "timeout",
+        "authorization_endpoint",
+        "token_endpoint",
+        "userinfo_endpoint",
+        "revocation_endpoint",
+        "subject_claim",
+    ],
+    later: &["idle", "resource", "concurrency", "rate"],
+};
+
+/// Those of a provider that discovery makes superfluous.
+pub(super) const OAUTH2_ONLY: &[&str] =
+    &["authorization_endpoint", "token_endpoint", "userinfo_endpoint", "revocation_endpoint", "subject_claim"];
+
+pub(super) const CLIENT_SECRET: Keys = Keys { known: &["file", "credential"], later: &[] };
+
+pub(super) const ALLOW: Keys = Keys { known: &["who", "may", "provider", "sessions"], later: &[] };
+
+/// Actions of `[[allow]]` that are planned.
+pub(super) const ACTIONS_LATER: &[&str] = &["id_token", "history", "import", "export", "erase", "keys", "backup"];
+
+/// All of them, for the test that compares them with the guide.
+#[cfg(test)]
+pub(super) const ALL: &[&Keys] = &[&ROOT, &DAEMON, &SCHEDULE, &AUDIT, &PROVIDER, &CLIENT_SECRET, &ALLOW];

@@ -1,0 +1,48 @@
+//! Once a minute: the counts of hand-outs and denials become audit records, and systemd gets its line.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::notify;
+use crate::command::Service;
+
+/// The time that counts are gathered for.
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// Writes the counts every minute until `stop`.
+pub(super) async fn run(service: Arc<Service>, stop: CancellationToken) {
+    loop {
+        notify::status(&status_line(&service).await);
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(MINUTE) => {}
+        }
+        write(&service).await;
+    }
+}
+
+/// Writes what was counted since the last time.
+pub(super) async fn write(service: &Service) {
+    for what in service.tally.drain() {
+        service.record(what).await;
+    }
+}
+
+/// One useful line for `systemctl status`.
+pub(super) async fn status_line(service: &Arc<Service>) -> String {
+    let keeper = Arc::clone(&service.keeper);
+    let providers = keeper.providers().len();
+    let counts = tokio::task::spawn_blocking(move || keeper.vault().count_states()).await;
+    let providers = match providers {
+        0 => "no provider configured".to_owned(),
+        1 => "1 provider".to_owned(),
+        several => format!("{several} providers"),
+    };
+    match counts {
+        Ok(Ok(counts)) => format!("{providers}; {} sessions active, {} need login", counts.active, counts.need_login),
+        _ => format!("{providers}; the store cannot be read"),
+    }
+}

@@ -1,0 +1,111 @@
+//! Why the daemon did not start, in words for an administrator and a status for systemd.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::audit::OutboxError;
+use crate::config::ConfigErrors;
+use crate::ipc::ListenError;
+use crate::keeper::KeeperError;
+use crate::provider::SetupError;
+use crate::schedule::CronError;
+use crate::seal::{IdentityError, SealError};
+use crate::store::StoreError;
+use crate::vault::VaultError;
+
+/// Why the daemon did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration is wrong; the display form is one line for each error.
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    /// A provider cannot be set up from its configuration.
+    #[error(transparent)]
+    Provider(#[from] SetupError),
+    /// The identity that opens the keyring is missing or wrong.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The keyring does not open.
+    #[error("the keyring {path} cannot be used: {source}")]
+    Keyring {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: SealError,
+    },
+    /// There is a store, and no keyring for it.
+    #[error(
+        "there is a store in {dir}, and its keyring.age is missing; restore the file, or move the store away to begin anew"
+    )]
+    KeyringMissing {
+        /// The state directory.
+        dir: PathBuf,
+    },
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What is in the store cannot be opened.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// Refreshes that the last run left cannot be settled.
+    #[error(transparent)]
+    Recovery(#[from] KeeperError),
+    /// There is no socket to listen on.
+    #[error(transparent)]
+    Socket(#[from] ListenError),
+    /// The cron jobs cannot be set up.
+    #[error(transparent)]
+    Schedule(#[from] CronError),
+    /// The outbox cannot be read.
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
+    /// The state directory cannot be used.
+    #[error(
+        "the state directory {path} cannot be used: {source}; it has to be a directory that only the daemon's user may enter"
+    )]
+    StateDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The operating system refused something that every process needs.
+    #[error("the process cannot be set up: {0}")]
+    Process(io::Error),
+}
+
+impl StartError {
+    /// What is printed: configuration errors stand for themselves, so that editors find their lines.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Config(errors) => errors.to_string(),
+            other => format!("tokenkeeperd: {other}"),
+        }
+    }
+
+    /// The same in one line, for status and audit.
+    pub fn first(&self) -> String {
+        match self {
+            Self::Config(errors) => errors.first(),
+            other => other.to_string(),
+        }
+    }
+
+    /// From sysexits: 78 for what an administrator has to mend, 75 for what another process holds, 74 for the rest.
+    pub fn exit_status(&self) -> u8 {
+        const CONFIGURATION: u8 = 78;
+        const TRY_LATER: u8 = 75;
+        const INPUT_OUTPUT: u8 = 74;
+        match self {
+            Self::Store(StoreError::Locked { .. }) | Self::Socket(ListenError::InUse { .. }) => TRY_LATER,
+            Self::Config(_)
+            | Self::Provider(_)
+            | Self::Identity(_)
+            | Self::Keyring { .. }
+            | Self::KeyringMissing { .. }
+            | Self::Vault(VaultError::ForeignKeyring)
+            | Self::Store(StoreError::NewerSchema { .. }) => CONFIGURATION,
+            _ => INPUT_OUTPUT,
+        }
+    }
+}

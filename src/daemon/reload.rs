@@ -1,0 +1,67 @@
+//! Reload: everything is checked first, then swapped as a whole. What is wrong changes nothing but the status.
+
+use std::sync::{Arc, PoisonError};
+
+use super::running::Running;
+use super::{StartError, counts, notify, start};
+use crate::audit::What;
+use crate::command::InForce;
+use crate::config::{Settings, load};
+use crate::keeper::Providers;
+use crate::provider::{Provider, SetupError};
+use crate::schedule::Cron;
+
+/// Reads the configuration again and puts it in force, or says everywhere why not.
+pub(super) async fn reload(running: &mut Running) {
+    notify::reloading();
+    let done = try_reload(running).await;
+    let refused = done.err().map(|error| (error.words(), error.first()));
+    let event = match &refused {
+        None => What::ConfigReloaded,
+        Some((_, first)) => What::ConfigRefused { why: first.clone() },
+    };
+    let mut status = counts::status_line(&running.service).await;
+    match &refused {
+        None => tracing::info!("the new configuration is in force"),
+        Some((why, _)) => {
+            tracing::error!("the new configuration is refused, and the old one stays in force:\n{why}");
+            status.push_str("; the new configuration is REFUSED");
+        }
+    }
+    let refused = refused.map(|(_, first)| first);
+    *running.service.vitals.config_refused.lock().unwrap_or_else(PoisonError::into_inner) = refused;
+    running.service.record(event).await;
+    notify::ready(&status);
+}
+
+async fn try_reload(running: &mut Running) -> Result<(), StartError> {
+    let loaded = load(&running.source, &running.environment)?;
+    let keeper = &running.service.keeper;
+    let providers = providers(&loaded.settings, Some(&keeper.providers()))?;
+    if loaded.settings.schedule != running.settings.schedule {
+        let cron = Cron::start(&loaded.settings.schedule, keeper, &running.tasks, &running.stop).await?;
+        if let Some(old) = running.cron.replace(cron) {
+            old.stop().await;
+        }
+    }
+    // From here on nothing can fail.
+    start::report(&loaded);
+    if loaded.settings.daemon != running.settings.daemon {
+        tracing::warn!("what changed in [daemon] takes effect at the next start");
+    }
+    keeper.replace_providers(providers, loaded.settings.schedule.retention);
+    running.relay.retarget(loaded.settings.audit.clone());
+    let (rules, loaded_at) = (loaded.settings.rules.clone(), keeper.clock().now());
+    running.service.in_force.store(Arc::new(InForce { rules, loaded_at }));
+    running.settings = loaded.settings;
+    Ok(())
+}
+
+/// The providers of a configuration. One whose settings did not change is kept, with what it has learned.
+pub(super) fn providers(settings: &Settings, old: Option<&Providers>) -> Result<Providers, SetupError> {
+    let provider = |settings: &Arc<_>| {
+        let known = old.and_then(|old| old.values().find(|provider| provider.settings() == settings));
+        known.map_or_else(|| Provider::new(Arc::clone(settings)).map(Arc::new), |known| Ok(Arc::clone(known)))
+    };
+    settings.providers.iter().map(|(name, settings)| Ok((name.clone(), provider(settings)?))).collect()
+}

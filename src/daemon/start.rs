@@ -1,0 +1,104 @@
+//! Starting: every part is made from those below it, and nothing is served before all of them stand.
+
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::keys::{self, STORE};
+use super::running::{Running, Signals};
+use super::{Options, StartError, counts, notify, reload};
+use crate::audit::{Relay, Tally};
+use crate::clock::Clock;
+use crate::command::{InForce, Service, Vitals};
+use crate::config::{Environment, Loaded, load};
+use crate::ipc;
+use crate::keeper::{Keeper, Parts};
+use crate::schedule::{Cron, run_due_timer};
+use crate::store::RocksStore;
+use crate::vault::Vault;
+
+/// Starts everything, and tells systemd.
+pub(super) async fn start(options: &Options) -> Result<Running, StartError> {
+    let (source, environment) = (options.source(), Environment::of_process());
+    let loaded = load(&source, &environment)?;
+    report(&loaded);
+    let settings = loaded.settings;
+    let (clock, tasks, stop) = (Clock::system(), TaskTracker::new(), CancellationToken::new());
+
+    // Before anybody is told that we are ready: who is told may send one at once.
+    let signals = Signals::listen()?;
+    make_private(&settings.daemon.state_dir)?;
+    let (keyring, identity_source) = keys::unlock(&settings.daemon, &environment)?;
+    let store = RocksStore::open(&settings.daemon.state_dir.join(STORE))?;
+    let vault = Arc::new(Vault::open(Arc::new(store), keyring).await?);
+
+    let keeper = Arc::new(Keeper::new(Parts {
+        vault: Arc::clone(&vault),
+        providers: reload::providers(&settings, None)?,
+        clock: clock.clone(),
+        tasks: tasks.clone(),
+        cache_sessions: settings.daemon.cache_sessions,
+        retention: settings.schedule.retention,
+    }));
+    let interrupted = keeper.recover().await?;
+    if interrupted > 0 {
+        tracing::warn!(sessions = interrupted, "the last run was stopped in the middle of refreshes");
+    }
+
+    let relay = Arc::new(Relay::start(Arc::clone(&vault) as _, settings.audit.clone()).map_err(StartError::Process)?);
+    vault.wake_on_events(relay.waker());
+    let service = Arc::new(Service {
+        keeper: Arc::clone(&keeper),
+        in_force: ArcSwap::from_pointee(InForce { rules: settings.rules.clone(), loaded_at: clock.now() }),
+        tally: Arc::new(Tally::default()),
+        vitals: Vitals {
+            started_at: clock.now(),
+            identity_source: identity_source.to_string(),
+            state_dir: settings.daemon.state_dir.clone(),
+            config_refused: Mutex::default(),
+            audit_fault: Box::new({
+                let relay = Arc::clone(&relay);
+                move || relay.fault()
+            }),
+        },
+    });
+
+    let listener = ipc::listen(&settings.daemon.socket)?;
+    let cron = Cron::start(&settings.schedule, &keeper, &tasks, &stop).await?;
+    let timer = run_due_timer(Arc::clone(&keeper), stop.clone());
+    tasks.spawn(async move {
+        if let Err(error) = timer.await {
+            tracing::error!(%error, "the due timer cannot run; the sweep of [schedule] does its work");
+        }
+    });
+    tasks.spawn(ipc::serve(listener, Arc::clone(&service), tasks.clone(), stop.clone()));
+    tasks.spawn(counts::run(Arc::clone(&service), stop.clone()));
+    tasks.spawn(notify::run_watchdog(is_well(&service), stop.clone()));
+
+    service.record(crate::audit::What::DaemonStarted { version: env!("CARGO_PKG_VERSION").to_owned() }).await;
+    notify::ready(&counts::status_line(&service).await);
+    tracing::info!(providers = settings.providers.len(), "ready");
+    Ok(Running { source, environment, settings, service, relay, cron: Some(cron), tasks, stop, signals })
+}
+
+/// Logs what is allowed and probably not meant.
+pub(super) fn report(loaded: &Loaded) {
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+}
+
+/// A daemon that can still read its store is alive; what is wrong beyond that is told by its status.
+fn is_well(service: &Arc<Service>) -> impl Fn() -> bool + Send + use<> {
+    let keeper = Arc::clone(&service.keeper);
+    move || keeper.vault().next_due(keeper.clock().now()).is_ok()
+}
+
+fn make_private(dir: &Path) -> Result<(), StartError> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(|source| StartError::StateDirectory { path: dir.to_owned(), source })
+}

@@ -1,0 +1,164 @@
+//! Doing for a session what it needs now: a refresh, a revocation, the end of its age.
+
+use std::sync::Arc;
+
+use futures_util::{StreamExt, stream};
+use tokenkeeper_protocol::reply::Revocation;
+use tokenkeeper_protocol::{SessionRef, UnixSeconds};
+
+use super::flight::{Outcome, Ticket};
+use super::{Keeper, KeeperError};
+use crate::audit::What;
+use crate::domain::{LoginReason, Session, State};
+use crate::vault::{VaultError, Versioned};
+
+/// Sessions attended to at the same time by the schedule.
+const AT_ONCE: usize = 16;
+/// Sessions read from the agenda in one go.
+const AGENDA_PAGE: usize = 256;
+/// Times that a record may change under our hands before we leave it to the next try.
+const PATIENCE: usize = 5;
+
+/// What was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attended {
+    /// There are new tokens.
+    Renewed,
+    /// Nothing was to be done.
+    NothingDue,
+    /// The provider was asked to revoke.
+    Revoked(Revocation),
+}
+
+/// Who wants a session to be attended to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// The schedule: what is due.
+    Due,
+    /// A peer: a new token, due or not.
+    NewToken,
+}
+
+impl Keeper {
+    /// Joins the flight of a session, or starts it.
+    pub fn attend(self: &Arc<Self>, session: SessionRef, wish: Wish) -> Ticket {
+        let (ticket, pilot) = self.flights.board(session);
+        if let Some(outcome) = pilot {
+            let keeper = Arc::clone(self);
+            self.tasks.spawn(async move {
+                let landing = keeper.flights.landing(session, outcome);
+                let outcome = keeper.attend_now(session, wish).await;
+                landing.land(outcome);
+            });
+        }
+        ticket
+    }
+
+    /// Attends to everything that is due at `now`; returns how many sessions that were.
+    ///
+    /// # Cancel safety
+    /// Safe: what was begun goes on, and nothing more is begun.
+    ///
+    /// # Errors
+    /// When the agenda cannot be read. What goes wrong with one session stays with it.
+    pub async fn attend_to_all_due(self: &Arc<Self>, now: UnixSeconds) -> Result<usize, KeeperError> {
+        let unwritten = self.unwritten.sessions();
+        let (mut attended, mut after) = (unwritten.len(), None);
+        self.attend_to_each(unwritten).await;
+        loop {
+            let items = self.vault.due(now, after, AGENDA_PAGE)?;
+            let Some(last) = items.last() else { return Ok(attended) };
+            after = Some(*last);
+            attended += items.len();
+            self.attend_to_each(items.into_iter().map(|(_, session)| session)).await;
+        }
+    }
+
+    async fn attend_to_each(self: &Arc<Self>, sessions: impl IntoIterator<Item = SessionRef>) {
+        let flights =
+            sessions.into_iter().map(async |session| (session, self.attend(session, Wish::Due).outcome().await));
+        let mut landed = stream::iter(flights).buffer_unordered(AT_ONCE);
+        while let Some((session, outcome)) = landed.next().await {
+            // What a provider has to do with is in the audit trail; this is not.
+            if let Err(error @ (KeeperError::StoreDown { .. } | KeeperError::Internal)) = outcome {
+                tracing::error!(%session, %error, "a session that is due cannot be attended to");
+            }
+        }
+    }
+
+    async fn attend_now(&self, id: SessionRef, wish: Wish) -> Outcome {
+        if let Some(answered) = self.unwritten.take(id) {
+            return self.settle(id, answered).await;
+        }
+        for _ in 0..PATIENCE {
+            let Some(session) = self.vault.session(id)? else { return Err(KeeperError::NoSuchSession { session: id }) };
+            let now = self.clock.now();
+            let attended = match &session.value.state {
+                State::Active if now >= session.value.ends_at => {
+                    self.require_login(&session, LoginReason::SessionTooOld, now).await
+                }
+                State::Active => self.refresh(session, wish, now).await,
+                _ if session.value.tokens.is_some() => self.revoke(session, now).await,
+                State::NeedsLogin { .. } | State::Ended { .. } => return Ok(Attended::NothingDue),
+            };
+            match attended {
+                Err(Attempt::Changed) => {}
+                Err(Attempt::Failed(error)) => return Err(error),
+                Ok(done) => return Ok(done),
+            }
+        }
+        Ok(Attended::NothingDue)
+    }
+
+    /// Ends what can be done without the user.
+    pub(super) async fn require_login(
+        &self,
+        session: &Versioned<Session>,
+        reason: LoginReason,
+        now: UnixSeconds,
+    ) -> Result<Attended, Attempt> {
+        let mut new = session.value.clone();
+        new.state = State::NeedsLogin { reason: reason.clone(), since: now };
+        new.generation += 1;
+        new.trouble = None;
+        // What is left of the tokens is revoked, not kept.
+        new.due_at = new.tokens.is_some().then_some(now);
+        new.prune_at = now.max(new.ends_at) + self.retention();
+        let event = What::Expired { session: new.id, provider: new.provider.clone(), state: "needs_login".to_owned() };
+        self.replace(session, &new, event).await?;
+        Err(Attempt::Failed(KeeperError::LoginRequired { session: new.id, reason, since: now }))
+    }
+
+    /// Commits a changed session with its event, then shows it to the cache.
+    pub(super) async fn replace(&self, old: &Versioned<Session>, new: &Session, event: What) -> Result<(), Attempt> {
+        let mut change = self.vault.change(self.clock.now());
+        change.update(old, new)?.audit(event)?;
+        change.commit().await?;
+        self.publish(new.id);
+        Ok(())
+    }
+}
+
+/// Why an attempt did not end in what was wanted.
+#[derive(Debug)]
+pub(super) enum Attempt {
+    /// The session was changed meanwhile: look at it again.
+    Changed,
+    /// It failed.
+    Failed(KeeperError),
+}
+
+impl From<VaultError> for Attempt {
+    fn from(error: VaultError) -> Self {
+        match error {
+            VaultError::Conflict => Self::Changed,
+            other => Self::Failed(other.into()),
+        }
+    }
+}
+
+impl From<KeeperError> for Attempt {
+    fn from(error: KeeperError) -> Self {
+        Self::Failed(error)
+    }
+}

@@ -1,0 +1,128 @@
+//! The current token of the sessions in use, ready to be sent.
+//!
+//! Invariant: an entry is never older than the last change that was published. Every entry is read from the store, one
+//! reader per session at a time, and every change is read anew after its commit: so whoever reads last has read what was
+//! written last, in whatever order those who wrote come here.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokenkeeper_protocol::codec::Encoded;
+use tokenkeeper_protocol::reply::TokenReply;
+use tokenkeeper_protocol::{ProviderName, Reply, SessionRef, UnixSeconds};
+
+use super::timing;
+use crate::domain::{Owner, Session};
+
+/// What is needed to judge a request for a token and to answer it, without touching the disk.
+pub struct Live {
+    /// The session.
+    pub session: SessionRef,
+    /// Where it was opened.
+    pub provider: ProviderName,
+    /// To whom it belongs.
+    pub owner: Owner,
+    /// The generation of the token.
+    pub generation: u64,
+    /// When the token expires.
+    pub expires_at: UnixSeconds,
+    /// When the session does.
+    pub ends_at: UnixSeconds,
+    /// How long such tokens live.
+    pub life: Duration,
+    /// Whether there is a refresh token to get another one with.
+    pub refreshable: bool,
+    /// When it was last asked for.
+    used_at: AtomicI64,
+    /// The reply, as it goes over the socket.
+    pub reply: Arc<Encoded>,
+}
+
+impl Live {
+    /// The cached form of an active session; nothing when it is not active or its token does not fit into a frame.
+    pub(super) fn of(session: &Session) -> Option<Self> {
+        let access = &session.tokens.as_ref().filter(|_| session.state.is_active())?.access;
+        let reply = Reply::Token(TokenReply {
+            session: session.id,
+            access_token: access.token.clone(),
+            token_type: access.token_type.clone(),
+            expires_at: access.expires_at,
+            scope: access.scope.clone(),
+        });
+        Some(Self {
+            session: session.id,
+            provider: session.provider.clone(),
+            owner: session.opened_by.clone(),
+            generation: session.generation,
+            expires_at: access.expires_at,
+            ends_at: session.ends_at,
+            life: access.life(),
+            refreshable: session.tokens.as_ref().is_some_and(|tokens| tokens.refresh.is_some()),
+            used_at: AtomicI64::new(session.last_used_at.0),
+            reply: Arc::new(reply.encode().ok()?),
+        })
+    }
+
+    /// Notes that it was asked for.
+    pub fn touch(&self, now: UnixSeconds) {
+        self.used_at.fetch_max(now.0, Ordering::Relaxed);
+    }
+
+    /// When it was last asked for.
+    pub fn used_at(&self) -> UnixSeconds {
+        UnixSeconds(self.used_at.load(Ordering::Relaxed))
+    }
+
+    /// Whether token and session will both still be good `min_valid` after `now`.
+    pub fn is_valid_for(&self, min_valid: Duration, now: UnixSeconds) -> bool {
+        self.expires_at.min(self.ends_at) > now + min_valid
+    }
+
+    /// How long a token should still be valid for a caller that did not say.
+    pub fn default_min_valid(&self) -> Duration {
+        timing::default_min_valid(self.life)
+    }
+}
+
+/// A bounded cache.
+pub(super) struct Cache {
+    live: moka::sync::Cache<SessionRef, Arc<Live>>,
+    turns: [Mutex<()>; 64],
+}
+
+impl Cache {
+    pub(super) fn new(sessions: u64) -> Self {
+        Self { live: moka::sync::Cache::new(sessions), turns: std::array::from_fn(|_| Mutex::new(())) }
+    }
+
+    /// The entry of a session, if it is there.
+    pub(super) fn find(&self, session: SessionRef) -> Option<Arc<Live>> {
+        self.live.get(&session)
+    }
+
+    /// Reads a session anew and keeps its token if it is active, nothing otherwise. `read` must read the store.
+    pub(super) fn load<E>(
+        &self,
+        session: SessionRef,
+        read: impl FnOnce() -> Result<Option<Session>, E>,
+    ) -> Result<Option<Session>, E> {
+        let _turn = self.turn(session);
+        let found = read();
+        match found.as_ref().ok().and_then(Option::as_ref).and_then(Live::of) {
+            Some(live) => {
+                if let Some(known) = self.live.get(&session) {
+                    live.touch(known.used_at());
+                }
+                self.live.insert(session, Arc::new(live));
+            }
+            None => self.live.invalidate(&session),
+        }
+        found
+    }
+
+    fn turn(&self, session: SessionRef) -> impl Drop + '_ {
+        let stripe = session.as_bytes().iter().fold(0_usize, |sum, byte| sum.wrapping_mul(31) + usize::from(*byte));
+        self.turns[stripe % self.turns.len()].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

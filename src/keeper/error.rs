@@ -1,0 +1,141 @@
+//! Why the keeper did not do what it was asked to, named for what its caller does next.
+
+use std::time::Duration;
+
+use tokenkeeper_protocol::{Code, Problem, ProviderName, SessionRef, UnixSeconds};
+
+use crate::domain::{EndReason, LoginReason};
+use crate::vault::VaultError;
+
+/// A failure. It is shared by all who waited for the same flight, so it can be cloned.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeeperError {
+    /// The user must log in again.
+    #[error("login required: {reason}")]
+    LoginRequired {
+        /// Of which session.
+        session: SessionRef,
+        /// Why.
+        reason: LoginReason,
+        /// Since when.
+        since: UnixSeconds,
+    },
+    /// The session is over.
+    #[error("session {session} is over: {reason}; log in again")]
+    Ended {
+        /// Which.
+        session: SessionRef,
+        /// Why.
+        reason: EndReason,
+        /// Since when.
+        since: UnixSeconds,
+    },
+    /// There is no such session.
+    #[error("there is no session {session}")]
+    NoSuchSession {
+        /// Which.
+        session: SessionRef,
+    },
+    /// Tokens of this session never live that long.
+    #[error("access tokens of {provider} live {life} s; ask for fewer seconds of validity than that")]
+    LifetimeTooShort {
+        /// Whose tokens.
+        provider: ProviderName,
+        /// How long they live.
+        life: u64,
+    },
+    /// The provider does not answer as it should; it is tried again.
+    #[error("{provider} cannot be used at the moment: {why}; try again in {} s", wait.as_secs().max(1))]
+    ProviderDown {
+        /// Which.
+        provider: ProviderName,
+        /// What happened.
+        why: String,
+        /// When another try can succeed.
+        wait: Duration,
+    },
+    /// The caller was not ready to wait for as long as it takes.
+    #[error("the refresh takes longer than the time you gave it; it goes on, so ask again")]
+    StillWorking,
+    /// The login did not succeed.
+    #[error("login failed: {why}; begin a new login")]
+    LoginFailed {
+        /// What was wrong.
+        why: String,
+    },
+    /// The callback is not that of this login, which can still be completed with the right one.
+    #[error("{why}")]
+    ForeignCallback {
+        /// What is wrong.
+        why: String,
+    },
+    /// The request cannot be what the caller meant.
+    #[error("{why}")]
+    BadRequest {
+        /// What is wrong, and what is allowed.
+        why: String,
+    },
+    /// The provider does not accept us.
+    #[error("{provider} does not accept this registration: {why}; an administrator has to correct its configuration")]
+    Misconfigured {
+        /// Which.
+        provider: ProviderName,
+        /// What it said.
+        why: String,
+    },
+    /// The provider of a session is gone from the configuration.
+    #[error(
+        "provider {provider} is not in the configuration any more; an administrator has to restore it, or end the session"
+    )]
+    ProviderRemoved {
+        /// Which.
+        provider: ProviderName,
+    },
+    /// The store does not take writes.
+    #[error("the store cannot be used: {why}; an administrator has to look at `systemctl status tokenkeeperd`")]
+    StoreDown {
+        /// What happened.
+        why: String,
+    },
+    /// A task of the daemon ended without an answer.
+    #[error("the daemon failed inside; its log says more")]
+    Internal,
+}
+
+impl From<VaultError> for KeeperError {
+    fn from(error: VaultError) -> Self {
+        Self::StoreDown { why: error.to_string() }
+    }
+}
+
+impl KeeperError {
+    /// The same, for the peer.
+    pub fn to_problem(&self) -> Problem {
+        let mut problem = Problem::new(self.code(), self.to_string());
+        match self {
+            Self::LoginRequired { session, since, .. } | Self::Ended { session, since, .. } => {
+                problem.session = Some(*session);
+                problem.since = Some(*since);
+            }
+            Self::ProviderDown { wait, .. } => {
+                problem.retry_after_ms = Some(u32::try_from(wait.as_millis()).unwrap_or(u32::MAX));
+            }
+            Self::StillWorking => problem.retry_after_ms = Some(1000),
+            _ => {}
+        }
+        problem
+    }
+
+    fn code(&self) -> Code {
+        match self {
+            Self::LoginRequired { .. } | Self::Ended { .. } => Code::LoginRequired,
+            Self::NoSuchSession { .. } => Code::NotFound,
+            Self::LifetimeTooShort { .. } => Code::LifetimeTooShort,
+            Self::ProviderDown { .. } | Self::StillWorking | Self::StoreDown { .. } => Code::TryLater,
+            Self::LoginFailed { .. } | Self::ForeignCallback { .. } => Code::LoginFailed,
+            Self::BadRequest { .. } => Code::BadRequest,
+            Self::Misconfigured { .. } | Self::ProviderRemoved { .. } => Code::Misconfigured,
+            Self::Internal => Code::Internal,
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Login: begin keeps a flow, complete turns what the browser brought back into a session.
+//!
+//! The flow is in the vault, so a restart loses none. Completing the same flow twice gives one session and one answer.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use tokenkeeper_protocol::reply::{LoggedIn, LoginBegun};
+use tokenkeeper_protocol::request::{LoginBegin, LoginComplete};
+use tokenkeeper_protocol::{LoginId, ProviderName, UnixSeconds};
+
+use super::admit::Arrival;
+use super::{Keeper, KeeperError};
+use crate::audit::What;
+use crate::domain::{Flow, Peer};
+use crate::policy::Permit;
+use crate::provider::{Callback, LoginFault};
+use crate::vault::{DoneLogin, PendingLogin, Versioned};
+
+/// How long a person may take at the provider's login page.
+const FLOW_LIFE: Duration = Duration::from_mins(10);
+/// Bytes of what a user calls a device: it stands in every list of sessions.
+const LONGEST_DEVICE: usize = 256;
+/// How long a completed login answers again with what it answered first.
+const REPEATABLE: Duration = Duration::from_mins(1);
+
+/// Lets the halves of one login come one after the other. Entries vanish with their last user.
+#[derive(Default)]
+pub struct LoginLocks(Mutex<HashMap<LoginId, Weak<tokio::sync::Mutex<()>>>>);
+
+impl LoginLocks {
+    fn lock_of(&self, id: LoginId) -> Arc<tokio::sync::Mutex<()>> {
+        let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        locks.retain(|_, lock| lock.strong_count() > 0);
+        let known = locks.get(&id).and_then(Weak::upgrade);
+        known.unwrap_or_else(|| {
+            let fresh = Arc::new(tokio::sync::Mutex::new(()));
+            locks.insert(id, Arc::downgrade(&fresh));
+            fresh
+        })
+    }
+}
+
+impl Keeper {
+    /// Begins a login.
+    pub async fn begin_login(
+        &self,
+        _permit: Permit,
+        peer: &Peer,
+        begin: &LoginBegin,
+    ) -> Result<LoginBegun, KeeperError> {
+        let now = self.clock.now();
+        if begin.device.as_ref().is_some_and(|device| device.len() > LONGEST_DEVICE) {
+            let why = format!("the name of the device is too long; {LONGEST_DEVICE} bytes are allowed");
+            return Err(KeeperError::BadRequest { why });
+        }
+        let provider = self.provider(&begin.provider)?;
+        let flow = Flow::begin(provider.settings(), begin, now)
+            .map_err(|error| KeeperError::BadRequest { why: error.to_string() })?;
+        let url = provider.authorize_url(&flow, now).await;
+        let authorize_url = url.map_err(|fault| down(&begin.provider, fault.to_string()))?;
+        let id = LoginId::from_random(rand::random());
+        let login = PendingLogin {
+            provider: begin.provider.clone(),
+            begun_by: peer.owner(),
+            device: begin.device.clone(),
+            replaces: begin.replaces,
+            flow,
+            expires_at: now + FLOW_LIFE,
+            done: None,
+        };
+        let event = What::LoginBegun { peer: peer.to_string(), provider: login.provider.clone() };
+        let mut change = self.vault.change(now);
+        change.keep_login(id, 0, &login)?.audit(event)?;
+        change.commit().await?;
+        Ok(LoginBegun { login_id: id, authorize_url, expires_at: login.expires_at })
+    }
+
+    /// The flow that a peer wants to complete. One that is not there, is another peer's, or expired reads the same.
+    pub fn pending_login(&self, peer: &Peer, id: LoginId) -> Result<Versioned<PendingLogin>, KeeperError> {
+        let now = self.clock.now();
+        let found = self.vault.login(id)?;
+        let usable = found.filter(|login| login.value.begun_by == peer.owner() && login.value.expires_at > now);
+        usable
+            .ok_or_else(|| failed("this login is not known: it expired, was completed, or was begun by somebody else"))
+    }
+
+    /// Completes a login.
+    pub async fn complete_login(
+        &self,
+        permit: Permit,
+        peer: &Peer,
+        complete: &LoginComplete,
+    ) -> Result<LoggedIn, KeeperError> {
+        let lock = self.logins.lock_of(complete.login_id);
+        let _turn = lock.lock().await;
+        let login = self.pending_login(peer, complete.login_id)?;
+        let query = self.vault.callback_hash(complete.callback_query.expose());
+        if let Some(done) = &login.value.done {
+            let same = done.query == query;
+            return if same { Ok(done.answer.clone()) } else { Err(failed("this login was completed already")) };
+        }
+        match self.try_complete(permit, peer, complete, &login, query).await {
+            Ok(answer) => Ok(answer),
+            Err(error) => {
+                if let Err(unwritten) = self.note_failure(peer, complete.login_id, &login, &error).await {
+                    tracing::error!(error = %unwritten, "a login that failed could not be audited");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn try_complete(
+        &self,
+        permit: Permit,
+        peer: &Peer,
+        complete: &LoginComplete,
+        login: &Versioned<PendingLogin>,
+        query: [u8; 16],
+    ) -> Result<LoggedIn, KeeperError> {
+        let callback = Callback::parse(&complete.callback_query)
+            .map_err(|error| KeeperError::BadRequest { why: error.to_string() })?;
+        if callback.state != login.value.flow.state {
+            return Err(KeeperError::ForeignCallback {
+                why:
+                    "the `state` that came back is not that of this login; pass on the callback of the login you began"
+                        .to_owned(),
+            });
+        }
+        let provider = self.provider(&login.value.provider)?;
+        let grant = provider.exchange(&login.value.flow, &callback, self.clock.now()).await;
+        let grant = grant.map_err(|fault| login_error(&login.value.provider, fault))?;
+        let arrival =
+            Arrival { id: complete.login_id, login, query, grant: &grant, peer, settings: provider.settings() };
+        let opened = self.admit(&permit, &arrival).await;
+        if opened.is_err() {
+            // Nobody will ever use these tokens. What the provider says to that changes nothing here.
+            let _ = provider.revoke(&grant.tokens, self.clock.now()).await;
+        }
+        opened
+    }
+
+    /// Audits a login that failed. One that can still succeed, with another callback or later, is kept.
+    async fn note_failure(
+        &self,
+        peer: &Peer,
+        id: LoginId,
+        login: &Versioned<PendingLogin>,
+        error: &KeeperError,
+    ) -> Result<(), KeeperError> {
+        let provider = Some(login.value.provider.clone());
+        let event = What::LoginFailed { peer: peer.to_string(), provider, why: error.to_string() };
+        let mut change = self.vault.change(self.clock.now());
+        change.audit(event)?;
+        if matches!(error, KeeperError::LoginFailed { .. }) {
+            change.forget_login(id, login.version);
+        }
+        change.commit().await?;
+        Ok(())
+    }
+}
+
+pub(super) fn failed(why: &str) -> KeeperError {
+    KeeperError::LoginFailed { why: why.to_owned() }
+}
+
+/// What a completed flow is kept as.
+pub(super) fn completed(login: &PendingLogin, query: [u8; 16], answer: &LoggedIn, now: UnixSeconds) -> PendingLogin {
+    let done = Some(DoneLogin { query, answer: answer.clone() });
+    PendingLogin { done, expires_at: now + REPEATABLE, ..login.clone() }
+}
+
+fn down(provider: &ProviderName, why: String) -> KeeperError {
+    KeeperError::ProviderDown { provider: provider.clone(), why, wait: Duration::from_secs(1) }
+}
+
+fn login_error(provider: &ProviderName, fault: LoginFault) -> KeeperError {
+    match fault {
+        LoginFault::Fault(fault) => down(provider, fault.to_string()),
+        LoginFault::Configuration(why) => KeeperError::Misconfigured { provider: provider.clone(), why },
+        other => failed(&other.to_string()),
+    }
+}

@@ -1,0 +1,99 @@
+//! Logout: the tombstone first, and nobody is served again; then the provider is told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokenkeeper_protocol::SessionRef;
+use tokenkeeper_protocol::reply::{LoggedOut, Revocation};
+
+use super::attend::{Attended, Wish};
+use super::{Keeper, KeeperError};
+use crate::audit::What;
+use crate::domain::{EndReason, Peer, Session, State};
+use crate::policy::Permit;
+use crate::vault::{VaultError, Versioned};
+
+/// How long a logout waits for the provider before it answers that revocation goes on without it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Keeper {
+    /// Ends a session. Ending one that is over already reports how its revocation went.
+    pub async fn logout(
+        self: &Arc<Self>,
+        _permit: Permit,
+        id: SessionRef,
+        peer: &Peer,
+    ) -> Result<LoggedOut, KeeperError> {
+        let session = self.bury(id, peer).await?;
+        let (url, revoked) = tokio::join!(
+            tokio::time::timeout(PATIENCE, self.end_session_url(&session)),
+            tokio::time::timeout(PATIENCE, self.revoked(&session)),
+        );
+        let revoked = revoked.unwrap_or(Revocation::Pending);
+        Ok(LoggedOut { session: id, revoked, end_session_url: url.unwrap_or_default() })
+    }
+
+    async fn end_session_url(&self, session: &Session) -> Option<String> {
+        let provider = self.provider(&session.provider).ok()?;
+        provider.end_session_url(session.tokens.as_ref(), self.clock.now()).await
+    }
+
+    /// Writes the tombstone.
+    async fn bury(&self, id: SessionRef, peer: &Peer) -> Result<Session, KeeperError> {
+        loop {
+            let found = self.vault.session(id)?.ok_or(KeeperError::NoSuchSession { session: id })?;
+            if found.value.state.is_ended() {
+                return Ok(found.value);
+            }
+            let now = self.clock.now();
+            let event = What::LoggedOut { peer: peer.to_string(), session: id, provider: found.value.provider.clone() };
+            let new = self.ended(&found, EndReason::LoggedOut);
+            let mut change = self.vault.change(now);
+            change.update(&found, &new)?.audit(event)?;
+            match change.commit().await {
+                Ok(()) => {
+                    self.publish(id);
+                    return Ok(new);
+                }
+                Err(VaultError::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// The tombstone of a session. Its tokens stay until they are revoked.
+    pub(super) fn ended(&self, session: &Versioned<Session>, reason: EndReason) -> Session {
+        let now = self.clock.now();
+        let mut new = session.value.clone();
+        new.state = State::Ended { reason, since: now };
+        new.generation += 1;
+        new.trouble = new.trouble.filter(|_| new.tokens.is_none());
+        new.due_at = new.tokens.is_some().then_some(now);
+        new.prune_at = now + self.retention();
+        new
+    }
+
+    /// Waits for a revocation. A refresh that was on its way lands first: its tokens are then revoked too.
+    async fn revoked(self: &Arc<Self>, session: &Session) -> Revocation {
+        if session.tokens.is_none() {
+            return settled(session);
+        }
+        loop {
+            match self.attend(session.id, Wish::Due).outcome().await {
+                Ok(Attended::Revoked(outcome)) => return outcome,
+                Ok(Attended::Renewed) => {}
+                Ok(Attended::NothingDue) => match self.vault.session(session.id) {
+                    Ok(Some(session)) if session.value.tokens.is_some() => {}
+                    Ok(Some(session)) => return settled(&session.value),
+                    _ => return Revocation::Done,
+                },
+                Err(_) => return Revocation::Pending,
+            }
+        }
+    }
+}
+
+/// How the revocation of a session went that has no tokens any more.
+fn settled(session: &Session) -> Revocation {
+    if session.trouble.is_some() { Revocation::Unsupported } else { Revocation::Done }
+}

@@ -1,0 +1,146 @@
+//! The only place where tokens change: serving, refresh, login, logout, growing old.
+//!
+//! Invariants: what a provider gave is durable before anybody sees it; a refresh token is sent at most once at a time
+//! (one [flight](flight) per session) and never again once its successor is durable; a session that ended is served to nobody.
+
+mod admit;
+mod attend;
+mod cache;
+mod error;
+mod flight;
+mod login;
+mod logout;
+mod prune;
+mod recover;
+mod refresh;
+mod revoke;
+mod serve;
+#[cfg(test)]
+pub(crate) mod tests;
+mod timing;
+mod unwritten;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokenkeeper_protocol::{ProviderName, SessionRef};
+use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+use crate::domain::Session;
+use crate::provider::Provider;
+use crate::vault::{Vault, VaultError};
+
+pub use attend::{Attended, Wish};
+pub use cache::Live;
+pub use error::KeeperError;
+pub use login::LoginLocks;
+pub use serve::{Look, Served};
+
+/// The providers of the configuration in force.
+pub type Providers = BTreeMap<ProviderName, Arc<Provider>>;
+
+/// Keeps the sessions.
+pub struct Keeper {
+    vault: Arc<Vault>,
+    providers: ArcSwap<Providers>,
+    cache: cache::Cache,
+    flights: flight::Flights,
+    unwritten: unwritten::Unwritten,
+    logins: LoginLocks,
+    clock: Clock,
+    /// Every task that the keeper starts, so that shutdown can wait for what must still be written.
+    tasks: TaskTracker,
+    /// Rings when something may be due sooner than before.
+    agenda: Notify,
+    /// How long a session that is over stays visible.
+    retention: ArcSwap<Duration>,
+}
+
+/// What a keeper works with.
+pub struct Parts {
+    /// The store of sessions.
+    pub vault: Arc<Vault>,
+    /// Whom to ask for tokens.
+    pub providers: Providers,
+    /// The time.
+    pub clock: Clock,
+    /// Where tasks are tracked.
+    pub tasks: TaskTracker,
+    /// Sessions whose current token is kept in memory.
+    pub cache_sessions: u64,
+    /// How long a session that is over stays visible.
+    pub retention: Duration,
+}
+
+impl Keeper {
+    /// A keeper of what is in the vault.
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            vault: parts.vault,
+            providers: ArcSwap::from_pointee(parts.providers),
+            cache: cache::Cache::new(parts.cache_sessions),
+            flights: flight::Flights::default(),
+            unwritten: unwritten::Unwritten::default(),
+            logins: LoginLocks::default(),
+            clock: parts.clock,
+            tasks: parts.tasks,
+            agenda: Notify::new(),
+            retention: ArcSwap::from_pointee(parts.retention),
+        }
+    }
+
+    /// The store of sessions, for reading.
+    pub fn vault(&self) -> &Arc<Vault> {
+        &self.vault
+    }
+
+    /// The time that the keeper goes by.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The providers of the configuration in force.
+    pub fn providers(&self) -> Arc<Providers> {
+        self.providers.load_full()
+    }
+
+    /// Puts a new configuration in force.
+    pub fn replace_providers(&self, providers: Providers, retention: Duration) {
+        self.providers.store(Arc::new(providers));
+        self.retention.store(Arc::new(retention));
+    }
+
+    /// Returns when something may be due sooner than the caller knows.
+    ///
+    /// # Cancel safety
+    /// A ring that nobody waited for is kept for the next call.
+    pub async fn agenda_changed(&self) {
+        self.agenda.notified().await;
+    }
+
+    /// Shows a change that was just committed, to those whom the session is served to and to the schedule.
+    fn publish(&self, session: SessionRef) {
+        if let Err(error) = self.load(session) {
+            tracing::error!(%session, %error, "a session cannot be read back, and is not served from memory");
+        }
+        self.agenda.notify_one();
+    }
+
+    /// Reads a session into the cache.
+    fn load(&self, id: SessionRef) -> Result<Option<Session>, VaultError> {
+        self.cache.load(id, || Ok(self.vault.session(id)?.map(|session| session.value)))
+    }
+
+    fn retention(&self) -> Duration {
+        **self.retention.load()
+    }
+
+    fn provider(&self, name: &ProviderName) -> Result<Arc<Provider>, KeeperError> {
+        let known = self.providers.load().get(name).cloned();
+        known.ok_or_else(|| KeeperError::ProviderRemoved { provider: name.clone() })
+    }
+}

@@ -1,0 +1,62 @@
+//! Revocation of what a session that is over has left: tried until the provider has said something final.
+
+use tokenkeeper_protocol::UnixSeconds;
+use tokenkeeper_protocol::reply::Revocation;
+
+use super::attend::{Attempt, Attended};
+use super::{Keeper, timing};
+use crate::audit::What;
+use crate::config::{ProviderKind, ProviderSettings};
+use crate::domain::Session;
+use crate::domain::session::Trouble;
+use crate::provider::RevokeOutcome;
+use crate::vault::Versioned;
+
+impl Keeper {
+    /// Revokes the tokens of a session that is not active any more.
+    pub(super) async fn revoke(&self, session: Versioned<Session>, now: UnixSeconds) -> Result<Attended, Attempt> {
+        let Some(tokens) = &session.value.tokens else { return Ok(Attended::NothingDue) };
+        if session.value.trouble.as_ref().is_some_and(|trouble| now < trouble.not_before) {
+            return Ok(Attended::Revoked(Revocation::Pending));
+        }
+        let outcome = match self.providers().get(&session.value.provider) {
+            Some(provider) if *issuer(provider.settings()) == session.value.user.issuer => {
+                provider.revoke(tokens, now).await
+            }
+            // Nobody is left to ask: these tokens are not for another issuer to see.
+            _ => RevokeOutcome::Unsupported,
+        };
+        let mut new = session.value.clone();
+        let (revocation, said) = match outcome {
+            RevokeOutcome::Done => (Revocation::Done, "done".to_owned()),
+            RevokeOutcome::Unsupported => (Revocation::Unsupported, "unsupported".to_owned()),
+            RevokeOutcome::Refused(fault) => (Revocation::Unsupported, format!("refused: {fault}")),
+            RevokeOutcome::TryAgain(fault) => {
+                let tries = new.trouble.as_ref().map_or(1, |trouble| trouble.tries.saturating_add(1));
+                let not_before = now + timing::backoff(tries, rand::random());
+                let what = fault.to_string();
+                let said = format!("pending: {what}");
+                new.due_at = Some(not_before);
+                new.trouble = Some(Trouble { what, tries, not_before, unknown_since: None });
+                (Revocation::Pending, said)
+            }
+        };
+        if revocation != Revocation::Pending {
+            (new.tokens, new.due_at) = (None, None);
+            // What could not be done is remembered, for those who ask later.
+            let tries = new.trouble.map_or(1, |trouble| trouble.tries.saturating_add(1));
+            let undone = Trouble { what: format!("revocation: {said}"), tries, not_before: now, unknown_since: None };
+            new.trouble = (revocation == Revocation::Unsupported).then_some(undone);
+        }
+        let event = What::Revoked { session: new.id, provider: new.provider.clone(), outcome: said };
+        self.replace(&session, &new, event).await?;
+        Ok(Attended::Revoked(revocation))
+    }
+}
+
+fn issuer(settings: &ProviderSettings) -> &String {
+    match &settings.kind {
+        ProviderKind::Oidc { issuer } => issuer,
+        ProviderKind::Oauth2(endpoints) => &endpoints.issuer,
+    }
+}

@@ -1,0 +1,109 @@
+//! Small files that must survive a power cut: written beside their place, synced, put in place in one step.
+//!
+//! Invariant: whoever opens the path sees the old content or the new, whole, and after `Ok` it stays the new one.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use data_encoding::HEXLOWER;
+
+use super::key::fill_random;
+
+/// Puts `bytes` at `path` with exactly these permission bits, in place of what is there.
+pub fn write_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let staged = stage(path, bytes, mode)?;
+    fs::rename(&staged, path).inspect_err(|_| discard(&staged))?;
+    sync_directory(path)
+}
+
+/// Puts `bytes` at `path` with exactly these permission bits; [`io::ErrorKind::AlreadyExists`] if something is there.
+pub fn create_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let staged = stage(path, bytes, mode)?;
+    // Unlike a rename, a link never replaces anything.
+    let linked = fs::hard_link(&staged, path);
+    discard(&staged);
+    linked?;
+    sync_directory(path)
+}
+
+/// A synced file with the content, beside its later place and under a name nobody else uses.
+fn stage(path: &Path, bytes: &[u8], mode: u32) -> io::Result<PathBuf> {
+    let staged = staging_path(path)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&staged)?;
+    let written = file
+        .write_all(bytes)
+        // The umask may have taken bits away.
+        .and_then(|()| file.set_permissions(Permissions::from_mode(mode)))
+        .and_then(|()| file.sync_all());
+    written.inspect_err(|_| discard(&staged))?;
+    Ok(staged)
+}
+
+fn staging_path(path: &Path) -> io::Result<PathBuf> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut random = [0; 8];
+    fill_random(&mut random);
+    let mut staged = OsString::from(".");
+    staged.push(name);
+    staged.push(format!(".{}", HEXLOWER.encode(&random)));
+    Ok(path.with_file_name(staged))
+}
+
+/// Removes what is of no use any more. If that fails, the error that led here is the one to tell.
+fn discard(staged: &Path) {
+    let _ = fs::remove_file(staged);
+}
+
+/// A name is durable only when its directory is.
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(parent)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(dir: &Path) -> Vec<OsString> {
+        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_with_the_mode_asked_for_and_leaves_nothing_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keyring.age");
+        fs::write(&path, "the old and longer content").unwrap();
+        write_durably(&path, b"new", 0o600).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(names(dir.path()), ["keyring.age"]);
+    }
+
+    #[test]
+    fn a_file_that_exists_is_not_created_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("identity");
+        create_durably(&path, b"first", 0o400).unwrap();
+        assert_eq!(create_durably(&path, b"second", 0o400).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+        assert_eq!(mode(&path), 0o400);
+        assert_eq!(names(dir.path()), ["identity"]);
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("taken");
+        fs::create_dir(&path).unwrap();
+        assert!(write_durably(&path, b"new", 0o600).is_err());
+        assert_eq!(names(dir.path()), ["taken"]);
+        assert!(write_durably(&dir.path().join("missing/keyring.age"), b"new", 0o600).is_err());
+    }
+}

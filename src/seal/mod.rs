@@ -1,0 +1,21 @@
+//! The keyring, and the two verbs it has: seal and open. Knows no store.
+//!
+//! Invariant: a sealed record opens at the place it was sealed for (store, area, key, version, epoch) and nowhere else,
+//! and only bytes made by a holder of the epoch key open at all. No error, log line or `Debug` shows a key or a
+//! plaintext. The neighbour above is the vault, which keeps what is sealed here in the store.
+
+mod durable;
+mod error;
+mod identity;
+mod key;
+mod keyring;
+mod keyring_file;
+mod place;
+mod record;
+mod stanza;
+
+pub use durable::{create_durably, write_durably};
+pub use error::{IdentityError, SealError};
+pub use identity::{HostIdentity, IdentitySource};
+pub use keyring::Keyring;
+pub use place::Place;

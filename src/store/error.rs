@@ -1,0 +1,56 @@
+//! What can go wrong with the store. No message holds the value of a row.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::Table;
+
+/// Why the store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// A row is not in the version that the batch builds on: read again, decide again.
+    #[error("a row of {table} was changed by somebody else in the meantime")]
+    Conflict {
+        /// Where.
+        table: Table,
+    },
+    /// Another process has the store open: stop it, or use another directory.
+    #[error("the store {dir} is in use by another process; stop the other tokenkeeperd, or set another state_dir")]
+    Locked {
+        /// The store.
+        dir: PathBuf,
+    },
+    /// A newer version of this program wrote the store: install that version, or restore a backup.
+    #[error(
+        "the store has schema {found}, and this version knows schemas up to {known}; install the newer tokenkeeperd again, or restore a backup from before the upgrade"
+    )]
+    NewerSchema {
+        /// As the store says.
+        found: u32,
+        /// The newest this version knows.
+        known: u32,
+    },
+    /// The directory of the store cannot be made or entered: correct it.
+    #[error("the store directory {dir} cannot be created or entered; check its owner and the free space")]
+    Directory {
+        /// The store.
+        dir: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A write did not reach the disk. Whether a part of it did is not known, so nothing is written any more until the
+    /// process starts anew.
+    #[error("the store cannot be written ({0}); check the disk and its free space, then restart tokenkeeperd")]
+    Unwritable(String),
+    /// The disk does not give the data back.
+    #[error("the store cannot be read ({0}); check the disk")]
+    Unreadable(String),
+    /// The data is not what was written: restore a backup.
+    #[error("the store is damaged ({0}); keep a copy of its directory, then restore a backup")]
+    Corrupt(String),
+    /// The store was closed before the batch was written.
+    #[error("the store is closed")]
+    Closed,
+}

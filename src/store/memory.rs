@@ -1,0 +1,108 @@
+//! A store that forgets everything: for tests of what stands above it.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future;
+
+use super::batch::Change;
+use super::lease::Leases;
+use super::{Batch, Row, Store, StoreError, Table, Written};
+
+/// A store in memory.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    state: Mutex<State>,
+    leases: Leases,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    rows: BTreeMap<(Table, Vec<u8>), Row>,
+    generation: u64,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn write_if(&mut self, batch: Batch) -> Result<u64, StoreError> {
+        let changes =
+            batch.judge(|table, key| Ok(self.rows.get(&(table, key.to_vec())).map_or(0, |row| row.version)))?;
+        for change in changes {
+            match change {
+                Change::Put { table, key, row } => self.rows.insert((table, key), row),
+                Change::Remove { table, key } => self.rows.remove(&(table, key)),
+            };
+        }
+        self.generation += 1;
+        Ok(self.generation)
+    }
+}
+
+impl Store for MemoryStore {
+    fn read(&self, table: Table, key: &[u8]) -> Result<Option<Row>, StoreError> {
+        Ok(self.state().rows.get(&(table, key.to_vec())).cloned())
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Row)>, StoreError> {
+        let start = match after {
+            Some(after) if after >= prefix => Bound::Excluded((table, after.to_vec())),
+            _ => Bound::Included((table, prefix.to_vec())),
+        };
+        let state = self.state();
+        let rows = state.rows.range((start, Bound::Unbounded));
+        let within = rows.take_while(|((found, key), _)| *found == table && key.starts_with(prefix));
+        Ok(within.take(limit).map(|((_, key), row)| (key.clone(), row.clone())).collect())
+    }
+
+    fn write_if(&self, batch: Batch) -> Written {
+        future::ready(self.state().write_if(batch)).boxed()
+    }
+
+    fn generation(&self) -> u64 {
+        self.state().generation
+    }
+
+    fn lease(&self, name: &[u8], holder: u64, now: Duration, length: Duration) -> Result<bool, StoreError> {
+        Ok(self.leases.take(name, holder, now, length))
+    }
+
+    fn release(&self, name: &[u8], holder: u64) -> Result<(), StoreError> {
+        self.leases.release(name, holder);
+        Ok(())
+    }
+
+    fn bytes_on_disk(&self) -> u64 {
+        0
+    }
+
+    fn fault(&self) -> Option<String> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::conformance::conformance;
+
+    conformance!((MemoryStore::new(), ()));
+}

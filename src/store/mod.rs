@@ -1,0 +1,67 @@
+//! Rows of sealed bytes under clear index keys. Knows no keys, no sessions.
+//!
+//! Invariant: a batch changes everything it names or nothing, only if every row it builds on is still the one it was
+//! built on, and is on the disk before its future resolves. Every backend passes the one conformance suite. The
+//! neighbour above is the vault; a backend shared by many hosts can take the place of the embedded one.
+
+mod batch;
+#[cfg(test)]
+mod conformance;
+mod error;
+mod lease;
+mod memory;
+mod rocksdb;
+mod table;
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+pub use batch::{Batch, Row};
+pub use error::StoreError;
+pub use memory::MemoryStore;
+pub use rocksdb::RocksStore;
+pub use table::Table;
+
+/// The outcome of a write: the generation of the store after the batch.
+pub type Written = BoxFuture<'static, Result<u64, StoreError>>;
+
+/// A store of rows. Reads block for as long as the disk does; writes are queued.
+pub trait Store: Send + Sync {
+    /// The row under a key.
+    fn read(&self, table: Table, key: &[u8]) -> Result<Option<Row>, StoreError>;
+
+    /// At most `limit` rows whose keys begin with `prefix`, in byte order, strictly behind `after`. Its cost depends on
+    /// what it returns and not on what else is stored.
+    fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Row)>, StoreError>;
+
+    /// Writes the batch if all its preconditions hold, else changes nothing and answers [`StoreError::Conflict`].
+    ///
+    /// The batch takes its place in the queue when this is called; while the queue is full, the call waits for room.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future cancels nothing: the batch is written all the same.
+    fn write_if(&self, batch: Batch) -> Written;
+
+    /// The number of batches that were ever written.
+    fn generation(&self) -> u64;
+
+    /// Takes or renews the lease `name` for `length` from `now`, which is boot time: true if `holder` has it now.
+    fn lease(&self, name: &[u8], holder: u64, now: Duration, length: Duration) -> Result<bool, StoreError>;
+
+    /// Gives the lease back, if `holder` has it.
+    fn release(&self, name: &[u8], holder: u64) -> Result<(), StoreError>;
+
+    /// Disk space in use.
+    fn bytes_on_disk(&self) -> u64;
+
+    /// Why no more writes are taken, if so. Reads go on.
+    fn fault(&self) -> Option<String>;
+}

@@ -1,0 +1,133 @@
+//! The embedded store: RocksDB, one column family per table.
+//!
+//! Invariant: one thread owns all writes (`writer`); everybody may read. After a write that failed nothing is written any
+//! more, for what reached the disk is not known, and a failed fsync must not be tried again.
+
+mod disk;
+mod open;
+mod options;
+mod row;
+mod writer;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use self::disk::Disk;
+use self::writer::Writer;
+use super::lease::Leases;
+use super::{Batch, Row, Store, StoreError, Table, Written};
+
+/// A store in a directory of its own.
+pub struct RocksStore {
+    dir: PathBuf,
+    // Before the disk: it drains its queue when it is dropped.
+    writer: Writer,
+    disk: Arc<Disk>,
+    leases: Leases,
+}
+
+impl RocksStore {
+    /// Opens the store in `dir`, which is created with mode 0700 if it is missing.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        let disk = Arc::new(open::open(dir)?);
+        let generation = disk.generation()?;
+        let writer = Writer::start(Arc::clone(&disk), generation)
+            .map_err(|source| StoreError::Directory { dir: dir.to_owned(), source })?;
+        Ok(Self { dir: dir.to_owned(), writer, disk, leases: Leases::default() })
+    }
+}
+
+impl Store for RocksStore {
+    fn read(&self, table: Table, key: &[u8]) -> Result<Option<Row>, StoreError> {
+        self.disk.read(table, key)
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Row)>, StoreError> {
+        self.disk.scan(table, prefix, after, limit)
+    }
+
+    fn write_if(&self, batch: Batch) -> Written {
+        self.writer.write_if(batch)
+    }
+
+    fn generation(&self) -> u64 {
+        self.writer.generation()
+    }
+
+    fn lease(&self, name: &[u8], holder: u64, now: Duration, length: Duration) -> Result<bool, StoreError> {
+        Ok(self.leases.take(name, holder, now, length))
+    }
+
+    fn release(&self, name: &[u8], holder: u64) -> Result<(), StoreError> {
+        self.leases.release(name, holder);
+        Ok(())
+    }
+
+    fn bytes_on_disk(&self) -> u64 {
+        disk::space_of(&self.dir)
+    }
+
+    fn fault(&self) -> Option<String> {
+        self.writer.fault().map(str::to_owned)
+    }
+}
+
+impl fmt::Debug for RocksStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RocksStore").field("dir", &self.dir).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::conformance::conformance;
+
+    fn fresh() -> (RocksStore, tempfile::TempDir) {
+        let dir = tempfile::tempdir().unwrap();
+        (RocksStore::open(&dir.path().join("store")).unwrap(), dir)
+    }
+
+    conformance!(fresh());
+
+    #[test]
+    fn everything_is_still_there_after_the_store_was_closed_and_opened_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = RocksStore::open(dir.path()).unwrap();
+        for table in Table::ALL {
+            let mut batch = Batch::default();
+            batch.put(table, b"row", 0, table.name()).mark(table, b"mark");
+            // Not waited for: closing the store does.
+            drop(store.write_if(batch));
+        }
+        drop(store);
+
+        let store = RocksStore::open(dir.path()).unwrap();
+        assert_eq!(store.generation(), Table::ALL.len() as u64);
+        for table in Table::ALL {
+            let row = Row { version: 1, value: table.name().as_bytes().to_vec() };
+            assert_eq!(store.read(table, b"row").unwrap(), Some(row), "{table}");
+            assert_eq!(store.scan(table, b"", None, 10).unwrap().len(), 2, "{table}");
+        }
+        assert_eq!(store.fault(), None);
+    }
+
+    #[test]
+    fn the_store_tells_how_much_disk_it_takes() {
+        let (store, _dir) = fresh();
+        let before = store.bytes_on_disk();
+        let mut batch = Batch::default();
+        batch.put(Table::Sessions, b"a", 0, vec![0x5a; 3_000_000]);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(store.write_if(batch)).unwrap();
+        assert!(store.bytes_on_disk() >= before + 1_000_000);
+    }
+}

@@ -1,0 +1,239 @@
+//! Opening the database: its directory, its lock, its schema.
+//!
+//! Invariant: a store that a newer version wrote, or that another process has open, is left as it is.
+
+use std::collections::BTreeSet;
+use std::fs::{DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+
+use rocksdb::{DB, ErrorKind};
+
+use super::disk::{self, Disk};
+use super::options;
+use crate::store::{StoreError, Table};
+
+/// The layout of tables and rows that this version writes, and the newest it reads.
+pub(super) const SCHEMA: u32 = 1;
+
+/// Only the daemon may enter.
+const DIRECTORY_MODE: u32 = 0o700;
+
+/// The file that every RocksDB database has.
+const CURRENT: &str = "CURRENT";
+
+/// Opens the database in `dir`, or makes one there.
+pub(super) fn open(dir: &Path) -> Result<Disk, StoreError> {
+    make_directory(dir).map_err(|source| StoreError::Directory { dir: dir.to_owned(), source })?;
+    let database = options::database();
+    let cache = options::cache();
+    // A newer version may have tables this one does not know; RocksDB opens all or none.
+    let names = known_tables().chain(existing_tables(&database, dir)?).collect::<BTreeSet<_>>();
+    let tables = names.into_iter().map(|name| (name, options::table(&cache)));
+    let db = DB::open_cf_with_opts(&database, dir, tables).map_err(|error| refusal(dir, &error))?;
+    let disk = Disk::new(db);
+    check_schema(&disk)?;
+    Ok(disk)
+}
+
+fn make_directory(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(dir)?;
+    // RocksDB syncs what is inside; the name of the directory itself stands in its parent.
+    dir.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+}
+
+fn known_tables() -> impl Iterator<Item = String> {
+    Table::ALL.iter().map(|table| table.name()).chain([disk::OWN]).map(str::to_owned)
+}
+
+fn existing_tables(database: &rocksdb::Options, dir: &Path) -> Result<Vec<String>, StoreError> {
+    let exists = dir.join(CURRENT).try_exists();
+    if exists.map_err(|source| StoreError::Directory { dir: dir.to_owned(), source })? {
+        DB::list_cf(database, dir).map_err(|error| refusal(dir, &error))
+    } else {
+        Ok(Vec::new())
+    }
+}
+
+fn check_schema(disk: &Disk) -> Result<(), StoreError> {
+    match disk.schema()? {
+        Some(SCHEMA) => Ok(()),
+        Some(found) if found > SCHEMA => Err(StoreError::NewerSchema { found, known: SCHEMA }),
+        Some(found) => Err(StoreError::Corrupt(format!("schema {found} never existed"))),
+        // New, or its making was cut short: nothing can have been written before the schema was.
+        None if disk.generation()? == 0 => disk.set_schema(SCHEMA),
+        None => Err(StoreError::Corrupt("its schema number is missing".to_owned())),
+    }
+}
+
+/// RocksDB has no error code of its own for a lock that is taken.
+fn refusal(dir: &Path, error: &rocksdb::Error) -> StoreError {
+    let text = error.as_ref();
+    let lock_is_taken = text.contains("While lock file") || text.contains("lock hold by current process");
+    match error.kind() {
+        ErrorKind::IOError if lock_is_taken => StoreError::Locked { dir: dir.to_owned() },
+        ErrorKind::IOError => StoreError::Unreadable(text.to_owned()),
+        _ => StoreError::Corrupt(text.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::PathBuf;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+    use crate::store::{Batch, RocksStore, Store};
+
+    /// Names the store directory for a test that runs as a process of its own.
+    const HELPER_DIR: &str = "TOKENKEEPER_TEST_STORE";
+
+    fn write(store: &RocksStore, key: &str, value: &[u8]) {
+        let mut batch = Batch::default();
+        batch.put(Table::Sessions, key, 0, value);
+        block_on(store.write_if(batch)).unwrap();
+    }
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    }
+
+    fn newest_log(dir: &Path) -> PathBuf {
+        let files = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+        let mut logs: Vec<_> = files.filter(|path| path.extension().is_some_and(|it| it == "log")).collect();
+        logs.sort();
+        logs.pop().unwrap()
+    }
+
+    #[test]
+    fn the_directory_is_made_with_its_parents_for_the_owner_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = dir.path().join("state/store");
+        RocksStore::open(&store).unwrap();
+        assert_eq!(fs::metadata(&store).unwrap().permissions().mode() & 0o7777, 0o700);
+    }
+
+    #[test]
+    fn a_store_that_is_open_already_is_locked_and_the_message_names_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let _open = RocksStore::open(dir.path()).unwrap();
+        let error = RocksStore::open(dir.path()).unwrap_err();
+        assert!(matches!(error, StoreError::Locked { .. }), "{error}");
+        assert!(error.to_string().contains(&dir.path().display().to_string()), "{error}");
+    }
+
+    #[test]
+    fn a_store_that_another_process_has_open_is_locked() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut other = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "store::rocksdb::open::tests::helper_that_holds_a_store_open",
+                "--ignored",
+                "--nocapture",
+            ])
+            .env(HELPER_DIR, dir.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(other.stdout.take().unwrap()).lines().map(Result::unwrap);
+        assert!(lines.any(|line| line.ends_with("ready")), "the other process did not open the store");
+
+        let error = RocksStore::open(dir.path()).unwrap_err();
+        assert!(matches!(error, StoreError::Locked { .. }), "{error}");
+
+        other.stdin.take().unwrap().write_all(b"enough\n").unwrap();
+        other.wait().unwrap();
+        RocksStore::open(dir.path()).unwrap();
+    }
+
+    #[test]
+    #[ignore = "runs as the other process of the test above"]
+    fn helper_that_holds_a_store_open() {
+        let Some(dir) = std::env::var_os(HELPER_DIR) else { return };
+        let _open = RocksStore::open(Path::new(&dir)).unwrap();
+        println!("ready");
+        std::io::stdin().read_line(&mut String::new()).unwrap();
+    }
+
+    #[test]
+    fn a_store_of_a_newer_schema_says_so_and_is_left_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        {
+            let database = options::database();
+            let names = known_tables().chain(["a_table_of_the_future".to_owned()]);
+            let tables = names.map(|name| (name, options::table(&options::cache())));
+            let disk = Disk::new(DB::open_cf_with_opts(&database, dir.path(), tables).unwrap());
+            disk.set_schema(SCHEMA + 1).unwrap();
+        }
+        for _ in 0..2 {
+            let error = RocksStore::open(dir.path()).unwrap_err();
+            assert!(matches!(error, StoreError::NewerSchema { found: 2, known: 1 }), "{error}");
+        }
+    }
+
+    #[test]
+    fn damage_in_the_middle_of_the_log_is_an_error_and_not_a_shorter_history() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = RocksStore::open(dir.path()).unwrap();
+        for key in ["first", "second", "third"] {
+            write(&store, key, &vec![0x5a; 100_000]);
+        }
+        drop(store);
+        let log = newest_log(dir.path());
+        let mut bytes = fs::read(&log).unwrap();
+        bytes[150_000] ^= 1;
+        fs::write(&log, bytes).unwrap();
+
+        let error = RocksStore::open(dir.path()).unwrap_err();
+        assert!(matches!(error, StoreError::Corrupt(_)), "{error}");
+    }
+
+    #[test]
+    fn a_write_that_a_crash_cut_short_is_dropped_and_the_ones_before_it_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = RocksStore::open(dir.path()).unwrap();
+        write(&store, "first", b"kept");
+        write(&store, "second", &[0x5a; 1000]);
+        drop(store);
+        let log = newest_log(dir.path());
+        let length = fs::metadata(&log).unwrap().len();
+        fs::File::options().write(true).open(&log).unwrap().set_len(length - 10).unwrap();
+
+        let store = RocksStore::open(dir.path()).unwrap();
+        assert_eq!(store.read(Table::Sessions, b"first").unwrap().unwrap().value, b"kept");
+        assert_eq!(store.read(Table::Sessions, b"second").unwrap(), None);
+        assert_eq!(store.generation(), 1);
+    }
+
+    #[test]
+    fn a_file_where_the_directory_should_be_is_an_error_that_names_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store");
+        fs::write(&path, "").unwrap();
+        let error = RocksStore::open(&path).unwrap_err();
+        assert!(matches!(error, StoreError::Directory { .. }), "{error}");
+        assert!(error.to_string().contains(&path.display().to_string()), "{error}");
+    }
+
+    #[test]
+    fn neither_keys_nor_values_stand_in_a_file_that_is_there_to_be_read_by_people() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = RocksStore::open(dir.path()).unwrap();
+        write(&store, "a-key-like-this", b"a-value-like-this");
+        drop(store);
+        drop(RocksStore::open(dir.path()).unwrap());
+        for entry in fs::read_dir(dir.path()).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            assert!(!name.starts_with("LOG"), "{name}");
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Which subject a name stands for. A name that was bound once is not given to another subject by a login.
+
+use serde::{Deserialize, Serialize};
+use tokenkeeper_protocol::{ProviderName, UserName};
+
+use super::{Vault, VaultError};
+use crate::store::Table;
+
+/// A name and the one subject it stands for at a provider.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Binding {
+    /// The name.
+    pub name: UserName,
+    /// `iss`.
+    pub issuer: String,
+    /// `sub`.
+    pub subject: String,
+}
+
+impl Vault {
+    /// The binding of a name, if it has one.
+    pub fn binding(&self, provider: &ProviderName, name: &UserName) -> Result<Option<Binding>, VaultError> {
+        let found = self.read(Table::Bindings, &self.name_prefix(provider, name))?;
+        Ok(found.map(|versioned| versioned.value))
+    }
+}

@@ -1,0 +1,36 @@
+//! What can go wrong between a caller and the disk.
+
+use crate::seal::SealError;
+use crate::store::StoreError;
+
+/// Why the vault did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    /// Somebody else changed the record first: read it again.
+    #[error("the record was changed by somebody else meanwhile")]
+    Conflict,
+    /// The store does not take or give data.
+    #[error(transparent)]
+    Store(StoreError),
+    /// A record does not open: it was damaged, moved, or sealed with other keys.
+    #[error("a record of the store does not open: {0}")]
+    Sealed(#[from] SealError),
+    /// A record opens, but is not of this version's layout.
+    #[error("a record of {table} has an unknown layout; was it written by a newer version?")]
+    Layout {
+        /// The table it stands in.
+        table: &'static str,
+    },
+    /// The keyring is not that of this store.
+    #[error("the keyring does not belong to this store; restore the keyring.age that was beside it")]
+    ForeignKeyring,
+}
+
+impl From<StoreError> for VaultError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict { .. } => Self::Conflict,
+            other => Self::Store(other),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The typed store of sessions: sealing and storing in one.
+//!
+//! Invariant: nothing of a user is written in the clear. Values are sealed records bound to their place; index keys
+//! hold keyed hashes only. Every change is one [`Change`], committed as one synced batch.
+
+mod bindings;
+mod change;
+mod error;
+mod index;
+mod intents;
+mod logins;
+mod open;
+mod outbox;
+mod record;
+mod sessions;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
+
+use crate::audit::Waker;
+use crate::seal::Keyring;
+use crate::store::Store;
+
+pub use bindings::Binding;
+pub use change::Change;
+pub use error::VaultError;
+pub use intents::Intent;
+pub use logins::{DoneLogin, PendingLogin};
+pub use record::Versioned;
+pub use sessions::{AgendaItem, Page, Scope, StateCounts};
+
+/// The store and the keys that open it.
+pub struct Vault {
+    store: Arc<dyn Store>,
+    keyring: Keyring,
+    /// The next sequence number of the audit outbox.
+    outbox_next: AtomicU64,
+    /// Woken when a batch with audit events was written.
+    relay: OnceLock<Waker>,
+}
+
+impl Vault {
+    /// Bytes that the store takes on disk.
+    pub fn bytes_on_disk(&self) -> u64 {
+        self.store.bytes_on_disk()
+    }
+
+    /// The epoch that new records are sealed under.
+    pub fn epoch(&self) -> u32 {
+        self.keyring.epoch()
+    }
+
+    /// Why the store takes no writes, if so.
+    pub fn fault(&self) -> Option<String> {
+        self.store.fault()
+    }
+
+    /// Tells the relay of every batch that holds audit events from now on.
+    pub fn wake_on_events(&self, relay: Waker) {
+        // A second relay would be a wiring mistake; the first one keeps being woken.
+        let _ = self.relay.set(relay);
+    }
+}

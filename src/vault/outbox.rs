@@ -1,0 +1,55 @@
+//! Audit events wait here, sealed, until syslog has them. They come in with the change they tell of.
+
+use std::sync::atomic::Ordering;
+
+use super::{Vault, VaultError};
+use crate::audit::{Event, Outbox, OutboxError};
+use crate::store::{Batch, Table};
+
+impl Vault {
+    /// Continues the numbering behind the last event that is still waiting.
+    pub(super) fn find_end_of_outbox(&self) -> Result<(), VaultError> {
+        const BATCH: usize = 1024;
+        let mut last = None::<Vec<u8>>;
+        while let Some((key, _)) = self.store.scan(Table::Outbox, &[], last.as_deref(), BATCH)?.into_iter().last() {
+            last = Some(key);
+        }
+        let next = last.and_then(|key| sequence(&key)).map_or(0, |last| last + 1);
+        self.outbox_next.store(next, Ordering::SeqCst);
+        Ok(())
+    }
+
+    pub(super) fn next_in_outbox(&self) -> [u8; 8] {
+        self.outbox_next.fetch_add(1, Ordering::SeqCst).to_be_bytes()
+    }
+
+    /// Events that wait, counted up to a thousand.
+    pub fn outbox_waiting(&self) -> Result<u64, VaultError> {
+        Ok(self.store.scan(Table::Outbox, &[], None, 1000)?.len() as u64)
+    }
+
+    fn oldest_events(&self, limit: usize) -> Result<Vec<(u64, Event)>, VaultError> {
+        let rows = self.store.scan(Table::Outbox, &[], None, limit)?;
+        let numbered = rows.iter().filter_map(|(key, row)| sequence(key).map(|number| (number, key, row)));
+        numbered.map(|(number, key, row)| Ok((number, self.open_row(Table::Outbox, key, row)?.value))).collect()
+    }
+}
+
+impl Outbox for Vault {
+    fn pending(&self, limit: usize) -> Result<Vec<(u64, Event)>, OutboxError> {
+        self.oldest_events(limit).map_err(OutboxError::new)
+    }
+
+    fn delivered(&self, sequences: &[u64]) -> Result<(), OutboxError> {
+        let mut batch = Batch::default();
+        for number in sequences {
+            batch.unmark(Table::Outbox, number.to_be_bytes());
+        }
+        let written = futures_executor::block_on(self.store.write_if(batch));
+        written.map(drop).map_err(OutboxError::new)
+    }
+}
+
+fn sequence(key: &[u8]) -> Option<u64> {
+    key.try_into().ok().map(u64::from_be_bytes)
+}

@@ -1,0 +1,61 @@
+//! Between a value and its sealed record.
+
+use bincode::Options;
+use serde::{Serialize, de::DeserializeOwned};
+use zeroize::Zeroizing;
+
+use super::{Vault, VaultError};
+use crate::seal::Place;
+use crate::store::{Row, Table};
+
+/// A value and the version of the row it was read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Versioned<T> {
+    /// The value.
+    pub value: T,
+    /// What a change must expect.
+    pub version: u64,
+}
+
+fn layout() -> impl Options {
+    bincode::DefaultOptions::new().with_fixint_encoding().with_little_endian()
+}
+
+impl Vault {
+    /// Seals `value` for the row that will have `version`.
+    pub(super) fn seal<T: Serialize>(
+        &self,
+        table: Table,
+        key: &[u8],
+        version: u64,
+        value: &T,
+    ) -> Result<Vec<u8>, VaultError> {
+        let unknown_layout = |_| VaultError::Layout { table: table.name() };
+        let size = layout().serialized_size(value).map_err(unknown_layout)?;
+        let mut plain = Zeroizing::new(Vec::with_capacity(usize::try_from(size).unwrap_or_default()));
+        layout().serialize_into(&mut *plain, value).map_err(unknown_layout)?;
+        Ok(self.keyring.seal(&Place { area: table.name(), key, version }, &plain)?)
+    }
+
+    /// Opens a row.
+    pub(super) fn open_row<T: DeserializeOwned>(
+        &self,
+        table: Table,
+        key: &[u8],
+        row: &Row,
+    ) -> Result<Versioned<T>, VaultError> {
+        let plain = self.keyring.open(&Place { area: table.name(), key, version: row.version }, &row.value)?;
+        let value = layout().deserialize(&plain).map_err(|_| VaultError::Layout { table: table.name() })?;
+        Ok(Versioned { value, version: row.version })
+    }
+
+    /// Reads and opens the row at `key`, if there is one.
+    pub(super) fn read<T: DeserializeOwned>(
+        &self,
+        table: Table,
+        key: &[u8],
+    ) -> Result<Option<Versioned<T>>, VaultError> {
+        let row = self.store.read(table, key)?;
+        row.map(|row| self.open_row(table, key, &row)).transpose()
+    }
+}

@@ -1,0 +1,22 @@
+//! Black-box tests with a scripted provider: they need nothing but the two programs.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a fixture that cannot do its work fails the test")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod access;
+mod audit;
+mod fixtures;
+mod login;
+mod login_refused;
+mod logout;
+mod refresh;
+mod refresh_trouble;
+mod reload;
+mod secrets;
+mod selection;
+mod shutdown;
+mod socket;
+mod startup;
+mod systemd;
+mod user_mode;

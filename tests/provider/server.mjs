@@ -1,0 +1,104 @@
+// A real OpenID provider on loopback, for the black-box tests and the demo.
+//
+//   node server.mjs [--port N] [--access-life SECONDS] [--refresh-life SECONDS] [--rotate] [--claims-from userinfo]
+//
+// Its first line on stdout is `READY http://127.0.0.1:PORT`. It ends when its stdin does, so that it never outlives whoever
+// started it. Everything is in memory. Faults are set and requests counted at /control (see faults.mjs).
+
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { createServer } from 'node:http';
+import { parseArgs } from 'node:util';
+
+import Provider from 'oidc-provider';
+
+import { MemoryAdapter } from './adapter.mjs';
+import { Faults } from './faults.mjs';
+import { interaction } from './interaction.mjs';
+
+const { values: options } = parseArgs({
+  options: {
+    port: { type: 'string', default: '0' },
+    'access-life': { type: 'string', default: '10' },
+    'refresh-life': { type: 'string', default: '2592000' },
+    rotate: { type: 'boolean', default: false },
+    'claims-from': { type: 'string', default: 'id_token' },
+  },
+});
+
+// stdout is for the one line that says READY; the library's notices go where its warnings go.
+console.info = console.error;
+
+const key = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' });
+const day = 86_400;
+
+// The redirect URIs of native clients match on any port (RFC 8252 section 7.3).
+const client = {
+  application_type: 'native',
+  redirect_uris: ['http://127.0.0.1/callback', 'http://[::1]/callback'],
+  grant_types: ['authorization_code', 'refresh_token'],
+  response_types: ['code'],
+};
+
+const configuration = {
+  adapter: MemoryAdapter,
+  clients: [
+    { ...client, client_id: 'shop', client_secret: 'shop-secret-PCtkfPSzVYBU', token_endpoint_auth_method: 'client_secret_basic' },
+    { ...client, client_id: 'shop-post', client_secret: 'shop-secret-PCtkfPSzVYBU', token_endpoint_auth_method: 'client_secret_post' },
+    { ...client, client_id: 'shop-public', token_endpoint_auth_method: 'none' },
+  ],
+  jwks: { keys: [{ ...key, use: 'sig', alg: 'RS256', kid: 'test' }] },
+  cookies: { keys: [randomBytes(32).toString('hex')] },
+  claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name', 'preferred_username'] },
+  conformIdTokenClaims: options['claims-from'] === 'userinfo',
+  scopes: ['openid', 'offline_access', 'profile', 'email'],
+  pkce: { required: () => true },
+  features: {
+    devInteractions: { enabled: false },
+    introspection: { enabled: true },
+    revocation: { enabled: true },
+    userinfo: { enabled: true },
+  },
+  interactions: { url: (_ctx, { uid }) => `/interaction/${uid}` },
+  // A refresh token for every login, whatever scopes were asked for, and independent of the browser's session.
+  issueRefreshToken: async (_ctx, who) => who.grantTypeAllowed('refresh_token'),
+  expiresWithSession: async () => false,
+  rotateRefreshToken: options.rotate,
+  ttl: {
+    AccessToken: Number(options['access-life']),
+    AuthorizationCode: 60,
+    Grant: 30 * day,
+    IdToken: 3600,
+    Interaction: 3600,
+    RefreshToken: Number(options['refresh-life']),
+    Session: day,
+  },
+  findAccount: async (_ctx, name) => ({
+    accountId: name,
+    claims: async () => ({
+      sub: name,
+      preferred_username: name.replace(/^sub-/, ''),
+      name: `Test ${name}`,
+      email: `${name}@corp.example`,
+      email_verified: true,
+    }),
+  }),
+};
+
+const server = createServer();
+server.listen(Number(options.port), '127.0.0.1', () => {
+  const issuer = `http://127.0.0.1:${server.address().port}`;
+  const provider = new Provider(issuer, configuration);
+  const faults = new Faults();
+  const answer = provider.callback();
+  const login = interaction(provider);
+  server.on('request', (req, res) => {
+    if (req.url.startsWith('/control/')) faults.control(req, res);
+    else if (req.url.startsWith('/interaction/')) login(req, res);
+    else faults.around(req, res, answer);
+  });
+  process.stdout.write(`READY ${issuer}\n`);
+});
+
+process.stdin.resume();
+process.stdin.on('end', () => process.exit(0));
+process.stdin.on('error', () => process.exit(0));

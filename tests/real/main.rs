@@ -1,0 +1,10 @@
+//! Black-box tests with a real OpenID provider, which npm installs.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a fixture that cannot do its work fails the test")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod crash;
+mod fixtures;
+mod rotation;
+mod session;

@@ -1,0 +1,129 @@
+//! As much HTTP as the tests need: one request on one connection, and the reading of requests for the scripted provider.
+
+use std::fmt::Write as _;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+
+use url::Url;
+
+use super::deadline::PATIENCE;
+
+/// What a server answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn headers_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.headers.iter().filter(move |(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("not JSON ({error}): {self:?}"))
+    }
+}
+
+/// One request. HTTP/1.0, so that the answer is never chunked and ends with the connection.
+pub(crate) fn request(method: &str, url: &Url, headers: &[(&str, &str)], body: &str) -> io::Result<Answer> {
+    let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(80));
+    let mut stream = TcpStream::connect((host.trim_matches(['[', ']']), port))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
+    let mut text = format!("{method} {target} HTTP/1.0\r\nHost: {host}:{port}\r\nContent-Length: {}\r\n", body.len());
+    for (name, value) in headers {
+        let _ = write!(text, "{name}: {value}\r\n");
+    }
+    stream.write_all(format!("{text}\r\n{body}").as_bytes())?;
+    let mut reader = BufReader::new(stream);
+    let status_line = line(&mut reader)?;
+    let status = status_line.split(' ').nth(1).and_then(|code| code.parse().ok());
+    let status = status.ok_or_else(|| io::Error::other(format!("no status line: {status_line:?}")))?;
+    let headers = header_lines(&mut reader)?;
+    let mut body = String::new();
+    reader.read_to_string(&mut body)?;
+    Ok(Answer { status, headers, body })
+}
+
+pub(crate) fn get(url: &str) -> io::Result<Answer> {
+    request("GET", &parse(url), &[], "")
+}
+
+pub(crate) fn post_form(url: &str, headers: &[(&str, &str)], form: &[(&str, &str)]) -> io::Result<Answer> {
+    let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+    let mut headers = headers.to_vec();
+    headers.push(("Content-Type", "application/x-www-form-urlencoded"));
+    request("POST", &parse(url), &headers, &body)
+}
+
+pub(crate) fn parse(url: &str) -> Url {
+    Url::parse(url).unwrap_or_else(|error| panic!("{url:?} is no URL: {error}"))
+}
+
+/// The value of `Authorization` for `client_secret_basic`.
+pub(crate) fn basic(client_id: &str, client_secret: &str) -> String {
+    format!("Basic {}", data_encoding::BASE64.encode(format!("{client_id}:{client_secret}").as_bytes()))
+}
+
+/// What a client sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Received {
+    pub(crate) path: String,
+    pub(crate) query: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
+}
+
+impl Received {
+    /// A parameter of the form that was posted, or of the query.
+    pub(crate) fn parameter(&self, name: &str) -> Option<String> {
+        let pairs = [&self.body, &self.query].map(|text| url::form_urlencoded::parse(text.as_bytes()));
+        pairs.into_iter().flatten().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Reads one request; `None` when the client closed the connection without one.
+pub(crate) fn receive(stream: &TcpStream) -> io::Result<Option<Received>> {
+    let mut reader = BufReader::new(stream);
+    let request_line = line(&mut reader)?;
+    let Some(target) = request_line.split(' ').nth(1) else { return Ok(None) };
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let headers = header_lines(&mut reader)?;
+    let length = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    let length = length.and_then(|(_, value)| value.parse().ok()).unwrap_or(0);
+    let mut body = String::new();
+    reader.take(length).read_to_string(&mut body)?;
+    Ok(Some(Received { path: path.to_owned(), query: query.to_owned(), headers, body }))
+}
+
+/// Writes one answer, after which the connection is over.
+pub(crate) fn reply(mut stream: &TcpStream, status: u16, headers: &[(String, String)], body: &str) -> io::Result<()> {
+    let mut text = format!("HTTP/1.1 {status} Scripted\r\nContent-Length: {}\r\nConnection: close\r\n", body.len());
+    for (name, value) in headers {
+        let _ = write!(text, "{name}: {value}\r\n");
+    }
+    stream.write_all(format!("{text}\r\n{body}").as_bytes())
+}
+
+fn line(reader: &mut impl BufRead) -> io::Result<String> {
+    let mut line = String::new();
+    reader.read_line(&mut line)?;
+    Ok(line.trim_end().to_owned())
+}
+
+fn header_lines(reader: &mut impl BufRead) -> io::Result<Vec<(String, String)>> {
+    let mut headers = Vec::new();
+    loop {
+        let line = line(reader)?;
+        match line.split_once(':') {
+            Some((name, value)) => headers.push((name.to_owned(), value.trim().to_owned())),
+            None => return Ok(headers),
+        }
+    }
+}

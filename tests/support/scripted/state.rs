@@ -1,0 +1,118 @@
+//! What the scripted provider knows, and what it was told to do.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Condvar, Mutex};
+
+use data_encoding::HEXLOWER;
+
+use super::super::http::Received;
+
+/// Something that goes wrong with one request.
+#[derive(Clone, Debug)]
+pub(crate) enum Fault {
+    /// The connection closes, and nothing was done.
+    DropBefore,
+    /// Everything was done, and the answer is lost.
+    DropAfter,
+    /// Waits for [`release`](super::ScriptedProvider::release), then goes on as usual.
+    Hold,
+    /// Nothing was done; this is the answer. An HTML page unless the text is JSON.
+    Answer(u16, String),
+    /// The same, with a `Retry-After` of so many seconds.
+    RetryAfter(u16, u32),
+}
+
+/// Something that the provider says although it is not so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lie {
+    /// The ID token names another issuer.
+    Issuer,
+    /// The ID token is for another client.
+    Audience,
+    /// The signature of the ID token does not fit.
+    Signature,
+    /// The ID token is not signed at all: `alg` is `none`.
+    Unsigned,
+    /// The ID token belongs to another login.
+    Nonce,
+    /// The ID token is long expired.
+    Expired,
+    /// `at_hash` belongs to another access token.
+    AccessTokenHash,
+    /// The ID token of a refresh names another user.
+    SubjectOnRefresh,
+    /// The browser comes back with another `iss` (RFC 9207).
+    CallbackIssuer,
+    /// The browser comes back with another `state`.
+    State,
+    /// The browser comes back with `error=access_denied`.
+    AccessDenied,
+    /// Discovery names another issuer (RFC 8414 section 3.3).
+    DiscoveryIssuer,
+    /// No ID token at all.
+    NoIdToken,
+}
+
+/// The state and its bell.
+pub(super) struct Shared {
+    pub(super) state: Mutex<State>,
+    pub(super) changed: Condvar,
+}
+
+/// A login that was begun.
+pub(super) struct Grant {
+    pub(super) user: String,
+    pub(super) nonce: Option<String>,
+    pub(super) challenge: Option<String>,
+    pub(super) redirect_uri: String,
+    pub(super) scope: String,
+}
+
+pub(super) struct State {
+    pub(super) issuer: String,
+    pub(super) access_life: u64,
+    pub(super) rotate: bool,
+    /// More claims of every ID token.
+    pub(super) claims: BTreeMap<String, String>,
+    pub(super) lie: Option<Lie>,
+    pub(super) down: bool,
+    pub(super) released: bool,
+    pub(super) faults: HashMap<String, VecDeque<Fault>>,
+    pub(super) requests: Vec<(String, Received)>,
+    pub(super) codes: HashMap<String, Grant>,
+    /// Access tokens and their users.
+    pub(super) access_tokens: BTreeMap<String, String>,
+    /// Refresh tokens, their users and scopes.
+    pub(super) refresh_tokens: BTreeMap<String, (String, String)>,
+    pub(super) secrets: Vec<String>,
+}
+
+impl Shared {
+    pub(super) fn new(issuer: &str) -> Self {
+        let state = State {
+            issuer: issuer.to_owned(),
+            access_life: 3600,
+            rotate: false,
+            claims: BTreeMap::new(),
+            lie: None,
+            down: false,
+            released: false,
+            faults: HashMap::new(),
+            requests: vec![],
+            codes: HashMap::new(),
+            access_tokens: BTreeMap::new(),
+            refresh_tokens: BTreeMap::new(),
+            secrets: vec![],
+        };
+        Self { state: Mutex::new(state), changed: Condvar::new() }
+    }
+}
+
+impl State {
+    /// A fresh secret, remembered so that a test can look where it went.
+    pub(super) fn secret(&mut self, kind: &str) -> String {
+        let secret = format!("{kind}-{}", HEXLOWER.encode(&rand::random::<[u8; 16]>()));
+        self.secrets.push(secret.clone());
+        secret
+    }
+}
