@@ -41,7 +41,7 @@ impl Service {
             (None, Some(owner)) => Scope::Owned(owner, Some(provider)),
             (None, None) => Scope::At(provider),
         };
-        let usable = |session: &Session| !session.state.is_ended() && own.is_none_or(|own| *own == session.opened_by);
+        let usable = |session: &Session| !session.state.is_ended() && self.may(peer, Action::Token, session);
         let matching = self.first_matching(scope, usable).await.map_err(|error| error.to_problem())?;
         choose(&matching, provider, user)
     }

@@ -4,7 +4,7 @@ use tokenkeeper_protocol::{Code, Problem, ProviderName, SessionRef};
 
 use super::Service;
 use crate::audit::What;
-use crate::domain::Peer;
+use crate::domain::{Peer, Session};
 use crate::policy::{Action, Permit, Target, judge};
 
 impl Service {
@@ -20,6 +20,12 @@ impl Service {
             Ok(permit) => Ok(permit),
             Err(_) => Err(self.deny(peer, action, named).await),
         }
+    }
+
+    /// Whether `peer` may do `action` on this session.
+    pub(super) fn may(&self, peer: &Peer, action: Action, session: &Session) -> bool {
+        let target = Target::Session { provider: &session.provider, owner: &session.opened_by };
+        judge(&self.in_force.load().rules, peer, action, target).is_ok()
     }
 
     /// What a peer is told that may not do `action` on a session, or that named one which does not exist: the same.

@@ -32,7 +32,7 @@ impl Service {
 
     pub(super) async fn session(&self, peer: &Peer, id: SessionRef) -> Result<SessionDetail, Problem> {
         let found = self.keeper.vault().session(id).map_err(|error| KeeperError::from(error).to_problem())?;
-        match found.map(|session| session.value).filter(|session| self.may_list(peer, session)) {
+        match found.map(|session| session.value).filter(|session| self.may(peer, Action::List, session)) {
             Some(session) => Ok(detail(&session)),
             None => Err(self.no_such_session(peer, Action::List, id).await),
         }
@@ -50,7 +50,7 @@ impl Service {
             let page = self.page(permit, request, &owner, after)?;
             for session in page.sessions.iter().map(|session| &session.value) {
                 let wanted = request.user.as_ref().is_none_or(|user| *user == session.user.name);
-                if wanted && is_of_interest(session) && self.may_list(peer, session) {
+                if wanted && is_of_interest(session) && self.may(peer, Action::List, session) {
                     let row = summary(session);
                     bytes += size(&row);
                     if !sessions.is_empty() && (sessions.len() >= PAGE || bytes > PAGE_BYTES) {
@@ -84,11 +84,6 @@ impl Service {
             (None, _) => Scope::All,
         };
         Ok(self.keeper.vault().page(scope, after, PAGE)?)
-    }
-
-    fn may_list(&self, peer: &Peer, session: &Session) -> bool {
-        let target = Target::Session { provider: &session.provider, owner: &session.opened_by };
-        judge(&self.in_force.load().rules, peer, Action::List, target).is_ok()
     }
 }
 

@@ -191,13 +191,34 @@ async fn among_many_sessions_the_only_active_one_is_found_and_several_are_named(
 }
 
 #[tokio::test]
+async fn users_who_share_a_service_do_not_get_each_others_tokens() {
+    let home = Home::new().await;
+    let service = service(&home);
+    let in_cron = |uid| Owner::Unit { unit: "cron.service".to_owned(), uid };
+    let bob = Arc::new(Peer { unit: Some("cron.service".to_owned()), ..peer(1001) });
+    let alices = Session { opened_by: in_cron(1002), ..numbered(&home, 1) };
+    let (id, provider) = (alices.id, alices.provider.clone());
+    insert(&home, [alices]).await;
+    let only = |provider| {
+        let selector = Selector::Only { provider, user: None };
+        Request::Token(TokenRequest { selector, min_valid_seconds: None, timeout_ms: None })
+    };
+    assert_eq!(token(&service, &bob, token_request(id)).await.unwrap_err().code, Code::NotFound);
+    assert_eq!(token(&service, &bob, only(provider.clone())).await.unwrap_err().code, Code::NotFound);
+    let bobs = Session { opened_by: in_cron(1001), ..numbered(&home, 2) };
+    let id = bobs.id;
+    insert(&home, [bobs]).await;
+    assert_eq!(token(&service, &bob, only(provider)).await.unwrap().session, id);
+}
+
+#[tokio::test]
 async fn a_list_with_the_longest_words_fits_into_frames_and_misses_nobody() {
     let home = Home::new().await;
     let service = service(&home);
     let (reason, device) = ("x".repeat(800), "y".repeat(256));
     let long = |number| Session {
         device: Some(device.clone()),
-        opened_by: Owner::Unit(format!("{}.service", "z".repeat(240))),
+        opened_by: Owner::Unit { unit: format!("{}.service", "z".repeat(240)), uid: 1000 },
         ..needs_login(numbered(&home, number), 1, &reason)
     };
     insert(&home, (0..250).map(long)).await;

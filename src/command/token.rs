@@ -67,14 +67,10 @@ impl Service {
     async fn live(&self, peer: &Arc<Peer>, id: SessionRef) -> Result<Arc<Live>, Problem> {
         match self.keeper.look(id).map_err(|error| error.to_problem())? {
             Look::Live(live) => Ok(live),
-            Look::Absent => Err(self.no_such_session(peer, Action::Token, id).await),
-            Look::Dormant(session) => {
-                let target = Target::Session { provider: &session.provider, owner: &session.opened_by };
-                match judge(&self.in_force.load().rules, peer, Action::Token, target) {
-                    Ok(_) => Err(KeeperError::from(&*session).to_problem()),
-                    Err(_) => Err(self.no_such_session(peer, Action::Token, id).await),
-                }
+            Look::Dormant(session) if self.may(peer, Action::Token, &session) => {
+                Err(KeeperError::from(&*session).to_problem())
             }
+            Look::Dormant(_) | Look::Absent => Err(self.no_such_session(peer, Action::Token, id).await),
         }
     }
 

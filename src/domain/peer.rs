@@ -18,13 +18,24 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Whose sessions this peer opens: those of its unit if it runs in a system service, else those of its user.
+    /// Whose sessions this peer opens: those of its user, and apart from them those of its user in a system service.
     pub fn owner(&self) -> Owner {
-        self.unit.clone().map_or(Owner::Uid(self.uid), Owner::Unit)
+        let uid = self.uid;
+        self.unit.clone().map_or(Owner::Uid(uid), |unit| Owner::Unit { unit, uid })
     }
-}
 
-impl Peer {
+    /// Whether it is of this owner.
+    pub fn is(&self, owner: &Owner) -> bool {
+        match owner {
+            Owner::Uid(uid) => self.unit.is_none() && self.uid == *uid,
+            Owner::Unit { uid, .. } => self.is_of_unit_of(owner) && self.uid == *uid,
+        }
+    }
+
+    /// Whether it runs in the system service of this owner, as whichever user.
+    pub fn is_of_unit_of(&self, owner: &Owner) -> bool {
+        matches!(owner, Owner::Unit { unit, .. } if self.unit.as_ref() == Some(unit))
+    }
     /// What the peer is called where it does not matter which of its processes it was.
     pub fn name(&self) -> String {
         match &self.unit {
@@ -48,15 +59,20 @@ impl fmt::Display for Peer {
 pub enum Owner {
     /// A local user.
     Uid(u32),
-    /// A system service.
-    Unit(String),
+    /// A local user in a system service. The user belongs to it: in some services, such as cron, many users run what they like.
+    Unit {
+        /// The name of the unit.
+        unit: String,
+        /// The user.
+        uid: u32,
+    },
 }
 
 impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Uid(uid) => write!(f, "uid {uid}"),
-            Self::Unit(unit) => f.write_str(unit),
+            Self::Unit { unit, .. } => f.write_str(unit),
         }
     }
 }

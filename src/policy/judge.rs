@@ -57,6 +57,11 @@ pub fn judge(rules: &Rules, peer: &Peer, action: Action, target: Target<'_>) -> 
     widest.map(|reach| Permit { action, reach }).ok_or(Denial { action })
 }
 
+/// Whether any rule is about `peer` at all.
+pub fn concerns(rules: &Rules, peer: &Peer) -> bool {
+    rules.0.iter().any(|rule| is_about(&rule.who, peer))
+}
+
 fn is_about(who: &Who, peer: &Peer) -> bool {
     match who {
         Who::User(uid) => peer.uid == *uid,
@@ -70,7 +75,17 @@ fn reaches(rule: &Rule, peer: &Peer, target: Target<'_>) -> bool {
     match target {
         Target::Daemon => true,
         Target::Provider(provider) => at(provider),
-        Target::Session { provider, owner } => at(provider) && (rule.reach == Reach::All || peer.owner() == *owner),
+        Target::Session { provider, owner } => {
+            at(provider) && (rule.reach == Reach::All || owns(&rule.who, peer, owner))
+        }
+    }
+}
+
+/// A rule about a unit takes all of the unit together, whichever users it runs as. One about users never mixes them.
+fn owns(who: &Who, peer: &Peer, owner: &Owner) -> bool {
+    match who {
+        Who::Unit(_) => peer.is_of_unit_of(owner),
+        Who::User(_) | Who::Group(_) => peer.is(owner),
     }
 }
 
@@ -104,12 +119,27 @@ mod tests {
         let may = |peer: &Peer, owner: &Owner| {
             judge(&rules, peer, Action::Token, Target::Session { provider: &corp, owner }).is_ok()
         };
-        let shop = Owner::Unit("shop.service".to_owned());
+        let shop = Owner::Unit { unit: "shop.service".to_owned(), uid: 7 };
         assert!(may(&peer(7, None), &Owner::Uid(7)));
         assert!(may(&peer(7, Some("shop.service")), &shop));
         assert!(!may(&peer(7, None), &Owner::Uid(8)));
         assert!(!may(&peer(7, None), &shop));
         assert!(!may(&peer(8, None), &Owner::Uid(8)));
+    }
+
+    #[test]
+    fn users_who_share_a_service_share_sessions_only_by_a_rule_about_the_service() {
+        let corp = "corp".parse().unwrap();
+        let may = |who, peer: &Peer, owner: &Owner| {
+            let rules = rule(who, &[Action::Token], None, Reach::Own);
+            judge(&rules, peer, Action::Token, Target::Session { provider: &corp, owner }).is_ok()
+        };
+        let (alice, bob) = (peer(7, Some("cron.service")), peer(8, Some("cron.service")));
+        assert!(may(Who::Group(50), &alice, &alice.owner()));
+        assert!(!may(Who::Group(50), &bob, &alice.owner()));
+        assert!(!may(Who::User(8), &bob, &alice.owner()));
+        assert!(may(Who::Unit("cron.service".to_owned()), &bob, &alice.owner()));
+        assert!(!may(Who::Unit("cron.service".to_owned()), &bob, &Owner::Uid(8)));
     }
 
     #[test]
@@ -121,6 +151,7 @@ mod tests {
         assert!(judge(&rules, &peer(7, None), Action::Token, Target::Provider(&corp)).is_err());
         let stranger = Peer { gids: vec![], ..peer(7, None) };
         assert!(judge(&rules, &stranger, Action::List, Target::Provider(&corp)).is_err());
+        assert!(concerns(&rules, &peer(7, None)) && !concerns(&rules, &stranger));
     }
 
     #[test]

@@ -5,5 +5,5 @@
 mod judge;
 mod rule;
 
-pub use judge::{Denial, Permit, Target, judge};
+pub use judge::{Denial, Permit, Target, concerns, judge};
 pub use rule::{Action, Reach, Rule, Rules, Who};

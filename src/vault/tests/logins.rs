@@ -10,7 +10,7 @@ use crate::vault::{Binding, Intent, PendingLogin, VaultError};
 pub(super) fn login(expires_at: UnixSeconds) -> PendingLogin {
     PendingLogin {
         provider: "corp-canary".parse().unwrap(),
-        begun_by: Owner::Unit("unit-canary.service".to_owned()),
+        begun_by: Owner::Unit { unit: "unit-canary.service".to_owned(), uid: 7 },
         device: Some("device-canary".to_owned()),
         replaces: None,
         flow: Flow {

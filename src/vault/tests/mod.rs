@@ -52,7 +52,7 @@ fn session(number: u8) -> Session {
             email: Some("mail-canary@example.org".to_owned()),
         },
         device: Some("device-canary".to_owned()),
-        opened_by: Owner::Unit("unit-canary.service".to_owned()),
+        opened_by: Owner::Unit { unit: "unit-canary.service".to_owned(), uid: 7 },
         opened_at: NOW,
         ends_at: NOW + Duration::from_hours(24),
         last_used_at: NOW,

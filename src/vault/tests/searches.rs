@@ -28,7 +28,7 @@ async fn every_scope_is_paged_through_whole_in_order_and_without_strangers() {
     let vault = in_memory().await;
     let [corp, other] = ["corp", "other"].map(|name| name.parse::<ProviderName>().unwrap());
     let [alice, bob] = ["alice", "bob"].map(|name| name.parse::<UserName>().unwrap());
-    let (unit, user) = (Owner::Unit("shop.service".to_owned()), Owner::Uid(7));
+    let (unit, user) = (Owner::Unit { unit: "shop.service".to_owned(), uid: 7 }, Owner::Uid(7));
     let mut all = Vec::new();
     for number in 0..24_u8 {
         let mut one = session(number);
