@@ -5,7 +5,6 @@ use tokenkeeper_protocol::reply::{LoggedIn, LoginBegun};
 use tokenkeeper_protocol::request::{LoginBegin, LoginComplete};
 
 use super::Service;
-use crate::audit::What;
 use crate::domain::Peer;
 use crate::keeper::{KeeperError, Look};
 use crate::policy::{Action, Target, judge};
@@ -29,9 +28,9 @@ impl Service {
         let login = match self.keeper.pending_login(peer, complete.login_id) {
             Ok(login) => login.value,
             Err(error) => {
+                // Counted like a denial: it costs a peer nothing to guess on.
                 if matches!(error, KeeperError::LoginFailed { .. }) {
-                    let why = error.to_string();
-                    self.record(What::LoginFailed { peer: peer.to_string(), provider: None, why }).await;
+                    self.note_denial(peer, Action::Login, "a login that is not known").await;
                 }
                 return Err(error.to_problem());
             }

@@ -76,7 +76,7 @@ impl Service {
     }
 
     /// Audits a denial, the first of its kind at once, and returns what finds it in the audit trail.
-    async fn note_denial(&self, peer: &Peer, action: Action, named: &str) -> String {
+    pub(super) async fn note_denial(&self, peer: &Peer, action: Action, named: &str) -> String {
         let fresh = || format!("r-{:05x}", rand::random::<u32>() & 0xf_ffff);
         let (reference, first) = self.tally.denied(peer, action.name(), named, fresh);
         if first {

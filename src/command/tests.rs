@@ -257,14 +257,20 @@ async fn who_does_not_want_to_wait_is_told_that_the_refresh_goes_on() {
 }
 
 #[tokio::test]
-async fn whoever_may_log_in_nowhere_does_not_fill_the_audit_trail_by_guessing() {
+async fn nobody_fills_the_audit_trail_by_guessing_logins() {
     let home = Home::new().await;
-    let (service, stranger) = (service(&home), Arc::new(peer(7)));
-    for number in 0..20 {
-        let login_id = LoginId::from_random([number; 16]);
-        let guess = LoginComplete { login_id, callback_query: Secret::from("code=c&state=s") };
-        let Reply::Problem(problem) = ask(&service, &stranger, Request::LoginComplete(guess)).await else { panic!() };
-        assert_eq!(problem.code, Code::Denied);
+    let service = service(&home);
+    for (guesser, code) in [(7, Code::Denied), (1000, Code::LoginFailed)] {
+        let guesser = Arc::new(peer(guesser));
+        let before = home.vault.outbox_waiting().unwrap();
+        for number in 0..20 {
+            let login_id = LoginId::from_random([number; 16]);
+            let guess = LoginComplete { login_id, callback_query: Secret::from("code=c&state=s") };
+            let Reply::Problem(problem) = ask(&service, &guesser, Request::LoginComplete(guess)).await else {
+                panic!()
+            };
+            assert_eq!(problem.code, code);
+        }
+        assert_eq!(home.vault.outbox_waiting().unwrap() - before, 1);
     }
-    assert_eq!(home.vault.outbox_waiting().unwrap(), 1);
 }
