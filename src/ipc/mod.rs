@@ -16,17 +16,15 @@ use tokenkeeper_protocol::{Code, Problem};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::guests::{Guest, Guests};
+use self::guests::{Account, Guest, Guests};
 use crate::command::Service;
 use crate::domain::Peer;
+use crate::policy::{Rules, concerns};
 
 pub use listener::{ListenError, Listener, listen};
 
 /// Pause after a failed accept, so that running out of descriptors does not become a busy loop.
 const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
-
-/// In whose name those are counted who are on their way out: of all users one cannot be, so that it takes no one's place.
-const TURNED_AWAY: u32 = u32::MAX;
 
 /// Accepts peers until `stop`; each connection is a task of its own.
 pub async fn serve(listener: Listener, service: Arc<Service>, tasks: TaskTracker, stop: CancellationToken) {
@@ -45,11 +43,12 @@ pub async fn serve(listener: Listener, service: Arc<Service>, tasks: TaskTracker
                 continue;
             }
         };
-        let (peer, guest) = match welcome(&stream, &guests) {
+        let (peer, guest) = match welcome(&stream, &guests, &service.in_force.load().rules) {
             Ok(welcome) => welcome,
             Err(problem) => {
-                tracing::warn!(why = %problem, "a peer was turned away");
-                if let Some(last) = guests.admit(TURNED_AWAY) {
+                // No warning: anybody could fill the log with them.
+                tracing::debug!(why = %problem, "a peer was turned away");
+                if let Some(last) = guests.admit(Account::TurnedAway) {
                     tasks.spawn(async move {
                         let _guest = last;
                         connection::turn_away(stream, problem).await;
@@ -67,10 +66,11 @@ pub async fn serve(listener: Listener, service: Arc<Service>, tasks: TaskTracker
 }
 
 /// Who the peer is, if it can be served.
-fn welcome(stream: &Stream, guests: &Guests) -> Result<(Arc<Peer>, Guest), Problem> {
+fn welcome(stream: &Stream, guests: &Guests, rules: &Rules) -> Result<(Arc<Peer>, Guest), Problem> {
     let peer = peer::identify(stream.inner())
         .map_err(|error| Problem::new(Code::Denied, format!("you cannot be identified: {error}")))?;
-    let guest = guests.admit(peer.uid).ok_or_else(|| Problem {
+    let account = if concerns(rules, &peer) { Account::User(peer.uid) } else { Account::Strangers };
+    let guest = guests.admit(account).ok_or_else(|| Problem {
         retry_after_ms: Some(1000),
         ..Problem::new(Code::TryLater, format!("{} has too many connections; close some", peer.name()))
     })?;
