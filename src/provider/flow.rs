@@ -11,20 +11,40 @@ use super::url::SafeUrl;
 use crate::config::settings::{ProviderKind, ProviderSettings, RedirectUri};
 use crate::domain::Flow;
 
-/// The browser may not be sent back there.
+/// Longer than any address that browsers are sent back to.
+const REDIRECT_LIMIT: usize = 2048;
+/// As much as is kept of the scopes that a provider grants.
+const SCOPES_LIMIT: usize = 4096;
+/// A person's name or address, or a token that stands for one.
+const HINT_LIMIT: usize = 2048;
+/// Some dozen classes.
+const ACR_LIMIT: usize = 1024;
+
+/// A login cannot begin like this. All of it is in the hands of who asks, and is kept until the browser comes back.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("redirect_uri {0:?} is not among the redirect_uris that are configured for this provider")]
-pub struct RedirectNotAllowed(pub String);
+pub enum FlowRefused {
+    /// The browser may not be sent back there.
+    #[error("redirect_uri {0:?} is not among the redirect_uris that are configured for this provider")]
+    RedirectNotAllowed(String),
+    /// Something is too long.
+    #[error("{what} is too long; {limit} bytes are allowed")]
+    TooLong {
+        /// What.
+        what: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+    /// A scope has characters that RFC 6749 section 3.3 does not know.
+    #[error("a scope is made of printable ASCII characters")]
+    Scope,
+}
 
 impl Flow {
     /// Begins a flow with fresh secrets.
-    pub fn begin(
-        settings: &ProviderSettings,
-        begin: &LoginBegin,
-        now: UnixSeconds,
-    ) -> Result<Self, RedirectNotAllowed> {
+    pub fn begin(settings: &ProviderSettings, begin: &LoginBegin, now: UnixSeconds) -> Result<Self, FlowRefused> {
+        check_sizes(begin)?;
         if !settings.redirect_uris.iter().any(|allowed| allows(allowed, &begin.redirect_uri)) {
-            return Err(RedirectNotAllowed(begin.redirect_uri.clone()));
+            return Err(FlowRefused::RedirectNotAllowed(begin.redirect_uri.clone()));
         }
         Ok(Self {
             state: random(),
@@ -68,6 +88,22 @@ impl Flow {
         drop(query);
         Secret::from(String::from(url))
     }
+}
+
+fn check_sizes(begin: &LoginBegin) -> Result<(), FlowRefused> {
+    let joined = |words: &[String]| words.iter().map(|word| word.len() + 1).sum::<usize>();
+    for (what, bytes, limit) in [
+        ("redirect_uri", begin.redirect_uri.len(), REDIRECT_LIMIT),
+        ("the list of scopes", joined(&begin.scopes), SCOPES_LIMIT),
+        ("login_hint", begin.login_hint.as_ref().map_or(0, String::len), HINT_LIMIT),
+        ("the list of acr_values", joined(&begin.acr_values), ACR_LIMIT),
+    ] {
+        if bytes > limit {
+            return Err(FlowRefused::TooLong { what, limit });
+        }
+    }
+    let is_scope = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
+    if begin.scopes.iter().flat_map(|scope| scope.bytes()).all(is_scope) { Ok(()) } else { Err(FlowRefused::Scope) }
 }
 
 /// 256 random bits in 43 characters, as RFC 7636 section 4.1 recommends for the verifier.
@@ -119,7 +155,7 @@ mod tests {
     use super::*;
     use crate::provider::scripted;
 
-    fn begin(redirect_uri: &str, scopes: &[&str]) -> Result<Flow, RedirectNotAllowed> {
+    fn begin(redirect_uri: &str, scopes: &[&str]) -> Result<Flow, FlowRefused> {
         let mut settings = scripted::oidc_settings("https://id.example");
         settings.redirect_uris = vec![RedirectUri::Exact("https://shop.example/cb".to_owned()), RedirectUri::Loopback];
         let mut begin = scripted::login_begin(redirect_uri);
@@ -151,8 +187,31 @@ mod tests {
             "HTTP://127.0.0.1/",
             "",
         ] {
-            assert_eq!(begin(wrong, &[]).map(|_| ()), Err(RedirectNotAllowed(wrong.to_owned())), "{wrong:?}");
+            assert_eq!(
+                begin(wrong, &[]).map(|_| ()),
+                Err(FlowRefused::RedirectNotAllowed(wrong.to_owned())),
+                "{wrong:?}"
+            );
         }
+    }
+
+    #[test]
+    fn what_a_peer_asks_for_is_bounded_before_it_is_kept() {
+        let loopback = "http://127.0.0.1/";
+        let too_long = |what, limit| Err(FlowRefused::TooLong { what, limit });
+        let begun = |redirect_uri: &str, scopes: &[&str]| begin(redirect_uri, scopes).map(drop);
+        assert_eq!(begun(&format!("{loopback}{}", "x".repeat(2048)), &[]), too_long("redirect_uri", 2048));
+        assert_eq!(begun(loopback, &vec!["x"; 2048]), Ok(()));
+        assert_eq!(begun(loopback, &vec!["x"; 2049]), too_long("the list of scopes", 4096));
+        assert_eq!(begun(loopback, &["a\u{1b}[31m"]), Err(FlowRefused::Scope));
+        let settings = scripted::oidc_settings("https://id.example");
+        let with = |change: fn(&mut LoginBegin)| {
+            let mut asked = scripted::login_begin(loopback);
+            change(&mut asked);
+            Flow::begin(&settings, &asked, UnixSeconds(7)).map(drop)
+        };
+        assert_eq!(with(|it| it.login_hint = Some("x".repeat(2049))), too_long("login_hint", 2048));
+        assert_eq!(with(|it| it.acr_values = vec!["x".repeat(1024)]), too_long("the list of acr_values", 1024));
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub use callback::{Answer, Callback, CallbackMalformed};
 pub use client::Provider;
 pub use exchange::{Grant, LoginFault};
 pub use fault::{Fault, Place, SetupError};
-pub use flow::RedirectNotAllowed;
+pub use flow::FlowRefused;
 pub use health::Health;
 pub use refresh::RefreshOutcome;
 pub use revoke::RevokeOutcome;
