@@ -33,6 +33,14 @@ pub enum StartError {
         /// Why.
         source: SealError,
     },
+    /// The keyring is there and cannot be read.
+    #[error("the keyring {path} cannot be read: {source}; it has to be a file that the daemon's user may read")]
+    KeyringUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// There is a store, and no keyring for it.
     #[error(
         "there is a store in {dir}, and its keyring.age is missing; restore the file, or move the store away to begin anew"
@@ -69,6 +77,20 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// The state directory lets others in.
+    #[error(
+        "the state directory {path} is not the daemon's alone (owner uid {owner}, mode {mode:04o}); run: chown {uid} {path}; chmod 700 {path}"
+    )]
+    StateDirectoryOpen {
+        /// The directory.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// Its permission bits.
+        mode: u32,
+        /// Whose it should be.
+        uid: u32,
+    },
     /// The operating system refused something that every process needs.
     #[error("the process cannot be set up: {0}")]
     Process(io::Error),
@@ -102,7 +124,9 @@ impl StartError {
             | Self::Provider(_)
             | Self::Identity(_)
             | Self::Keyring { .. }
+            | Self::KeyringUnreadable { .. }
             | Self::KeyringMissing { .. }
+            | Self::StateDirectoryOpen { .. }
             | Self::Vault(VaultError::ForeignKeyring)
             | Self::Store(StoreError::NewerSchema { .. }) => CONFIGURATION,
             _ => INPUT_OUTPUT,

@@ -1,11 +1,12 @@
 //! The identity of the host and the keyring that it opens. Both are made on the first start, and never again after it.
 
 use std::fs;
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use super::StartError;
 use crate::config::{DaemonSettings, Environment};
-use crate::seal::{HostIdentity, IdentityError, IdentitySource, Keyring, write_durably};
+use crate::seal::{HostIdentity, IdentityError, IdentitySource, Keyring, create_durably};
 
 /// Name of the keyring in the state directory.
 const KEYRING: &str = "keyring.age";
@@ -18,18 +19,23 @@ pub(super) fn unlock(
     environment: &Environment,
 ) -> Result<(Keyring, IdentitySource), StartError> {
     let path = settings.state_dir.join(KEYRING);
-    let is_first_start = !path.exists() && !settings.state_dir.join(STORE).exists();
+    let unusable = |source| StartError::StateDirectory { path: settings.state_dir.clone(), source };
+    let is_there = |path: &Path| path.try_exists().map_err(unusable);
+    let is_first_start = !is_there(&path)? && !is_there(&settings.state_dir.join(STORE))?;
     let (identity, source) = identity(settings, environment, is_first_start)?;
     let keyring_error = |source| StartError::Keyring { path: path.clone(), source };
     if is_first_start {
         let keyring = Keyring::generate();
         let bytes = keyring.to_file(&identity, &settings.recovery_recipients).map_err(keyring_error)?;
-        let unwritable = |source| StartError::StateDirectory { path: settings.state_dir.clone(), source };
-        write_durably(&path, &bytes, 0o600).map_err(unwritable)?;
+        // Never in place of another: one that is started at the same time may have made its own, and seals with it already.
+        create_durably(&path, &bytes, 0o600).map_err(unusable)?;
         tracing::info!(keyring = %path.display(), identity = %source, "first start: made a new keyring");
         return Ok((keyring, source));
     }
-    let bytes = fs::read(&path).map_err(|_| StartError::KeyringMissing { dir: settings.state_dir.clone() })?;
+    let bytes = fs::read(&path).map_err(|source| match source.kind() {
+        ErrorKind::NotFound => StartError::KeyringMissing { dir: settings.state_dir.clone() },
+        _ => StartError::KeyringUnreadable { path: path.clone(), source },
+    })?;
     Ok((Keyring::from_file(&bytes, &identity).map_err(keyring_error)?, source))
 }
 

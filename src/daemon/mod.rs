@@ -53,7 +53,7 @@ fn check(options: &Options) -> Result<(), StartError> {
     for warning in &loaded.warnings {
         eprintln!("warning: {warning}");
     }
-    reload::providers(&loaded.settings, None)?;
+    reload::providers(&loaded.settings.providers, None)?;
     println!("the configuration is valid: {} files, {} providers", loaded.files.len(), loaded.settings.providers.len());
     Ok(())
 }

@@ -1,15 +1,21 @@
 //! Reload: everything is checked first, then swapped as a whole. What is wrong changes nothing but the status.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
+
+use tokenkeeper_protocol::ProviderName;
 
 use super::running::Running;
 use super::{StartError, counts, notify, start};
 use crate::audit::What;
 use crate::command::InForce;
-use crate::config::{Settings, load};
+use crate::config::{ProviderSettings, load};
 use crate::keeper::Providers;
 use crate::provider::{Provider, SetupError};
 use crate::schedule::Cron;
+
+/// The providers as the configuration has them.
+type Configured = BTreeMap<ProviderName, Arc<ProviderSettings>>;
 
 /// Reads the configuration again and puts it in force, or says everywhere why not.
 pub(super) async fn reload(running: &mut Running) {
@@ -37,7 +43,7 @@ pub(super) async fn reload(running: &mut Running) {
 async fn try_reload(running: &mut Running) -> Result<(), StartError> {
     let loaded = load(&running.source, &running.environment)?;
     let keeper = &running.service.keeper;
-    let providers = providers(&loaded.settings, Some(&keeper.providers()))?;
+    let providers = providers(&loaded.settings.providers, Some(&keeper.providers()))?;
     if loaded.settings.schedule != running.settings.schedule {
         let cron = Cron::start(&loaded.settings.schedule, keeper, &running.tasks, &running.stop).await?;
         if let Some(old) = running.cron.replace(cron) {
@@ -57,11 +63,35 @@ async fn try_reload(running: &mut Running) -> Result<(), StartError> {
     Ok(())
 }
 
-/// The providers of a configuration. One whose settings did not change is kept, with what it has learned.
-pub(super) fn providers(settings: &Settings, old: Option<&Providers>) -> Result<Providers, SetupError> {
+/// The providers of a configuration. One whose settings did not change is kept, with what it has learned; but the authorities in a
+/// `ca_file` may have changed though its name did not.
+pub(super) fn providers(configured: &Configured, old: Option<&Providers>) -> Result<Providers, SetupError> {
     let provider = |settings: &Arc<_>| {
-        let known = old.and_then(|old| old.values().find(|provider| provider.settings() == settings));
+        let known = old
+            .and_then(|old| old.values().find(|provider| provider.settings() == settings))
+            .filter(|_| settings.ca_file.is_none());
         known.map_or_else(|| Provider::new(Arc::clone(settings)).map(Arc::new), |known| Ok(Arc::clone(known)))
     };
-    settings.providers.iter().map(|(name, settings)| Ok((name.clone(), provider(settings)?))).collect()
+    configured.iter().map(|(name, settings)| Ok((name.clone(), provider(settings)?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provider::scripted::oidc_settings;
+
+    #[test]
+    fn a_provider_keeps_what_it_learned_unless_its_authorities_may_have_changed() {
+        let name: ProviderName = "corp".parse().unwrap();
+        let is_kept = |settings: ProviderSettings| {
+            let configured = BTreeMap::from([(name.clone(), Arc::new(settings))]);
+            let old = providers(&configured, None).unwrap();
+            let new = providers(&configured, Some(&old)).unwrap();
+            Arc::ptr_eq(&old[&name], &new[&name])
+        };
+        let settings = oidc_settings("https://id.example");
+        let authority = concat!(env!("CARGO_MANIFEST_DIR"), "/src/provider/scripted/keys/authority.pem");
+        assert!(is_kept(settings.clone()));
+        assert!(!is_kept(ProviderSettings { ca_file: Some(authority.into()), ..settings }));
+    }
 }

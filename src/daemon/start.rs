@@ -1,10 +1,11 @@
 //! Starting: every part is made from those below it, and nothing is served before all of them stand.
 
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
+use nix::unistd::geteuid;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -38,7 +39,7 @@ pub(super) async fn start(options: &Options) -> Result<Running, StartError> {
 
     let keeper = Arc::new(Keeper::new(Parts {
         vault: Arc::clone(&vault),
-        providers: reload::providers(&settings, None)?,
+        providers: reload::providers(&settings.providers, None)?,
         clock: clock.clone(),
         tasks: tasks.clone(),
         cache_sessions: settings.daemon.cache_sessions,
@@ -98,7 +99,14 @@ fn is_well(service: &Arc<Service>) -> impl Fn() -> bool + Send + use<> {
     move || keeper.vault().next_due(keeper.clock().now()).is_ok()
 }
 
+/// Makes the state directory, or sees that nobody else can put anything into the one that is there.
 fn make_private(dir: &Path) -> Result<(), StartError> {
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    made.map_err(|source| StartError::StateDirectory { path: dir.to_owned(), source })
+    let unusable = |source| StartError::StateDirectory { path: dir.to_owned(), source };
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(unusable)?;
+    let found = std::fs::metadata(dir).map_err(unusable)?;
+    let (owner, uid, mode) = (found.uid(), geteuid().as_raw(), found.mode() & 0o7777);
+    if owner != uid || mode & 0o077 != 0 {
+        return Err(StartError::StateDirectoryOpen { path: dir.to_owned(), owner, mode, uid });
+    }
+    Ok(())
 }

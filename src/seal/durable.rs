@@ -1,6 +1,6 @@
 //! Small files that must survive a power cut: written beside their place, synced, put in place in one step.
 //!
-//! Invariant: whoever opens the path sees the old content or the new, whole, and after `Ok` it stays the new one.
+//! Invariant: whoever opens the path sees nothing or the whole content, nothing is ever replaced, and after `Ok` it stays.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -11,13 +11,6 @@ use std::path::{Path, PathBuf};
 use data_encoding::HEXLOWER;
 
 use super::key::fill_random;
-
-/// Puts `bytes` at `path` with exactly these permission bits, in place of what is there.
-pub fn write_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let staged = stage(path, bytes, mode)?;
-    fs::rename(&staged, path).inspect_err(|_| discard(&staged))?;
-    sync_directory(path)
-}
 
 /// Puts `bytes` at `path` with exactly these permission bits; [`io::ErrorKind::AlreadyExists`] if something is there.
 pub fn create_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
@@ -76,17 +69,6 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_replaced_whole_with_the_mode_asked_for_and_leaves_nothing_beside_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("keyring.age");
-        fs::write(&path, "the old and longer content").unwrap();
-        write_durably(&path, b"new", 0o600).unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"new");
-        assert_eq!(mode(&path), 0o600);
-        assert_eq!(names(dir.path()), ["keyring.age"]);
-    }
-
-    #[test]
     fn a_file_that_exists_is_not_created_again() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("identity");
@@ -102,8 +84,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("taken");
         fs::create_dir(&path).unwrap();
-        assert!(write_durably(&path, b"new", 0o600).is_err());
+        assert!(create_durably(&path, b"new", 0o600).is_err());
         assert_eq!(names(dir.path()), ["taken"]);
-        assert!(write_durably(&dir.path().join("missing/keyring.age"), b"new", 0o600).is_err());
+        assert!(create_durably(&dir.path().join("missing/keyring.age"), b"new", 0o600).is_err());
     }
 }

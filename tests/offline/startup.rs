@@ -42,6 +42,19 @@ fn the_first_start_makes_an_identity_that_only_the_daemon_can_read() {
 }
 
 #[test]
+fn a_state_directory_that_lets_others_in_is_refused_with_the_command_that_helps() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = Home::new(&Config::empty());
+    for mode in [0o755, 0o770, 0o701] {
+        fs::set_permissions(home.state_dir(), fs::Permissions::from_mode(mode)).unwrap();
+        let started = start_fails(&home);
+        assert_eq!(started.status, CONFIGURATION, "{started:?}");
+        assert!(started.stderr.contains(&format!("chmod 700 {}", home.state_dir().display())), "{started:?}");
+        assert!(!home.identity_file().exists(), "nothing is put where others can get at it");
+    }
+}
+
+#[test]
 fn all_errors_of_the_configuration_are_told_at_once_with_their_places() {
     let home = Home::new(
         &Config::corp("http://id.corp.example")
