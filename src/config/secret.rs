@@ -3,9 +3,10 @@
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::OFlag;
 use tokenkeeper_protocol::Secret;
 use zeroize::Zeroizing;
 
@@ -86,7 +87,7 @@ fn from_file(path: &Path, mode: Mode) -> Result<Secret, Complaint> {
         Mode::System => "-o tokenkeeper ",
         Mode::User => "",
     };
-    let file = File::open(path).map_err(|error| match error.kind() {
+    let file = open(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => {
             let next = format!("create it with: install -D -m 600 {owner}/dev/stdin {shown}");
             Complaint::new(format!("{shown} does not exist; {next}"))
@@ -119,11 +120,16 @@ fn from_credential(name: &str, directory: Option<&Path>) -> Result<Secret, Compl
         Complaint::new(format!("{why}; {next}"))
     })?;
     let path = directory.join(name);
-    let file = File::open(&path).map_err(|error| match error.kind() {
+    let file = open(&path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => Complaint::new(format!("systemd hands over no credential {name:?}; {next}")),
         _ => cannot_read(&path, &error),
     })?;
     content(file, &path)
+}
+
+/// Opens without waiting for anybody, should it be a pipe.
+fn open(path: &Path) -> io::Result<File> {
+    File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)
 }
 
 fn content(file: File, path: &Path) -> Result<Secret, Complaint> {
@@ -213,6 +219,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o700)).unwrap();
         assert!(from_file(directory.path(), Mode::User).unwrap_err().to_string().ends_with("is no file"));
+        let pipe = directory.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRUSR).unwrap();
+        assert!(
+            from_file(&pipe, Mode::User).unwrap_err().to_string().ends_with("is no file"),
+            "and nobody is waited for"
+        );
     }
 
     #[test]
