@@ -185,7 +185,9 @@ impl Connection {
     fn collect(&mut self, (id, encoded): Finished) {
         self.in_flight -= 1;
         put(&mut self.output, id, &encoded);
-        while let Ok((id, encoded)) = self.finished.try_recv() {
+        while self.output.len() < GATHERED
+            && let Ok((id, encoded)) = self.finished.try_recv()
+        {
             self.in_flight -= 1;
             put(&mut self.output, id, &encoded);
         }
