@@ -151,8 +151,8 @@ fn after(
     let mut new = session.clone();
     let tries = session.trouble.as_ref().map_or(1, |trouble| trouble.tries.saturating_add(1));
     let unknown_since = session.trouble.as_ref().and_then(|trouble| trouble.unknown_since);
-    let mut troubled = |what: String, retry_after: Duration, unknown_since| {
-        let wait = timing::backoff(tries, random).max(retry_after);
+    let backoff = timing::backoff(tries, random);
+    let mut troubled = |what: String, wait: Duration, unknown_since| {
         let trouble = Trouble { what, tries, not_before: now + wait, unknown_since };
         let not_before = not_before(session, &trouble, settings.reuse_grace, now + wait);
         let why = trouble.what.clone();
@@ -167,16 +167,19 @@ fn after(
         }
         // The session ended meanwhile: whatever the provider said, its tokens are only there to be revoked.
         _ if !session.state.is_active() => Ok(Attended::NothingDue),
-        RefreshOutcome::NotSent(fault) => Err(troubled(fault.to_string(), Duration::ZERO, unknown_since)),
+        RefreshOutcome::NotSent(fault) => Err(troubled(fault.to_string(), backoff, unknown_since)),
         RefreshOutcome::Transient { fault, retry_after } => {
-            Err(troubled(fault.to_string(), retry_after.unwrap_or_default(), unknown_since))
+            Err(troubled(fault.to_string(), backoff.max(retry_after.unwrap_or_default()), unknown_since))
         }
         RefreshOutcome::Misconfigured(fault) => {
-            troubled(fault.to_string(), Duration::ZERO, unknown_since);
+            troubled(fault.to_string(), backoff, unknown_since);
             Err(KeeperError::Misconfigured { provider: session.provider.clone(), why: fault.to_string() })
         }
         RefreshOutcome::Unknown(fault) => {
-            Err(troubled(fault.to_string(), Duration::ZERO, Some(unknown_since.unwrap_or(*sent_at))))
+            let since = unknown_since.unwrap_or(*sent_at);
+            // The first time, the provider forgives it at once: whoever waits for a token goes on waiting.
+            let at_once = tries == 1 && now < since + settings.reuse_grace;
+            Err(troubled(fault.to_string(), if at_once { Duration::ZERO } else { backoff }, Some(since)))
         }
         RefreshOutcome::Refused { error, description } => {
             let reason = match unknown_since {
