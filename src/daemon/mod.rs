@@ -32,7 +32,7 @@ pub struct Options {
 impl Options {
     fn source(&self) -> Source {
         let mode = if self.user { Mode::User } else { Mode::System };
-        Source { mode, file: self.config.clone() }
+        Source { mode, file: self.config.clone(), only_checked: self.check_config }
     }
 }
 

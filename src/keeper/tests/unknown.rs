@@ -5,6 +5,7 @@ use crate::domain::session::Trouble;
 use crate::domain::{LoginReason, State};
 use crate::vault::Intent;
 
+/// A session whose answer was lost; within a grace, that of the second try at once too.
 async fn lost(reuse_grace: u64) -> Home {
     let home = Home::with(|settings| settings.reuse_grace = Duration::from_secs(reuse_grace), |_| {}).await;
     home.sleep_until(200);
