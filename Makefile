@@ -39,7 +39,7 @@ ifdef NEXTEST
 	cargo nextest run --workspace -E 'not binary(real)'
 else
 	cargo test --workspace --exclude tokenkeeperd --bins --lib --tests
-	cargo test --package tokenkeeperd --bins --lib --test architecture --test offline
+	cargo test --package tokenkeeperd --bins --lib --test architecture --test documentation --test offline
 endif
 
 test-systemd: deps ## try the systemd units with the real daemon, in a Debian booted for it (needs root)

@@ -14,7 +14,7 @@ use tracing_subscriber::EnvFilter;
     version,
     after_help = "Signals: SIGHUP reads the configuration again, SIGTERM stops in good order.\n\
         Environment: TOKENKEEPER_LOG sets what is logged (error, warn, info, debug).\n\
-        Exit status: 0 stopped in good order, 78 something to mend in configuration or keys, 75 store or socket in use,\n\
+        Exit status: 0 stopped in good order, 64 wrong arguments, 78 something to mend in configuration or keys, 75 store or socket in use,\n\
         74 input or output failed."
 )]
 struct Arguments {
@@ -30,9 +30,20 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let Arguments { config, user, check_config } = Arguments::parse();
+    let Arguments { config, user, check_config } = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return explain(&error),
+    };
     log_to_stderr();
     daemon::run(&Options { config, user, check_config })
+}
+
+/// Prints help, version or what is wrong with the arguments.
+fn explain(error: &clap::Error) -> ExitCode {
+    const USAGE: u8 = 64;
+    // If even this cannot be printed, there is nobody to tell.
+    let _ = error.print();
+    if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS }
 }
 
 /// The journal adds the time by itself.

@@ -7,12 +7,18 @@ use std::process::{Child, Command};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use crate::prepare::PROVIDER;
+use crate::stopwatch::pause;
 
 /// A daemon that is not ready after so long has failed; opening the store is the longest part of it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A daemon is idle that uses no processor time in so many looks on end. Its own timers take less than a tick.
+const IDLE_LOOKS: u32 = 5;
+const LOOKS_AT_MOST: u32 = 300;
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// The daemon's directories. They outlive it.
 pub(crate) struct Home {
@@ -50,7 +56,7 @@ impl Home {
              [audit]\ntarget = 'unix:{audit}'\n\n\
              [provider.{PROVIDER}]\nissuer = \"http://127.0.0.1:9\"\nclient_id = \"bench\"\nclient_authentication = \"none\"\n\
              redirect_uris = [\"loopback\"]\n\n\
-             [[allow]]\nwho = \"user:{user}\"\nmay = [\"token\"]\nprovider = \"{PROVIDER}\"\nsessions = \"all\"\n",
+             [[allow]]\nwho = \"user:{user}\"\nmay = [\"login\", \"token\"]\nprovider = \"{PROVIDER}\"\nsessions = \"all\"\n",
             state = self.state_dir().display(),
             socket = self.socket().display(),
             identity = self.identity_file().display(),
@@ -97,6 +103,27 @@ impl Daemon {
 
     pub(crate) fn id(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Waits until it has done what a start leaves to be done, such as compacting a store that was just filled.
+    pub(crate) fn wait_until_idle(&self) -> anyhow::Result<()> {
+        let (mut ticks, mut still) = (self.cpu_ticks()?, 0);
+        for _ in 0..LOOKS_AT_MOST {
+            pause(LOOK_EVERY);
+            let before = std::mem::replace(&mut ticks, self.cpu_ticks()?);
+            still = if ticks == before { still + 1 } else { 0 };
+            if still == IDLE_LOOKS {
+                return Ok(());
+            }
+        }
+        bail!("tokenkeeperd does not come to rest")
+    }
+
+    /// Processor time used so far: the fields `utime` and `stime` of proc(5).
+    fn cpu_ticks(&self) -> anyhow::Result<u64> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
+        let (_, behind_name) = stat.rsplit_once(')').context("the daemon is gone")?;
+        behind_name.split_whitespace().skip(11).take(2).map(|field| Ok(field.parse::<u64>()?)).sum()
     }
 
     /// Resident memory.

@@ -1,6 +1,6 @@
 //! The yardstick: a process that answers requests of one fixed length with replies of one fixed length, and does nothing else.
 //!
-//! It stands on the same runtime as the daemon, with the same number of threads.
+//! It stands on the same runtime as the daemon, with the same number of threads, and asks the kernel for nothing twice.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -70,9 +70,17 @@ pub(crate) fn serve(socket: &Path, request: &str, reply: &str) -> anyhow::Result
 
 /// Until the other side hangs up.
 async fn answer(mut stream: UnixStream, request: usize, reply: Arc<[u8]>) -> std::io::Result<()> {
-    let mut buffer = vec![0; request];
+    // Room for more than a request: a read that leaves room tells tokio that nothing is left, and saves it the next one.
+    let mut buffer = vec![0; request + 1];
+    let mut filled = 0;
     loop {
-        stream.read_exact(&mut buffer).await?;
+        while filled < request {
+            match stream.read(&mut buffer[filled..]).await? {
+                0 => return Ok(()),
+                count => filled += count,
+            }
+        }
         stream.write_all(&reply).await?;
+        filled = 0;
     }
 }

@@ -1,5 +1,6 @@
 //! The store that is measured: very many sessions as real ones are, all of them valid for longer than a run takes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
@@ -7,6 +8,9 @@ use tokenkeeper_protocol::frame::HEADER_LEN;
 use tokenkeeper_protocol::reply::{Authentication, TokenReply, UserInfo};
 use tokenkeeper_protocol::{Reply, Secret, SessionRef, UnixSeconds};
 use tokenkeeperd::domain::{AccessToken, Owner, Session, State, Tokens};
+use tokenkeeperd::seal::{HostIdentity, Keyring, write_durably};
+use tokenkeeperd::store::RocksStore;
+use tokenkeeperd::vault::Vault;
 
 use crate::daemon::Home;
 use crate::load::token_request;
@@ -17,24 +21,44 @@ pub(crate) const PROVIDER: &str = "bench";
 
 /// Sessions in the store.
 const SESSIONS: u64 = 100_000;
+/// Sessions that are written and synced together.
+const BATCH: usize = 500;
 /// Lengths of tokens: those of signed JWTs with a dozen claims.
 const ACCESS_TOKEN: usize = 1_000;
 const ID_TOKEN: usize = 900;
 /// An opaque one.
 const REFRESH_TOKEN: usize = 64;
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const DAY: Duration = Duration::from_hours(24);
 
-/// Fills the store of `home` through the vault, as the daemon would, and tells what is in it.
+/// Fills the store of `home` through the vault, as the daemon would, and tells what is in it. Nobody has it open afterwards.
 pub(crate) fn prepare_store(home: &Home) -> anyhow::Result<Vec<SessionRef>> {
-    let made_at = now();
-    let sessions = (0..SESSIONS).map(|number| session(number, made_at));
-    bail!(
-        "{} sessions wait for a vault to be put into, at {} with the identity {}",
-        sessions.count(),
-        home.state_dir().display(),
-        home.identity_file().display()
-    )
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    runtime.block_on(async {
+        let vault = new_vault(home).await?;
+        let made_at = now();
+        let mut prepared = Vec::new();
+        let numbers: Vec<_> = (0..SESSIONS).collect();
+        for batch in numbers.chunks(BATCH) {
+            let mut change = vault.change(made_at);
+            for number in batch {
+                let session = session(*number, made_at)?;
+                change.insert(&session)?;
+                prepared.push(session.id);
+            }
+            change.commit().await?;
+        }
+        Ok(prepared)
+    })
+}
+
+/// A vault with an identity and a keyring where the daemon looks for them.
+async fn new_vault(home: &Home) -> anyhow::Result<Vault> {
+    let identity = HostIdentity::create_file(&home.identity_file())?;
+    let keyring = Keyring::generate();
+    write_durably(&home.state_dir().join("keyring.age"), &keyring.to_file(&identity, &[])?, 0o600)?;
+    let store = RocksStore::open(&home.state_dir().join("store"))?;
+    Ok(Vault::open(Arc::new(store), keyring).await?)
 }
 
 /// A request for a token and the length of its reply, both with their headers.

@@ -1,4 +1,4 @@
-//! The time, for measuring and for making sessions that are valid now.
+//! The time, for measuring, for waiting, and for making sessions that are valid now.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -22,6 +22,11 @@ impl Stopwatch {
 pub(crate) fn now() -> UnixSeconds {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     UnixSeconds::default() + since
+}
+
+#[expect(clippy::disallowed_methods, reason = "another process is waited for that has nothing to tell when it is done")]
+pub(crate) fn pause(span: Duration) {
+    std::thread::sleep(span);
 }
 
 pub(crate) fn microseconds(span: Duration) -> f64 {

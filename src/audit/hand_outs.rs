@@ -80,6 +80,12 @@ impl HandOuts {
         false
     }
 
+    pub(super) fn repeat(&self, peer: &Arc<Peer>, session: SessionRef, generation: u64) -> bool {
+        let key = Key { peer: Arc::clone(peer), session, generation };
+        let mut shard = lock(&self.shards[shard_of(session)]);
+        shard.get_mut(&key).map(|repeats| *repeats += 1).is_some()
+    }
+
     fn note_unlisted(&self, peer: &Peer) {
         let mut unlisted = lock(&self.unlisted);
         let mut name = identity(peer);

@@ -168,15 +168,24 @@ enum Found {
 
 impl Worker {
     fn run(mut self) {
+        let delivered = self.carry();
+        // Whoever waits for the end may close the store next: nothing here holds it any more.
+        let desk = Arc::clone(&self.desk);
+        drop(self);
+        desk.change(|notes| notes.ended = Some(delivered));
+    }
+
+    /// Carries events until it is told to end; returns whether everything was delivered.
+    fn carry(&mut self) -> bool {
         loop {
             let order = self.read_notes();
             if order == Order::Stop {
-                return self.desk.change(|notes| notes.ended = Some(false));
+                return false;
             }
             match self.round() {
                 Ok(Found::Something) => {}
                 Ok(Found::Nothing) if order == Order::Drain => {
-                    return self.desk.change(|notes| notes.ended = Some(true));
+                    return true;
                 }
                 Ok(Found::Nothing) => self.desk.wait_for_work(),
                 Err(stuck) => {

@@ -27,6 +27,11 @@ impl Tally {
         self.hand_outs.note(peer, session, generation)
     }
 
+    /// The same, if it is not the first; returns whether that was so. Nothing is noted of a first one.
+    pub fn repeat(&self, peer: &Arc<Peer>, session: SessionRef, generation: u64) -> bool {
+        self.hand_outs.repeat(peer, session, generation)
+    }
+
     /// Notes that `peer` is refused `action` on `target`. Returns what the peer is to quote, which stays the same while the denial
     /// repeats, and whether it is the first: then the caller writes the event, with a count of 1; otherwise it is counted here.
     pub fn denied(

@@ -1,7 +1,7 @@
 //! Which session a peer means.
 
 use tokenkeeper_protocol::request::Selector;
-use tokenkeeper_protocol::{Code, Problem, ProviderName, SessionRef, UserName};
+use tokenkeeper_protocol::{Code, Problem, ProviderName, SessionRef, UnixSeconds, UserName};
 
 use super::Service;
 use crate::domain::{Peer, Session, State};
@@ -42,47 +42,64 @@ impl Service {
             (None, None) => Scope::At(provider),
         };
         let usable = |session: &Session| !session.state.is_ended() && own.is_none_or(|own| *own == session.opened_by);
-        let matching = self.first_matching(scope, usable).map_err(|error| error.to_problem())?;
-        choose(matching, provider, user)
+        let matching = self.first_matching(scope, usable).await.map_err(|error| error.to_problem())?;
+        choose(&matching, provider, user)
     }
 
     /// Enough of the matching sessions to know whether it is one, and to name a few if it is not.
-    fn first_matching(&self, scope: Scope<'_>, usable: impl Fn(&Session) -> bool) -> Result<Vec<Session>, KeeperError> {
-        let (mut found, mut after) = (Vec::new(), None);
+    async fn first_matching(
+        &self,
+        scope: Scope<'_>,
+        usable: impl Fn(&Session) -> bool,
+    ) -> Result<Matching, KeeperError> {
+        let (mut matching, mut after) = (Matching::default(), None);
         loop {
             let page = self.keeper.vault().page(scope, after, PAGE)?;
-            found.extend(page.sessions.into_iter().map(|session| session.value).filter(&usable));
-            let active = found.iter().filter(|session| session.state.is_active()).count();
+            for session in page.sessions.into_iter().map(|session| session.value).filter(&usable) {
+                matching.add(session);
+            }
             after = page.next;
-            if after.is_none() || active > NAMED_AT_MOST {
-                return Ok(found);
+            if after.is_none() || matching.active.len() > NAMED_AT_MOST {
+                return Ok(matching);
+            }
+            // There may be many that do not match: others are served in between.
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// What was found: at most a page of active sessions, and one of those that wait for their user.
+#[derive(Default)]
+struct Matching {
+    active: Vec<Session>,
+    last_waiting: Option<(UnixSeconds, SessionRef)>,
+}
+
+impl Matching {
+    fn add(&mut self, session: Session) {
+        match session.state {
+            State::Active => self.active.push(session),
+            State::NeedsLogin { since, .. } | State::Ended { since, .. } => {
+                self.last_waiting = self.last_waiting.max(Some((since, session.id)));
             }
         }
     }
 }
 
 /// One active session is the one. Without any, the one whose user left last is: the answer then says to log in.
-fn choose(sessions: Vec<Session>, provider: &ProviderName, user: Option<&UserName>) -> Result<SessionRef, Problem> {
-    let (active, waiting): (Vec<_>, Vec<_>) = sessions.into_iter().partition(|session| session.state.is_active());
-    match active.as_slice() {
+fn choose(matching: &Matching, provider: &ProviderName, user: Option<&UserName>) -> Result<SessionRef, Problem> {
+    match matching.active.as_slice() {
         [only] => return Ok(only.id),
         [] => {}
         several => return Err(ambiguous(several, provider)),
     }
-    let since = |session: &Session| match session.state {
-        State::NeedsLogin { since, .. } => since,
-        _ => session.opened_at,
-    };
-    match waiting.iter().max_by_key(|session| since(session)) {
-        Some(last) => Ok(last.id),
-        None => {
-            let whose = user.map_or_else(String::new, |user| format!(" of {:?}", user.as_str()));
-            let words = format!(
-                "there is no session{whose} at {provider} that you may use; run `tokenkeeper login {provider}`"
-            );
-            Err(Problem::new(Code::NotFound, words))
-        }
-    }
+    let last_waiting = matching.last_waiting.map(|(_, session)| session);
+    last_waiting.ok_or_else(|| {
+        let whose = user.map_or_else(String::new, |user| format!(" of {:?}", user.as_str()));
+        let words =
+            format!("there is no session{whose} at {provider} that you may use; run `tokenkeeper login {provider}`");
+        Problem::new(Code::NotFound, words)
+    })
 }
 
 fn ambiguous(sessions: &[Session], provider: &ProviderName) -> Problem {

@@ -8,6 +8,8 @@ mod logout;
 mod refuse;
 mod sessions;
 mod status;
+#[cfg(test)]
+pub(crate) mod tests;
 mod token;
 
 use std::sync::Arc;
@@ -47,7 +49,7 @@ pub struct Service {
 /// A reply, encoded or not.
 pub enum Answer {
     /// To be encoded.
-    Reply(Reply),
+    Reply(Box<Reply>),
     /// Ready to be sent.
     Encoded(Arc<Encoded>),
 }
@@ -75,7 +77,7 @@ impl Service {
             Request::Logout(id) => self.logout(peer, id).await.map(Reply::LoggedOut),
             Request::Status => self.status(peer).await.map(Reply::Status),
         };
-        answered.map_or_else(Answer::from, Answer::Reply)
+        answered.map_or_else(Answer::from, |reply| Answer::Reply(Box::new(reply)))
     }
 }
 
@@ -103,6 +105,6 @@ impl Answer {
 
 impl From<Problem> for Answer {
     fn from(problem: Problem) -> Self {
-        Self::Reply(Reply::Problem(problem))
+        Self::Reply(Box::new(Reply::Problem(problem)))
     }
 }

@@ -31,8 +31,11 @@ impl Service {
             if known {
                 self.note_denial(peer, action, session.as_str()).await;
             }
-            let words =
-                format!("there is no session {session} among those that {peer} may use for {:?}", action.name());
+            let words = format!(
+                "there is no session {session} among those that {} may use for {:?}",
+                peer.name(),
+                action.name()
+            );
             return Problem::new(Code::NotFound, format!("{words}; `tokenkeeper sessions` lists them"));
         }
         self.deny(peer, action, session.as_str()).await
@@ -48,7 +51,7 @@ impl Service {
         let usable = usable.iter().filter(|name| judge(rules, peer, action, Target::Provider(name)).is_ok());
         let usable: Vec<_> = usable.map(ProviderName::as_str).collect();
         let choice = if usable.is_empty() { "none is configured".to_owned() } else { usable.join(", ") };
-        let words = format!("there is no provider {provider} that {peer} may use for {:?}", action.name());
+        let words = format!("there is no provider {provider} that {} may use for {:?}", peer.name(), action.name());
         Problem::new(Code::NotFound, format!("{words}; available: {choice}"))
     }
 
@@ -59,7 +62,8 @@ impl Service {
             None => "give this user an [[allow]] rule",
         };
         let message = format!(
-            "{peer} has no rule for {:?} on {named}, or it does not exist. Ask an administrator to {explain} in the configuration",
+            "{} has no rule for {:?} on {named}, or it does not exist. Ask an administrator to {explain} in the configuration",
+            peer.name(),
             action.name()
         );
         Problem { audit_reference: Some(reference), ..Problem::new(Code::Denied, message) }

@@ -12,7 +12,7 @@ use crate::vault::{Page, Scope};
 
 /// Sessions on one page: enough to list quickly, few enough for one frame.
 const PAGE: usize = 100;
-/// Bytes of names on one page: a user name has up to 256, a device any number.
+/// Bytes on one page, so that it fits into a frame however long names and reasons are.
 const PAGE_BYTES: usize = 40 * 1024;
 /// Pages read for one request: a peer that may see few of many gets an early cursor instead of a long wait.
 const PAGES_AT_ONCE: usize = 16;
@@ -27,7 +27,7 @@ impl Service {
                 return Err(self.no_such_provider(peer, Action::List, provider).await);
             }
         }
-        self.visible(&permit, peer, request).map_err(|error| error.to_problem())
+        self.visible(&permit, peer, request).await.map_err(|error| error.to_problem())
     }
 
     pub(super) async fn session(&self, peer: &Peer, id: SessionRef) -> Result<SessionDetail, Problem> {
@@ -38,7 +38,12 @@ impl Service {
         }
     }
 
-    fn visible(&self, permit: &Permit, peer: &Peer, request: &SessionsRequest) -> Result<SessionsPage, KeeperError> {
+    async fn visible(
+        &self,
+        permit: &Permit,
+        peer: &Peer,
+        request: &SessionsRequest,
+    ) -> Result<SessionsPage, KeeperError> {
         let owner = peer.owner();
         let (mut sessions, mut after, mut bytes) = (Vec::new(), request.cursor, 0);
         for _ in 0..PAGES_AT_ONCE {
@@ -47,7 +52,7 @@ impl Service {
                 let wanted = request.user.as_ref().is_none_or(|user| *user == session.user.name);
                 if wanted && is_of_interest(session) && self.may_list(peer, session) {
                     let row = summary(session);
-                    bytes += 256 + row.user.as_str().len() + row.device.as_ref().map_or(0, String::len);
+                    bytes += size(&row);
                     if !sessions.is_empty() && (sessions.len() >= PAGE || bytes > PAGE_BYTES) {
                         return Ok(SessionsPage { sessions, next: after });
                     }
@@ -59,6 +64,7 @@ impl Service {
                 Some(next) => after = Some(next),
                 None => return Ok(SessionsPage { sessions, next: None }),
             }
+            tokio::task::yield_now().await;
         }
         Ok(SessionsPage { sessions, next: after })
     }
@@ -84,6 +90,17 @@ impl Service {
         let target = Target::Session { provider: &session.provider, owner: &session.opened_by };
         judge(&self.in_force.load().rules, peer, Action::List, target).is_ok()
     }
+}
+
+/// About how many bytes a row takes in a frame, at most.
+fn size(row: &SessionSummary) -> usize {
+    const FIXED: usize = 128;
+    let state = match &row.state {
+        SessionState::Active => 0,
+        SessionState::NeedsLogin { reason, .. } | SessionState::Ended { reason, .. } => reason.len(),
+    };
+    let names = row.provider.as_str().len() + row.user.as_str().len() + row.opened_by.len();
+    FIXED + state + names + row.device.as_ref().map_or(0, String::len)
 }
 
 /// A tombstone is of interest for as long as the provider has not been told.

@@ -26,9 +26,8 @@ impl Service {
         let live = self.keeper.glance(id)?;
         let permit = self.permit_for(peer, &live)?;
         let Ok(Served::Now(reply)) = self.keeper.serve(&permit, &live, min_valid(request)) else { return None };
-        let first = self.tally.hand_out(peer, id, live.generation);
         // The first hand-out is audited before it is answered.
-        (!first).then_some(Answer::Encoded(reply))
+        self.tally.repeat(peer, id, live.generation).then_some(Answer::Encoded(reply))
     }
 
     /// Every other way: from disk, after a refresh, or not at all.

@@ -30,7 +30,6 @@ pub(super) const PROVIDER: Keys = Keys {
         "scopes",
         "user_name_claim",
         "max_age",
-        "idle",
         "refresh_at",
         "refresh",
         "reuse_grace",
@@ -44,7 +43,7 @@ pub(super) const PROVIDER: Keys = Keys {
         "revocation_endpoint",
         "subject_claim",
     ],
-    later: &["resource", "concurrency", "rate"],
+    later: &["idle", "resource", "concurrency", "rate"],
 };
 
 /// Those of a provider that discovery makes superfluous.

@@ -42,26 +42,34 @@ pub(super) fn read(name: &At<&str>, table: Table<'_>, around: &Surroundings) -> 
     let client_id = table.required("client_id", "\"shop\"", value::plain);
     let (client_secret, client_authentication) = client(table, &around.secrets);
 
+    // Every value is read before the first missing one ends it, so that all that is wrong is reported.
+    let (redirect_uris, scopes) = (redirect_uris(table), scopes(table, is_oidc));
+    let user_name_claim = table.parsed("user_name_claim", value::plain);
+    let max_age = table.parsed("max_age", value::span(1..=LONGEST));
+    let refresh_at = table.parsed("refresh_at", value::percentage(10..=95));
+    let refresh = table.parsed("refresh", refresh_mode);
+    let reuse_grace = table.parsed("reuse_grace", value::span(0..=HOUR));
+    let default_life = table.parsed("default_life", value::span(1..=LONGEST));
+    let ca_file = table.parsed("ca_file", |text| ca_file(&around.directory.join(text)));
+    let proxy = table.parsed("proxy", endpoint::proxy);
+    let timeout = table.parsed("timeout", value::span(1..=5 * MINUTE));
     Some(ProviderSettings {
         name: name?,
         kind: kind?,
         client_id: client_id?,
         client_secret,
         client_authentication,
-        redirect_uris: redirect_uris(table),
-        scopes: scopes(table, is_oidc),
-        user_name_claim: table
-            .parsed("user_name_claim", value::plain)
-            .unwrap_or_else(|| "preferred_username".to_owned()),
-        max_age: table.parsed("max_age", value::span(1..=LONGEST)).unwrap_or(MAX_AGE),
-        idle: table.parsed("idle", value::span(1..=LONGEST)),
-        refresh_at_percent: table.parsed("refresh_at", value::percentage(10..=95)).unwrap_or(REFRESH_AT_PERCENT),
-        refresh: table.parsed("refresh", refresh_mode),
-        reuse_grace: table.parsed("reuse_grace", value::span(0..=HOUR)).unwrap_or_default(),
-        default_life: table.parsed("default_life", value::span(1..=LONGEST)).unwrap_or(DEFAULT_LIFE),
-        ca_file: table.parsed("ca_file", |text| ca_file(&around.directory.join(text))),
-        proxy: table.parsed("proxy", endpoint::proxy),
-        timeout: table.parsed("timeout", value::span(1..=5 * MINUTE)).unwrap_or(TIMEOUT),
+        redirect_uris,
+        scopes,
+        user_name_claim: user_name_claim.unwrap_or_else(|| "preferred_username".to_owned()),
+        max_age: max_age.unwrap_or(MAX_AGE),
+        refresh_at_percent: refresh_at.unwrap_or(REFRESH_AT_PERCENT),
+        refresh,
+        reuse_grace: reuse_grace.unwrap_or_default(),
+        default_life: default_life.unwrap_or(DEFAULT_LIFE),
+        ca_file,
+        proxy,
+        timeout: timeout.unwrap_or(TIMEOUT),
     })
 }
 

@@ -34,7 +34,7 @@ fn two_lines_make_an_openid_connect_provider() {
     assert_eq!(corp.scopes, ["openid", "profile", "email", "offline_access"]);
     assert_eq!(corp.user_name_claim, "preferred_username");
     assert_eq!(corp.max_age, Duration::from_secs(30 * 24 * 3600));
-    assert_eq!((corp.idle, corp.refresh, corp.ca_file, corp.proxy), (None, None, None, None));
+    assert_eq!((corp.refresh, corp.ca_file, corp.proxy), (None, None, None));
     assert_eq!(corp.refresh_at_percent, 70);
     assert_eq!(corp.reuse_grace, Duration::ZERO);
     assert_eq!(corp.default_life, Duration::from_secs(3600));
@@ -46,7 +46,7 @@ fn everything_else_can_be_told() {
     let host = Host::new().file("secrets/corp", "hunter2\n").file("ca.pem", "x").main(&format!(
         "{OIDC}client_secret = {{ file = 'corp' }}\nclient_authentication = 'post'\n\
          redirect_uris = ['https://shop.example/cb', 'loopback']\nscopes = ['openid']\nuser_name_claim = 'email'\n\
-         max_age = '12h'\nidle = '1h'\nrefresh_at = '50%'\nrefresh = 'when_used'\nreuse_grace = '30s'\n\
+         max_age = '12h'\nrefresh_at = '50%'\nrefresh = 'when_used'\nreuse_grace = '30s'\n\
          default_life = '10m'\nca_file = 'ca.pem'\nproxy = 'http://proxy.corp.example:3128'\ntimeout = '5s'\n"
     ));
     let corp = corp(&host);
@@ -56,7 +56,7 @@ fn everything_else_can_be_told() {
     assert_eq!(corp.redirect_uris, [exact, RedirectUri::Loopback]);
     assert_eq!(corp.scopes, ["openid"]);
     assert_eq!(corp.user_name_claim, "email");
-    assert_eq!((corp.max_age, corp.idle), (Duration::from_secs(43_200), Some(Duration::from_secs(3600))));
+    assert_eq!(corp.max_age, Duration::from_secs(43_200));
     assert_eq!((corp.refresh_at_percent, corp.refresh), (50, Some(RefreshMode::WhenUsed)));
     assert_eq!((corp.reuse_grace, corp.default_life), (Duration::from_secs(30), Duration::from_secs(600)));
     assert_eq!(corp.ca_file, Some(host.directory().join("ca.pem")));

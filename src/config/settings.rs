@@ -84,8 +84,6 @@ pub struct ProviderSettings {
     pub user_name_claim: String,
     /// The greatest age of a session.
     pub max_age: Duration,
-    /// The longest time without use, if it matters.
-    pub idle: Option<Duration>,
     /// Per cent of a token's life after which it is refreshed.
     pub refresh_at_percent: u8,
     /// Which sessions are refreshed ahead of need; decided by the token's life if not said.

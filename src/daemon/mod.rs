@@ -63,6 +63,7 @@ fn serve(options: &Options) -> Result<(), StartError> {
     let runtime = Runtime::new().map_err(StartError::Process)?;
     runtime.block_on(async {
         let running = start::start(options).await?;
-        running.until_told_to_stop().await
+        running.until_told_to_stop().await;
+        Ok(())
     })
 }

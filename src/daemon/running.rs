@@ -22,34 +22,43 @@ pub(super) struct Running {
     pub(super) cron: Option<Cron>,
     pub(super) tasks: TaskTracker,
     pub(super) stop: CancellationToken,
+    pub(super) signals: Signals,
 }
 
 impl Running {
     /// Serves until SIGTERM or SIGINT; SIGHUP reads the configuration again.
-    pub(super) async fn until_told_to_stop(mut self) -> Result<(), StartError> {
-        let listen = |kind| signal(kind).map_err(StartError::Process);
-        let (mut term, mut int, mut hup) =
-            (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?, listen(SignalKind::hangup())?);
-        loop {
-            match next(&mut term, &mut int, &mut hup).await {
-                Told::Reload => reload::reload(&mut self).await,
-                Told::Stop => break,
-            }
+    pub(super) async fn until_told_to_stop(mut self) {
+        while matches!(self.signals.next().await, Told::Reload) {
+            reload::reload(&mut self).await;
         }
         shutdown::shutdown(self).await;
-        Ok(())
+    }
+}
+
+/// The signals that a daemon is told things by. From here on they do not kill the process.
+pub(super) struct Signals {
+    term: Signal,
+    int: Signal,
+    hup: Signal,
+}
+
+impl Signals {
+    pub(super) fn listen() -> Result<Self, StartError> {
+        let listen = |kind| signal(kind).map_err(StartError::Process);
+        let (term, int, hup) = (SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup());
+        Ok(Self { term: listen(term)?, int: listen(int)?, hup: listen(hup)? })
+    }
+
+    async fn next(&mut self) -> Told {
+        tokio::select! {
+            _ = self.term.recv() => Told::Stop,
+            _ = self.int.recv() => Told::Stop,
+            _ = self.hup.recv() => Told::Reload,
+        }
     }
 }
 
 enum Told {
     Reload,
     Stop,
-}
-
-async fn next(term: &mut Signal, int: &mut Signal, hup: &mut Signal) -> Told {
-    tokio::select! {
-        _ = term.recv() => Told::Stop,
-        _ = int.recv() => Told::Stop,
-        _ = hup.recv() => Told::Reload,
-    }
 }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::keys::{self, STORE};
-use super::running::Running;
+use super::running::{Running, Signals};
 use super::{Options, StartError, counts, notify, reload};
 use crate::audit::{Relay, Tally};
 use crate::clock::Clock;
@@ -29,6 +29,8 @@ pub(super) async fn start(options: &Options) -> Result<Running, StartError> {
     let settings = loaded.settings;
     let (clock, tasks, stop) = (Clock::system(), TaskTracker::new(), CancellationToken::new());
 
+    // Before anybody is told that we are ready: who is told may send one at once.
+    let signals = Signals::listen()?;
     make_private(&settings.daemon.state_dir)?;
     let (keyring, identity_source) = keys::unlock(&settings.daemon, &environment)?;
     let store = RocksStore::open(&settings.daemon.state_dir.join(STORE))?;
@@ -80,7 +82,7 @@ pub(super) async fn start(options: &Options) -> Result<Running, StartError> {
     service.record(crate::audit::What::DaemonStarted { version: env!("CARGO_PKG_VERSION").to_owned() }).await;
     notify::ready(&counts::status_line(&service).await);
     tracing::info!(providers = settings.providers.len(), "ready");
-    Ok(Running { source, environment, settings, service, relay, cron: Some(cron), tasks, stop })
+    Ok(Running { source, environment, settings, service, relay, cron: Some(cron), tasks, stop, signals })
 }
 
 /// Logs what is allowed and probably not meant.

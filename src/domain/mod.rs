@@ -1,7 +1,9 @@
 //! The nouns that every floor shares: a session, its tokens, who opened it. Plain data, no behaviour that needs another module.
 
+pub mod flow;
 pub mod peer;
 pub mod session;
 
+pub use flow::Flow;
 pub use peer::{Owner, Peer};
 pub use session::{AccessToken, EndReason, LoginReason, Session, State, Tokens};

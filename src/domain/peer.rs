@@ -24,6 +24,16 @@ impl Peer {
     }
 }
 
+impl Peer {
+    /// What the peer is called where it does not matter which of its processes it was.
+    pub fn name(&self) -> String {
+        match &self.unit {
+            Some(unit) => format!("{unit} (uid {})", self.uid),
+            None => format!("uid {}", self.uid),
+        }
+    }
+}
+
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.unit {

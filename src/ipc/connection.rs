@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use interprocess::os::unix::uds_local_socket::tokio::Stream;
 use tokenkeeper_protocol::codec::Encoded;
-use tokenkeeper_protocol::frame::{FrameTooLong, HEADER_LEN, Header, Version};
+use tokenkeeper_protocol::frame::{FrameTooLong, HEADER_LEN, HELLO_LEN, Header, Version};
 use tokenkeeper_protocol::{Code, Problem, Request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -24,10 +24,17 @@ use crate::domain::Peer;
 
 /// Requests of one connection that are worked on at the same time; more wait in the socket.
 const IN_FLIGHT: usize = 64;
+/// Bytes of replies that go out in one write; a peer that asks for more at once gets them one after the other.
+const GATHERED: usize = 64 * 1024;
 /// A peer that has begun a hello or a frame must end it within this time.
 const FRAME_PATIENCE: Duration = Duration::from_secs(30);
 /// A peer that does not read its replies is left after this time.
 const WRITE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// A peer that is turned away has this long to hear why.
+const TURN_AWAY_PATIENCE: Duration = Duration::from_secs(2);
+/// The id of a problem that concerns no single request.
+const WHOLE_CONNECTION: u64 = 0;
 
 type Finished = (u64, Arc<Encoded>);
 
@@ -45,6 +52,22 @@ pub(super) async fn run(
     if let Err(error) = connection.serve(&stop).await {
         tracing::debug!(peer = %connection.peer, %error, "a connection ended early");
     }
+}
+
+/// Tells a peer that it cannot be served at all, and why.
+pub(super) async fn turn_away(mut stream: Stream, problem: Problem) {
+    let mut output = Zeroizing::new(Version::CURRENT.hello().to_vec());
+    put(&mut output, WHOLE_CONNECTION, &Answer::from(problem).encoded());
+    let mut hello = [0; HELLO_LEN];
+    let farewell = async {
+        // Whoever hangs up with unread bytes makes the kernel throw away what was written.
+        stream.read_exact(&mut hello).await?;
+        stream.write_all(&output).await?;
+        stream.shutdown().await?;
+        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
+    };
+    // A peer that is not there to hear it needs no telling.
+    let _ = timeout(TURN_AWAY_PATIENCE, farewell).await;
 }
 
 struct Connection {
@@ -68,16 +91,26 @@ enum Woken {
 
 impl Connection {
     async fn serve(&mut self, stop: &CancellationToken) -> io::Result<()> {
-        if !self.greet().await? {
+        let greeted = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            greeted = self.greet() => greeted?,
+        };
+        if !greeted {
             return Ok(());
         }
         let mut reading = true;
         loop {
-            if let Err(error) = self.take_requests() {
-                self.refuse_frame(&error);
-                return self.flush().await;
-            }
+            let more = match self.take_requests() {
+                Ok(more) => more,
+                Err(error) => {
+                    self.refuse_frame(&error);
+                    return self.flush().await;
+                }
+            };
             self.flush().await?;
+            if more {
+                continue;
+            }
             if !reading && self.in_flight == 0 {
                 return Ok(());
             }
@@ -117,25 +150,29 @@ impl Connection {
         Ok(understood)
     }
 
-    /// Answers, or starts to work on, every whole frame that is there.
-    fn take_requests(&mut self) -> Result<(), FrameTooLong> {
+    /// Answers, or starts to work on, the whole frames that are there. Returns whether it left some for after a write.
+    fn take_requests(&mut self) -> Result<bool, FrameTooLong> {
         while self.in_flight < IN_FLIGHT {
-            let Some((header, payload)) = self.input.frame()? else { return Ok(()) };
+            if self.output.len() >= GATHERED {
+                return Ok(true);
+            }
+            let Some((header, payload)) = self.input.frame()? else { return Ok(false) };
             let answer = match Request::decode(header.kind, payload) {
                 Err(error) => Some(Answer::to_undecodable(error)),
-                Ok(request) => match self.service.answer_at_once(&self.peer, &request) {
-                    Some(answer) => Some(answer),
-                    None => {
+                Ok(request) => {
+                    if let Some(answer) = self.service.answer_at_once(&self.peer, &request) {
+                        Some(answer)
+                    } else {
                         self.start(header.id, request);
                         None
                     }
-                },
+                }
             };
             if let Some(answer) = answer {
                 put(&mut self.output, header.id, &answer.encoded());
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     fn start(&mut self, id: u64, request: Request) {

@@ -5,23 +5,32 @@ mod guests;
 mod input;
 mod listener;
 mod peer;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
 use interprocess::local_socket::traits::tokio::Listener as _;
+use interprocess::os::unix::uds_local_socket::tokio::Stream;
+use tokenkeeper_protocol::{Code, Problem};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::guests::{Guest, Guests};
 use crate::command::Service;
+use crate::domain::Peer;
 
 pub use listener::{ListenError, Listener, listen};
 
 /// Pause after a failed accept, so that running out of descriptors does not become a busy loop.
 const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 
+/// In whose name those are counted who are on their way out: of all users one cannot be, so that it takes no one's place.
+const TURNED_AWAY: u32 = u32::MAX;
+
 /// Accepts peers until `stop`; each connection is a task of its own.
 pub async fn serve(listener: Listener, service: Arc<Service>, tasks: TaskTracker, stop: CancellationToken) {
-    let guests = guests::Guests::default();
+    let guests = Guests::default();
     loop {
         let accepted = tokio::select! {
             biased;
@@ -36,16 +45,18 @@ pub async fn serve(listener: Listener, service: Arc<Service>, tasks: TaskTracker
                 continue;
             }
         };
-        let peer = match peer::identify(stream.inner()) {
-            Ok(peer) => Arc::new(peer),
-            Err(error) => {
-                tracing::warn!(%error, "a peer could not be identified and was sent away");
+        let (peer, guest) = match welcome(&stream, &guests) {
+            Ok(welcome) => welcome,
+            Err(problem) => {
+                tracing::warn!(why = %problem, "a peer was turned away");
+                if let Some(last) = guests.admit(TURNED_AWAY) {
+                    tasks.spawn(async move {
+                        let _guest = last;
+                        connection::turn_away(stream, problem).await;
+                    });
+                }
                 continue;
             }
-        };
-        let Some(guest) = guests.admit(peer.uid) else {
-            tracing::warn!(%peer, "a peer has too many connections and was sent away");
-            continue;
         };
         let (service, spawner, stop) = (Arc::clone(&service), tasks.clone(), stop.clone());
         tasks.spawn(async move {
@@ -53,4 +64,15 @@ pub async fn serve(listener: Listener, service: Arc<Service>, tasks: TaskTracker
             connection::run(stream, peer, service, spawner, stop).await;
         });
     }
+}
+
+/// Who the peer is, if it can be served.
+fn welcome(stream: &Stream, guests: &Guests) -> Result<(Arc<Peer>, Guest), Problem> {
+    let peer = peer::identify(stream.inner())
+        .map_err(|error| Problem::new(Code::Denied, format!("you cannot be identified: {error}")))?;
+    let guest = guests.admit(peer.uid).ok_or_else(|| Problem {
+        retry_after_ms: Some(1000),
+        ..Problem::new(Code::TryLater, format!("{} has too many connections; close some", peer.name()))
+    })?;
+    Ok((Arc::new(peer), guest))
 }

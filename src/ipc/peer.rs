@@ -22,7 +22,7 @@ pub(super) fn identify(stream: &UnixStream) -> io::Result<Peer> {
     if uid == OVERFLOW_UID {
         return Err(io::Error::new(
             io::ErrorKind::PermissionDenied,
-            "its user is not known on this system (uid 65534)",
+            "your user is not known on this system (uid 65534)",
         ));
     }
     let mut gids = tokenkeeper_sys::peer_groups(stream.as_fd())?;
@@ -47,8 +47,13 @@ fn unit_of_cgroup(path: &str) -> Option<String> {
     if *parts.peek()? == "user.slice" {
         return None;
     }
-    let service = parts.find(|part| !part.ends_with(".slice"))?;
-    service.ends_with(".service").then(|| service.to_owned())
+    let (service, ".service") = parts.map(split_suffix).find(|(_, suffix)| *suffix != ".slice")? else { return None };
+    Some(format!("{service}.service"))
+}
+
+/// The name of a unit, and its type from the last dot on.
+fn split_suffix(unit: &str) -> (&str, &str) {
+    unit.split_at(unit.rfind('.').unwrap_or(unit.len()))
 }
 
 #[cfg(test)]

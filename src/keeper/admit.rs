@@ -52,7 +52,7 @@ impl Keeper {
             })?;
             match change.commit().await {
                 Ok(()) => {
-                    self.publish(&session);
+                    self.publish(session.id);
                     return Ok(answer);
                 }
                 // The reference is taken, or the session or binding was changed meanwhile.

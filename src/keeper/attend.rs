@@ -54,24 +54,42 @@ impl Keeper {
         ticket
     }
 
-    /// Attends to everything that is due; returns how many sessions that were.
+    /// Attends to everything that is due at `now`; returns how many sessions that were.
+    ///
+    /// # Cancel safety
+    /// Safe: what was begun goes on, and nothing more is begun.
     ///
     /// # Errors
     /// When the agenda cannot be read. What goes wrong with one session stays with it.
-    pub async fn attend_to_all_due(self: &Arc<Self>) -> Result<usize, KeeperError> {
-        let now = self.clock.now();
-        let (mut attended, mut after) = (0, None);
+    pub async fn attend_to_all_due(self: &Arc<Self>, now: UnixSeconds) -> Result<usize, KeeperError> {
+        let unwritten = self.unwritten.sessions();
+        let (mut attended, mut after) = (unwritten.len(), None);
+        self.attend_to_each(unwritten).await;
         loop {
             let items = self.vault.due(now, after, AGENDA_PAGE)?;
             let Some(last) = items.last() else { return Ok(attended) };
             after = Some(*last);
             attended += items.len();
-            let flights = items.into_iter().map(|(_, session)| self.attend(session, Wish::Due).outcome());
-            stream::iter(flights).buffer_unordered(AT_ONCE).for_each(|_| async {}).await;
+            self.attend_to_each(items.into_iter().map(|(_, session)| session)).await;
+        }
+    }
+
+    async fn attend_to_each(self: &Arc<Self>, sessions: impl IntoIterator<Item = SessionRef>) {
+        let flights =
+            sessions.into_iter().map(async |session| (session, self.attend(session, Wish::Due).outcome().await));
+        let mut landed = stream::iter(flights).buffer_unordered(AT_ONCE);
+        while let Some((session, outcome)) = landed.next().await {
+            // What a provider has to do with is in the audit trail; this is not.
+            if let Err(error @ (KeeperError::StoreDown { .. } | KeeperError::Internal)) = outcome {
+                tracing::error!(%session, %error, "a session that is due cannot be attended to");
+            }
         }
     }
 
     async fn attend_now(&self, id: SessionRef, wish: Wish) -> Outcome {
+        if let Some(answered) = self.unwritten.take(id) {
+            return self.settle(id, answered).await;
+        }
         for _ in 0..PATIENCE {
             let Some(session) = self.vault.session(id)? else { return Err(KeeperError::NoSuchSession { session: id }) };
             let now = self.clock.now();
@@ -116,7 +134,7 @@ impl Keeper {
         let mut change = self.vault.change(self.clock.now());
         change.update(old, new)?.audit(event)?;
         change.commit().await?;
-        self.publish(new);
+        self.publish(new.id);
         Ok(())
     }
 }

@@ -1,7 +1,8 @@
 //! The current token of the sessions in use, ready to be sent.
 //!
-//! Invariant: an entry is never older than what was last published for its session. Loading and publishing exclude
-//! each other per session, and publishing comes after the commit, so a loader that read the old record is overwritten.
+//! Invariant: an entry is never older than the last change that was published. Every entry is read from the store, one
+//! reader per session at a time, and every change is read anew after its commit: so whoever reads last has read what was
+//! written last, in whatever order those who wrote come here.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -100,27 +101,24 @@ impl Cache {
         self.live.get(&session)
     }
 
-    /// Loads a session and keeps its entry. `read` must read the store.
+    /// Reads a session anew and keeps its token if it is active, nothing otherwise. `read` must read the store.
     pub(super) fn load<E>(
         &self,
         session: SessionRef,
         read: impl FnOnce() -> Result<Option<Session>, E>,
     ) -> Result<Option<Session>, E> {
         let _turn = self.turn(session);
-        let found = read()?;
-        if let Some(live) = found.as_ref().and_then(Live::of) {
-            self.live.insert(session, Arc::new(live));
+        let found = read();
+        match found.as_ref().ok().and_then(Option::as_ref).and_then(Live::of) {
+            Some(live) => {
+                if let Some(known) = self.live.get(&session) {
+                    live.touch(known.used_at());
+                }
+                self.live.insert(session, Arc::new(live));
+            }
+            None => self.live.invalidate(&session),
         }
-        Ok(found)
-    }
-
-    /// Shows a session as it was just committed: its token if it is active, nothing otherwise.
-    pub(super) fn publish(&self, session: &Session) {
-        let _turn = self.turn(session.id);
-        match Live::of(session) {
-            Some(live) => self.live.insert(session.id, Arc::new(live)),
-            None => self.live.invalidate(&session.id),
-        }
+        found
     }
 
     fn turn(&self, session: SessionRef) -> impl Drop + '_ {

@@ -63,6 +63,12 @@ pub enum KeeperError {
         /// What was wrong.
         why: String,
     },
+    /// The callback is not that of this login, which can still be completed with the right one.
+    #[error("{why}")]
+    ForeignCallback {
+        /// What is wrong.
+        why: String,
+    },
     /// The request cannot be what the caller meant.
     #[error("{why}")]
     BadRequest {
@@ -126,7 +132,7 @@ impl KeeperError {
             Self::NoSuchSession { .. } => Code::NotFound,
             Self::LifetimeTooShort { .. } => Code::LifetimeTooShort,
             Self::ProviderDown { .. } | Self::StillWorking | Self::StoreDown { .. } => Code::TryLater,
-            Self::LoginFailed { .. } => Code::LoginFailed,
+            Self::LoginFailed { .. } | Self::ForeignCallback { .. } => Code::LoginFailed,
             Self::BadRequest { .. } => Code::BadRequest,
             Self::Misconfigured { .. } | Self::ProviderRemoved { .. } => Code::Misconfigured,
             Self::Internal => Code::Internal,

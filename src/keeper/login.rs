@@ -13,15 +13,17 @@ use tokenkeeper_protocol::{LoginId, ProviderName, UnixSeconds};
 use super::admit::Arrival;
 use super::{Keeper, KeeperError};
 use crate::audit::What;
-use crate::domain::Peer;
+use crate::domain::{Flow, Peer};
 use crate::policy::Permit;
-use crate::provider::{Callback, Flow, LoginFault};
+use crate::provider::{Callback, LoginFault};
 use crate::vault::{DoneLogin, PendingLogin, Versioned};
 
 /// How long a person may take at the provider's login page.
 const FLOW_LIFE: Duration = Duration::from_mins(10);
+/// Bytes of what a user calls a device: it stands in every list of sessions.
+const LONGEST_DEVICE: usize = 256;
 /// How long a completed login answers again with what it answered first.
-const REPEATABLE: Duration = Duration::from_secs(60);
+const REPEATABLE: Duration = Duration::from_mins(1);
 
 /// Lets the halves of one login come one after the other. Entries vanish with their last user.
 #[derive(Default)]
@@ -49,11 +51,15 @@ impl Keeper {
         begin: &LoginBegin,
     ) -> Result<LoginBegun, KeeperError> {
         let now = self.clock.now();
+        if begin.device.as_ref().is_some_and(|device| device.len() > LONGEST_DEVICE) {
+            let why = format!("the name of the device is too long; {LONGEST_DEVICE} bytes are allowed");
+            return Err(KeeperError::BadRequest { why });
+        }
         let provider = self.provider(&begin.provider)?;
         let flow = Flow::begin(provider.settings(), begin, now)
             .map_err(|error| KeeperError::BadRequest { why: error.to_string() })?;
         let url = provider.authorize_url(&flow, now).await;
-        let authorize_url = url.map_err(|fault| self.down(&begin.provider, fault.to_string()))?;
+        let authorize_url = url.map_err(|fault| down(&begin.provider, fault.to_string()))?;
         let id = LoginId::from_random(rand::random());
         let login = PendingLogin {
             provider: begin.provider.clone(),
@@ -98,7 +104,9 @@ impl Keeper {
         match self.try_complete(permit, peer, complete, &login, query).await {
             Ok(answer) => Ok(answer),
             Err(error) => {
-                self.note_failure(peer, complete.login_id, &login, &error).await?;
+                if let Err(unwritten) = self.note_failure(peer, complete.login_id, &login, &error).await {
+                    tracing::error!(error = %unwritten, "a login that failed could not be audited");
+                }
                 Err(error)
             }
         }
@@ -115,7 +123,7 @@ impl Keeper {
         let callback = Callback::parse(&complete.callback_query)
             .map_err(|error| KeeperError::BadRequest { why: error.to_string() })?;
         if callback.state != login.value.flow.state {
-            return Err(KeeperError::BadRequest {
+            return Err(KeeperError::ForeignCallback {
                 why:
                     "the `state` that came back is not that of this login; pass on the callback of the login you began"
                         .to_owned(),
@@ -123,7 +131,7 @@ impl Keeper {
         }
         let provider = self.provider(&login.value.provider)?;
         let grant = provider.exchange(&login.value.flow, &callback, self.clock.now()).await;
-        let grant = grant.map_err(|fault| self.login_error(&login.value.provider, fault))?;
+        let grant = grant.map_err(|fault| login_error(&login.value.provider, fault))?;
         let arrival =
             Arrival { id: complete.login_id, login, query, grant: &grant, peer, settings: provider.settings() };
         let opened = self.admit(&permit, &arrival).await;
@@ -152,18 +160,6 @@ impl Keeper {
         change.commit().await?;
         Ok(())
     }
-
-    fn login_error(&self, provider: &ProviderName, fault: LoginFault) -> KeeperError {
-        match fault {
-            LoginFault::Fault(fault) => self.down(provider, fault.to_string()),
-            LoginFault::Configuration(why) => KeeperError::Misconfigured { provider: provider.clone(), why },
-            other => failed(&other.to_string()),
-        }
-    }
-
-    fn down(&self, provider: &ProviderName, why: String) -> KeeperError {
-        KeeperError::ProviderDown { provider: provider.clone(), why, wait: Duration::from_secs(5) }
-    }
 }
 
 pub(super) fn failed(why: &str) -> KeeperError {
@@ -174,4 +170,16 @@ pub(super) fn failed(why: &str) -> KeeperError {
 pub(super) fn completed(login: &PendingLogin, query: [u8; 16], answer: &LoggedIn, now: UnixSeconds) -> PendingLogin {
     let done = Some(DoneLogin { query, answer: answer.clone() });
     PendingLogin { done, expires_at: now + REPEATABLE, ..login.clone() }
+}
+
+fn down(provider: &ProviderName, why: String) -> KeeperError {
+    KeeperError::ProviderDown { provider: provider.clone(), why, wait: Duration::from_secs(1) }
+}
+
+fn login_error(provider: &ProviderName, fault: LoginFault) -> KeeperError {
+    match fault {
+        LoginFault::Fault(fault) => down(provider, fault.to_string()),
+        LoginFault::Configuration(why) => KeeperError::Misconfigured { provider: provider.clone(), why },
+        other => failed(&other.to_string()),
+    }
 }

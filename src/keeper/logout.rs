@@ -25,15 +25,17 @@ impl Keeper {
         peer: &Peer,
     ) -> Result<LoggedOut, KeeperError> {
         let session = self.bury(id, peer).await?;
-        let end_session_url = match self.provider(&session.provider) {
-            Ok(provider) => provider.end_session_url(session.tokens.as_ref(), self.clock.now()).await,
-            Err(_) => None,
-        };
-        let revoked = match session.tokens {
-            None => Revocation::Done,
-            Some(_) => tokio::time::timeout(PATIENCE, self.revoked(id)).await.unwrap_or(Revocation::Pending),
-        };
-        Ok(LoggedOut { session: id, revoked, end_session_url })
+        let (url, revoked) = tokio::join!(
+            tokio::time::timeout(PATIENCE, self.end_session_url(&session)),
+            tokio::time::timeout(PATIENCE, self.revoked(&session)),
+        );
+        let revoked = revoked.unwrap_or(Revocation::Pending);
+        Ok(LoggedOut { session: id, revoked, end_session_url: url.unwrap_or_default() })
+    }
+
+    async fn end_session_url(&self, session: &Session) -> Option<String> {
+        let provider = self.provider(&session.provider).ok()?;
+        provider.end_session_url(session.tokens.as_ref(), self.clock.now()).await
     }
 
     /// Writes the tombstone.
@@ -50,7 +52,7 @@ impl Keeper {
             change.update(&found, &new)?.audit(event)?;
             match change.commit().await {
                 Ok(()) => {
-                    self.publish(&new);
+                    self.publish(id);
                     return Ok(new);
                 }
                 Err(VaultError::Conflict) => {}
@@ -65,24 +67,33 @@ impl Keeper {
         let mut new = session.value.clone();
         new.state = State::Ended { reason, since: now };
         new.generation += 1;
-        new.trouble = None;
+        new.trouble = new.trouble.filter(|_| new.tokens.is_none());
         new.due_at = new.tokens.is_some().then_some(now);
         new.prune_at = now + self.retention();
         new
     }
 
     /// Waits for a revocation. A refresh that was on its way lands first: its tokens are then revoked too.
-    async fn revoked(self: &Arc<Self>, id: SessionRef) -> Revocation {
+    async fn revoked(self: &Arc<Self>, session: &Session) -> Revocation {
+        if session.tokens.is_none() {
+            return settled(session);
+        }
         loop {
-            match self.attend(id, Wish::Due).outcome().await {
+            match self.attend(session.id, Wish::Due).outcome().await {
                 Ok(Attended::Revoked(outcome)) => return outcome,
                 Ok(Attended::Renewed) => {}
-                Ok(Attended::NothingDue) => match self.vault.session(id) {
+                Ok(Attended::NothingDue) => match self.vault.session(session.id) {
                     Ok(Some(session)) if session.value.tokens.is_some() => {}
+                    Ok(Some(session)) => return settled(&session.value),
                     _ => return Revocation::Done,
                 },
                 Err(_) => return Revocation::Pending,
             }
         }
     }
+}
+
+/// How the revocation of a session went that has no tokens any more.
+fn settled(session: &Session) -> Revocation {
+    if session.trouble.is_some() { Revocation::Unsupported } else { Revocation::Done }
 }

@@ -15,21 +15,24 @@ mod recover;
 mod refresh;
 mod revoke;
 mod serve;
+#[cfg(test)]
+pub(crate) mod tests;
 mod timing;
+mod unwritten;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokenkeeper_protocol::ProviderName;
+use tokenkeeper_protocol::{ProviderName, SessionRef};
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::domain::Session;
 use crate::provider::Provider;
-use crate::vault::Vault;
+use crate::vault::{Vault, VaultError};
 
 pub use attend::{Attended, Wish};
 pub use cache::Live;
@@ -46,6 +49,7 @@ pub struct Keeper {
     providers: ArcSwap<Providers>,
     cache: cache::Cache,
     flights: flight::Flights,
+    unwritten: unwritten::Unwritten,
     logins: LoginLocks,
     clock: Clock,
     /// Every task that the keeper starts, so that shutdown can wait for what must still be written.
@@ -80,6 +84,7 @@ impl Keeper {
             providers: ArcSwap::from_pointee(parts.providers),
             cache: cache::Cache::new(parts.cache_sessions),
             flights: flight::Flights::default(),
+            unwritten: unwritten::Unwritten::default(),
             logins: LoginLocks::default(),
             clock: parts.clock,
             tasks: parts.tasks,
@@ -117,10 +122,17 @@ impl Keeper {
         self.agenda.notified().await;
     }
 
-    /// Shows a session as it was just committed, to those it is served to and to the schedule.
-    fn publish(&self, session: &Session) {
-        self.cache.publish(session);
+    /// Shows a change that was just committed, to those whom the session is served to and to the schedule.
+    fn publish(&self, session: SessionRef) {
+        if let Err(error) = self.load(session) {
+            tracing::error!(%session, %error, "a session cannot be read back, and is not served from memory");
+        }
         self.agenda.notify_one();
+    }
+
+    /// Reads a session into the cache.
+    fn load(&self, id: SessionRef) -> Result<Option<Session>, VaultError> {
+        self.cache.load(id, || Ok(self.vault.session(id)?.map(|session| session.value)))
     }
 
     fn retention(&self) -> Duration {

@@ -1,8 +1,10 @@
 //! Growing old: needs login at the greatest age, ended after retention, removed after another.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokenkeeper_protocol::SessionRef;
+use tokio_util::sync::CancellationToken;
 
 use super::attend::Attempt;
 use super::{Keeper, KeeperError};
@@ -10,24 +12,43 @@ use crate::audit::What;
 use crate::domain::{EndReason, LoginReason, State};
 use crate::vault::VaultError;
 
+/// A login that was begun in time may take this long to be completed: it needs its flow until then.
+const COMPLETION: Duration = Duration::from_mins(2);
 /// Sessions read from the agenda in one go.
 const AGENDA_PAGE: usize = 256;
 
 impl Keeper {
-    /// Lets every session whose time has come take its next step, and forgets expired login flows. Returns how many moved.
+    /// The safety net: forgets expired login flows, and attends to what the timer should have. Returns how many there were.
+    ///
+    /// # Cancel safety
+    /// Safe: as [`Keeper::attend_to_all_due`].
+    pub async fn sweep(self: &Arc<Self>) -> Result<usize, KeeperError> {
+        let now = self.clock.now();
+        let forgotten = self.vault.forget_expired_logins(now - COMPLETION).await;
+        Ok(self.attend_to_all_due(now).await? + forgotten?)
+    }
+
+    /// Lets every session whose time has come take its next step, until `stop`. Returns how many did.
     ///
     /// # Errors
     /// When the store cannot be used; what was done until then stays done.
-    pub async fn prune(self: &Arc<Self>) -> Result<usize, KeeperError> {
+    pub async fn prune(&self, stop: &CancellationToken) -> Result<usize, KeeperError> {
         let now = self.clock.now();
-        let mut moved = self.vault.forget_expired_logins(now).await?;
-        let mut after = None;
+        let (mut moved, mut after) = (0, None);
         loop {
             let items = self.vault.to_prune(now, after, AGENDA_PAGE)?;
             let Some(last) = items.last() else { return Ok(moved) };
             after = Some(*last);
             for (_, session) in items {
-                moved += usize::from(self.grow_older(session).await?);
+                if stop.is_cancelled() {
+                    return Ok(moved);
+                }
+                match self.grow_older(session).await {
+                    Ok(grown) => moved += usize::from(grown),
+                    Err(error) if self.vault.fault().is_some() => return Err(error),
+                    // One record that is damaged does not keep the others from growing old.
+                    Err(error) => tracing::error!(%session, %error, "a session cannot be pruned"),
+                }
             }
         }
     }

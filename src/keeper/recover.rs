@@ -22,7 +22,11 @@ impl Keeper {
         let now = self.clock.now();
         let mut change = self.vault.change(now);
         change.settle(id);
-        if let Some(session) = self.vault.session(id)?.filter(|session| session.value.state.is_active()) {
+        // A session that ended or was opened anew since then has no part in it.
+        let spent = |session: &Versioned<Session>| {
+            session.value.state.is_active() && session.value.generation == intent.generation
+        };
+        if let Some(session) = self.vault.session(id)?.filter(spent) {
             let new = self.with_unknown_outcome(&session, intent);
             let event = What::RefreshFailed {
                 session: id,
@@ -38,18 +42,20 @@ impl Keeper {
 
     fn with_unknown_outcome(&self, session: &Versioned<Session>, intent: &Intent) -> Session {
         let now = self.clock.now();
+        let earlier = session.value.trouble.as_ref().and_then(|trouble| trouble.unknown_since);
         let grace = self
             .providers()
             .get(&session.value.provider)
             .map_or_else(Default::default, |provider| provider.settings().reuse_grace);
-        let backoff = timing::backoff(1, 0.0);
-        let not_before = refresh::retry_of_unknown(&session.value, grace, intent.at, now, backoff);
+        let at_once = now + timing::backoff(1, 0.0);
         let trouble = Trouble {
             what: "a refresh was interrupted by a restart, and its answer is not known".to_owned(),
             tries: 1,
-            not_before,
-            unknown_since: Some(intent.at),
+            not_before: at_once,
+            unknown_since: Some(earlier.unwrap_or(intent.at)),
         };
-        Session { due_at: Some(not_before), trouble: Some(trouble), ..session.value.clone() }
+        let not_before = refresh::not_before(&session.value, &trouble, grace, at_once);
+        let trouble = Some(Trouble { not_before, ..trouble });
+        Session { due_at: Some(not_before), trouble, ..session.value.clone() }
     }
 }

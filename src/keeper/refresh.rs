@@ -3,11 +3,13 @@
 //! The intent proves that the disk is writable before the provider is called, and tells the next start what was
 //! interrupted. The refresh token is sent once; what follows from the outcome is decided by [`after`] alone.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokenkeeper_protocol::UnixSeconds;
+use tokenkeeper_protocol::{SessionRef, UnixSeconds};
 
 use super::attend::{Attempt, Attended, Wish};
+use super::unwritten::Answered;
 use super::{Keeper, KeeperError, timing};
 use crate::audit::What;
 use crate::config::ProviderSettings;
@@ -24,7 +26,13 @@ impl Keeper {
         wish: Wish,
         now: UnixSeconds,
     ) -> Result<Attended, Attempt> {
-        let provider = self.provider(&session.value.provider)?;
+        let provider = match self.provider(&session.value.provider) {
+            Ok(provider) => provider,
+            Err(removed) => {
+                self.put_off(&session, now + timing::LONGEST_WAIT).await?;
+                return Err(removed.into());
+            }
+        };
         let settings = provider.settings();
         let Some(tokens) = session.value.tokens.as_ref() else { return Ok(Attended::NothingDue) };
         if tokens.refresh.is_none() {
@@ -33,9 +41,13 @@ impl Keeper {
             }
             return self.require_login(&session, LoginReason::NoRefreshToken, now).await;
         }
-        if let Some(trouble) = session.value.trouble.as_ref().filter(|trouble| now < trouble.not_before) {
-            let (why, wait) = (trouble.what.clone(), trouble.not_before.since(now));
-            return Err(KeeperError::ProviderDown { provider: session.value.provider.clone(), why, wait }.into());
+        if let Some(trouble) = &session.value.trouble {
+            let not_before = not_before(&session.value, trouble, settings.reuse_grace, now);
+            if now < not_before {
+                self.put_off(&session, not_before).await?;
+                let (why, wait) = (trouble.what.clone(), not_before.since(now));
+                return Err(KeeperError::ProviderDown { provider: session.value.provider.clone(), why, wait }.into());
+            }
         }
         if wish == Wish::Due && !self.refresh_is_due(&session, settings, now).await? {
             return Ok(Attended::NothingDue);
@@ -45,7 +57,18 @@ impl Keeper {
         change.unchanged(&session).intend(session.value.id, &intent)?;
         change.commit().await?;
         let outcome = provider.refresh(&session.value, now).await;
-        self.settle(session, &outcome, settings, intent.at).await.map_err(Attempt::Failed)
+        let answered = Answered { spent: tokens.clone(), sent_at: now, settings: Arc::clone(settings), outcome };
+        let settled = self.settle(session.value.id, answered).await;
+        if settled.is_err() && self.may_try_again_at_once(session.value.id)? {
+            return Err(Attempt::Changed);
+        }
+        settled.map_err(Attempt::Failed)
+    }
+
+    /// Whether an answer was lost just now, for the first time, and the provider would forgive that its token comes again.
+    fn may_try_again_at_once(&self, session: SessionRef) -> Result<bool, VaultError> {
+        let trouble = self.vault.session(session)?.and_then(|session| session.value.trouble);
+        Ok(trouble.is_some_and(|it| it.tries == 1 && it.unknown_since.is_some() && it.not_before <= self.clock.now()))
     }
 
     /// Whether the agenda still asks for it. A session that nobody used is put off to its keep-alive instead.
@@ -63,37 +86,62 @@ impl Keeper {
         }
         let used = Session { last_used_at: self.last_used(&session.value), ..session.value.clone() };
         let Some(keep_alive) = timing::put_off(&used, settings, now) else { return Ok(true) };
-        let mut change = self.vault.change(now);
-        change.update(session, &Session { due_at: Some(keep_alive), ..used })?;
-        change.commit().await?;
+        self.put_off(session, keep_alive).await?;
         Ok(false)
     }
 
-    /// Writes the outcome, then shows it. Whatever else happened to the session meanwhile, the intent is settled.
-    pub(super) async fn settle(
-        &self,
-        mut session: Versioned<Session>,
-        outcome: &RefreshOutcome,
-        settings: &ProviderSettings,
-        sent_at: UnixSeconds,
-    ) -> Result<Attended, KeeperError> {
-        loop {
-            let now = self.clock.now();
-            let used = Session { last_used_at: self.last_used(&session.value), ..session.value.clone() };
-            let (new, verdict) = after(&used, outcome, settings, sent_at, now, rand::random());
-            let mut change = self.vault.change(now);
-            change.update(&session, &new)?.settle(new.id).audit(event(&new, &verdict))?;
-            match change.commit().await {
-                Ok(()) => {
-                    self.publish(&new);
-                    return verdict;
-                }
-                Err(VaultError::Conflict) => {}
-                Err(error) => return Err(error.into()),
-            }
-            let id = session.value.id;
-            session = self.vault.session(id)?.ok_or(KeeperError::NoSuchSession { session: id })?;
+    /// Moves a session that is due to where nothing will be tried before, so that the agenda does not come back to it.
+    async fn put_off(&self, session: &Versioned<Session>, until: UnixSeconds) -> Result<(), Attempt> {
+        let now = self.clock.now();
+        if session.value.due_at.is_none_or(|at| at > now) {
+            return Ok(());
         }
+        let last_used_at = self.last_used(&session.value);
+        let mut change = self.vault.change(now);
+        change.update(session, &Session { due_at: Some(until), last_used_at, ..session.value.clone() })?;
+        Ok(change.commit().await?)
+    }
+
+    /// Writes the outcome, then shows it. What the store does not take is kept until it does.
+    pub(super) async fn settle(&self, id: SessionRef, answered: Answered) -> Result<Attended, KeeperError> {
+        loop {
+            match self.try_settle(id, &answered).await {
+                Ok(verdict) => return verdict,
+                // The session was changed meanwhile: what follows for it as it is now?
+                Err(VaultError::Conflict) => {}
+                Err(error) => {
+                    tracing::error!(session = %id, %error, "the answer to a refresh waits in memory: it cannot be written");
+                    self.unwritten.keep(id, answered);
+                    return Err(error.into());
+                }
+            }
+        }
+    }
+
+    async fn try_settle(
+        &self,
+        id: SessionRef,
+        answered: &Answered,
+    ) -> Result<Result<Attended, KeeperError>, VaultError> {
+        let now = self.clock.now();
+        let mut change = self.vault.change(now);
+        change.settle(id);
+        let session = self.vault.session(id)?;
+        let Some(session) = session.filter(|session| session.value.tokens.as_ref() == Some(&answered.spent)) else {
+            // A new login brought other tokens: nothing of this is about them. What came is not revoked either, for that
+            // would end the new login's grant at providers that have one for all of a user's logins.
+            change.commit().await?;
+            return Ok(Ok(Attended::NothingDue));
+        };
+        let used = Session { last_used_at: self.last_used(&session.value), ..session.value.clone() };
+        let (new, verdict) = after(&used, answered, now, rand::random());
+        change.update(&session, &new)?;
+        if let Some(event) = event(&new, &verdict) {
+            change.audit(event)?;
+        }
+        change.commit().await?;
+        self.publish(id);
+        Ok(verdict)
     }
 
     /// When a session was last asked for: the cache knows it to the second, the record as of the last write.
@@ -105,22 +153,24 @@ impl Keeper {
 /// What becomes of a session by the outcome of a refresh, and what those who waited are told. `random` is in 0.0..=1.0.
 fn after(
     session: &Session,
-    outcome: &RefreshOutcome,
-    settings: &ProviderSettings,
-    sent_at: UnixSeconds,
+    answered: &Answered,
     now: UnixSeconds,
     random: f64,
 ) -> (Session, Result<Attended, KeeperError>) {
+    let Answered { settings, outcome, sent_at, .. } = answered;
     let mut new = session.clone();
     let tries = session.trouble.as_ref().map_or(1, |trouble| trouble.tries.saturating_add(1));
     let unknown_since = session.trouble.as_ref().and_then(|trouble| trouble.unknown_since);
-    let backoff = timing::backoff(tries, random);
-    let troubled = |new: &mut Session, what: String, not_before: UnixSeconds, unknown_since| {
+    let mut troubled = |what: String, retry_after: Duration, unknown_since: Option<UnixSeconds>| {
+        let forgiven = tries == 1 && unknown_since.is_some() && !settings.reuse_grace.is_zero();
+        let wait = if forgiven { Duration::ZERO } else { timing::backoff(tries, random).max(retry_after) };
+        let trouble = Trouble { what, tries, not_before: now + wait, unknown_since };
+        let not_before = not_before(session, &trouble, settings.reuse_grace, now + wait);
+        let why = trouble.what.clone();
         new.due_at = Some(not_before);
-        new.trouble = Some(Trouble { what: what.clone(), tries, not_before, unknown_since });
-        (what, not_before.since(now))
+        new.trouble = Some(Trouble { not_before, ..trouble });
+        KeeperError::ProviderDown { provider: session.provider.clone(), why, wait: not_before.since(now) }
     };
-    let down = |(why, wait)| KeeperError::ProviderDown { provider: session.provider.clone(), why, wait };
     let verdict = match outcome {
         RefreshOutcome::Renewed(tokens) => {
             renew(&mut new, tokens, settings, now, random);
@@ -128,21 +178,16 @@ fn after(
         }
         // The session ended meanwhile: whatever the provider said, its tokens are only there to be revoked.
         _ if !session.state.is_active() => Ok(Attended::NothingDue),
-        RefreshOutcome::NotSent(fault) => {
-            Err(down(troubled(&mut new, fault.to_string(), now + backoff, unknown_since)))
-        }
+        RefreshOutcome::NotSent(fault) => Err(troubled(fault.to_string(), Duration::ZERO, unknown_since)),
         RefreshOutcome::Transient { fault, retry_after } => {
-            let wait = backoff.max(retry_after.unwrap_or_default());
-            Err(down(troubled(&mut new, fault.to_string(), now + wait, unknown_since)))
+            Err(troubled(fault.to_string(), retry_after.unwrap_or_default(), unknown_since))
         }
         RefreshOutcome::Misconfigured(fault) => {
-            let (why, _) = troubled(&mut new, fault.to_string(), now + backoff, unknown_since);
-            Err(KeeperError::Misconfigured { provider: session.provider.clone(), why })
+            troubled(fault.to_string(), Duration::ZERO, unknown_since);
+            Err(KeeperError::Misconfigured { provider: session.provider.clone(), why: fault.to_string() })
         }
         RefreshOutcome::Unknown(fault) => {
-            let since = unknown_since.unwrap_or(sent_at);
-            let not_before = retry_of_unknown(session, settings.reuse_grace, since, now, backoff);
-            Err(down(troubled(&mut new, fault.to_string(), not_before, Some(since))))
+            Err(troubled(fault.to_string(), Duration::ZERO, Some(unknown_since.unwrap_or(*sent_at))))
         }
         RefreshOutcome::Refused { error, description } => {
             let reason = match unknown_since {
@@ -159,17 +204,12 @@ fn after(
     (new, verdict)
 }
 
-/// When a refresh token that may be spent is tried again: at once while the provider would forgive it, otherwise when
-/// the access token has expired and nothing is left to lose.
-pub(super) fn retry_of_unknown(
-    session: &Session,
-    grace: Duration,
-    since: UnixSeconds,
-    now: UnixSeconds,
-    backoff: Duration,
-) -> UnixSeconds {
-    let expires_at = session.tokens.as_ref().map_or(now, |tokens| tokens.access.expires_at);
-    if now + backoff < since + grace { now + backoff } else { expires_at.max(now + backoff) }
+/// When the next try is, at `now` or later. A refresh token that may be spent is only sent while the provider would forgive
+/// it, and otherwise when the access token has expired and nothing is left to lose.
+pub(super) fn not_before(session: &Session, trouble: &Trouble, reuse_grace: Duration, now: UnixSeconds) -> UnixSeconds {
+    let is_risky = trouble.unknown_since.is_some_and(|since| now >= since + reuse_grace);
+    let expires_at = session.tokens.as_ref().map(|tokens| tokens.access.expires_at).filter(|_| is_risky);
+    trouble.not_before.max(expires_at.unwrap_or(trouble.not_before))
 }
 
 /// Takes new tokens in. A refresh or ID token that did not come stays as it was (RFC 6749 section 6).
@@ -191,15 +231,16 @@ fn renew(new: &mut Session, tokens: &Tokens, settings: &ProviderSettings, now: U
     };
 }
 
-fn event(session: &Session, verdict: &Result<Attended, KeeperError>) -> What {
+fn event(session: &Session, verdict: &Result<Attended, KeeperError>) -> Option<What> {
     let (id, provider) = (session.id, session.provider.clone());
     match verdict {
-        Ok(_) => What::RefreshDone { session: id, provider, generation: session.generation },
-        Err(error) => What::RefreshFailed {
+        Ok(Attended::Renewed) => Some(What::RefreshDone { session: id, provider, generation: session.generation }),
+        Ok(_) => None,
+        Err(error) => Some(What::RefreshFailed {
             session: id,
             provider,
             why: error.to_string(),
             needs_login: !session.state.is_active(),
-        },
+        }),
     }
 }

@@ -34,8 +34,7 @@ impl Keeper {
         if let Some(live) = self.cache.find(id) {
             return Ok(Look::Live(live));
         }
-        let read = || self.vault.session(id).map(|found| found.map(|session| session.value));
-        let Some(session) = self.cache.load(id, read)? else { return Ok(Look::Absent) };
+        let Some(session) = self.load(id)? else { return Ok(Look::Absent) };
         Ok(match Live::of(&session) {
             Some(live) => Look::Live(self.cache.find(id).unwrap_or_else(|| Arc::new(live))),
             None => Look::Dormant(Box::new(session)),
@@ -84,9 +83,9 @@ impl Keeper {
         good_enough.then(|| Arc::clone(&live.reply))
     }
 
-    /// Tokens that live `life` cannot be had for longer.
-    pub fn too_short(live: &Live, life: Duration) -> KeeperError {
-        KeeperError::LifetimeTooShort { provider: live.provider.clone(), life: life.as_secs() }
+    /// Tokens that can be had for `longest` cannot be had for longer.
+    pub fn too_short(live: &Live, longest: Duration) -> KeeperError {
+        KeeperError::LifetimeTooShort { provider: live.provider.clone(), life: longest.as_secs() }
     }
 }
 

@@ -8,7 +8,9 @@ use crate::config::{ProviderSettings, RefreshMode};
 use crate::domain::Session;
 
 /// Tokens that live less are refreshed at half their life, without jitter: there is no time to be spread.
-const SHORT_LIFE: Duration = Duration::from_secs(60);
+const SHORT_LIFE: Duration = Duration::from_mins(1);
+/// A fresh token is left alone for as long: times are whole seconds, and one that lives a second is not fetched in a loop.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 /// Refreshes keep this far from the expiry, or 5% of the life if that is more.
 const MARGIN: Duration = Duration::from_secs(30);
 /// A session that nobody asked for in this time is only kept alive, if its mode is to refresh what is used.
@@ -18,11 +20,11 @@ const KEEP_ALIVE: Duration = Duration::from_hours(7 * 24);
 /// The wait after the first failure; it doubles with each further one.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait between two tries.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_mins(5);
 
 /// How long a token should still be valid for a caller that did not say: a minute, or a fifth of the life if that is less.
 pub(super) fn default_min_valid(life: Duration) -> Duration {
-    Duration::from_secs(60).min(life / 5)
+    Duration::from_mins(1).min(life / 5)
 }
 
 /// How long after it was obtained a token of this `life` is refreshed. `jitter` is in -1.0..=1.0.
@@ -31,7 +33,7 @@ fn refresh_after(life: Duration, percent: u8, jitter: f64) -> Duration {
         return life / 2;
     }
     let aim = life.mul_f64((f64::from(percent) / 100.0 + 0.05 * jitter).clamp(0.05, 0.95));
-    aim.min(life - MARGIN.max(life / 20))
+    aim.min(life.saturating_sub(MARGIN.max(life / 20)))
 }
 
 /// When a session with fresh tokens is due: for its refresh, or at its expiry if it has no refresh token.
@@ -41,7 +43,7 @@ pub(super) fn refresh_due(session: &Session, settings: &ProviderSettings, jitter
     if tokens.refresh.is_none() {
         return Some(access.expires_at.min(session.ends_at));
     }
-    let after = refresh_after(life, settings.refresh_at_percent, jitter);
+    let after = refresh_after(life, settings.refresh_at_percent, jitter).max(SHORTEST_WAIT);
     Some((access.obtained_at + after).min(session.ends_at))
 }
 

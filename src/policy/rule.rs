@@ -75,7 +75,7 @@ actions! {
     List = "list",
     /// End sessions.
     Logout = "logout",
-    /// End sessions of others and bind names anew.
+    /// End sessions, for those who look after the host.
     Manage = "manage",
     /// See how the daemon is doing.
     Status = "status",

@@ -13,16 +13,16 @@ use tokio::sync::Mutex;
 use super::Fault;
 
 /// How long something is taken for current: a provider that moves an endpoint keeps the old one at least as long.
-const FRESH: Duration = Duration::from_secs(60 * 60);
+const FRESH: Duration = Duration::from_hours(1);
 
 /// How long something is used when no newer can be had. A key that the provider withdrew is not trusted for longer.
-const USABLE: Duration = Duration::from_secs(24 * 60 * 60);
+const USABLE: Duration = Duration::from_hours(24);
 
 /// How long a failure stands for the next try.
-const FAILURE_STANDS: Duration = Duration::from_secs(5);
+const FAILURE_STANDS: Duration = Duration::from_secs(1);
 
 /// What is known not to be enough is fetched anew at most this often: anyone can make up an ID token with an unknown key.
-const RENEWAL_INTERVAL: Duration = Duration::from_secs(60);
+const RENEWAL_INTERVAL: Duration = Duration::from_mins(1);
 
 /// A cached value.
 #[derive(Debug)]
@@ -130,9 +130,9 @@ mod tests {
     async fn a_failure_is_not_repeated_for_every_caller() {
         let (cache, asked) = (Cached::default(), Cell::new(0));
         assert_eq!(obtain(&cache, 1000, Err(NO), &asked).await, Err(NO));
-        assert_eq!(obtain(&cache, 1004, Ok(1), &asked).await, Err(NO));
+        assert_eq!(obtain(&cache, 1000, Ok(1), &asked).await, Err(NO));
         assert_eq!(asked.get(), 1);
-        assert_eq!(obtain(&cache, 1005, Ok(1), &asked).await, Ok(1));
+        assert_eq!(obtain(&cache, 1001, Ok(1), &asked).await, Ok(1));
     }
 
     #[tokio::test]

@@ -12,9 +12,9 @@ use super::health::Record;
 use super::http::{Http, Unanswered};
 use super::metadata::{Metadata, Source};
 use super::url::SafeUrl;
-use super::{Fault, Flow, Health, Place, SetupError};
+use super::{Fault, Health, Place, SetupError};
 use crate::config::settings::{ProviderKind, ProviderSettings};
-use crate::domain::Tokens;
+use crate::domain::{Flow, Tokens};
 
 /// One client registration at one provider.
 #[derive(Debug)]

@@ -8,9 +8,9 @@ use super::id_token::{Presented, Unverified};
 use super::metadata::Metadata;
 use super::token_answer::{Fallback, Granted, Reading, read};
 use super::words::harmless;
-use super::{Answer, Callback, Fault, Flow, Place, Provider};
+use super::{Answer, Callback, Fault, Place, Provider};
 use crate::config::settings::ProviderKind;
-use crate::domain::Tokens;
+use crate::domain::{Flow, Tokens};
 
 /// A login that succeeded.
 #[derive(Clone, Debug)]
@@ -27,10 +27,10 @@ pub struct Grant {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LoginFault {
     /// The callback belongs to another flow.
-    #[error("the browser came back to another login than this one (state); begin a new login")]
+    #[error("the browser came back to another login than this one (state)")]
     WrongState,
     /// The callback is from another provider than the browser was sent to (RFC 9207).
-    #[error("the callback is {}, but the login began at {expected}; it may be an attack, begin a new login", from(found.as_deref()))]
+    #[error("the callback is {} (iss), but the login began at {expected}; it may be an attack", from(found.as_deref()))]
     WrongIssuer {
         /// Where the login began.
         expected: String,

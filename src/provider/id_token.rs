@@ -17,7 +17,7 @@ use super::words::{harmless, plain};
 use super::{Fault, Place, Provider};
 
 /// How far the provider's clock and ours may be apart. Machines that keep time by NTP differ by less than a second.
-const LEEWAY: Duration = Duration::from_secs(60);
+const LEEWAY: Duration = Duration::from_mins(1);
 
 /// What a provider may sign with: never "none", and no shared secret, which would let every holder of it forge tokens.
 const ALGORITHMS: [Alg; 9] = [

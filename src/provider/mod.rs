@@ -22,7 +22,7 @@ mod refresh;
 mod retry_after;
 mod revoke;
 #[cfg(test)]
-mod scripted;
+pub(crate) mod scripted;
 mod token_answer;
 mod url;
 mod words;
@@ -31,7 +31,7 @@ pub use callback::{Answer, Callback, CallbackMalformed};
 pub use client::Provider;
 pub use exchange::{Grant, LoginFault};
 pub use fault::{Fault, Place, SetupError};
-pub use flow::{Flow, RedirectNotAllowed};
+pub use flow::RedirectNotAllowed;
 pub use health::Health;
 pub use refresh::RefreshOutcome;
 pub use revoke::RevokeOutcome;

@@ -7,7 +7,7 @@ use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 use tokenkeeper_protocol::UnixSeconds;
 
 /// A longer wait is taken as this: nobody means a refresh to wait for a week, and an early try only earns the same answer.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST: Duration = Duration::from_hours(24);
 
 /// How long to wait. A date is taken relative to the answer's own `Date`, so that the two clocks need not agree.
 pub(super) fn read(headers: &HeaderMap, now: UnixSeconds) -> Option<Duration> {

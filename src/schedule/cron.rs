@@ -84,8 +84,12 @@ async fn answer(bell: Arc<Bell>, keeper: Arc<Keeper>, chore: Chore, stop: Cancel
             () = bell.rung.notified() => {}
         }
         let (name, done) = match chore {
-            Chore::Sweep => ("sweep", keeper.attend_to_all_due().await),
-            Chore::Prune => ("prune", keeper.prune().await),
+            Chore::Sweep => tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                done = keeper.sweep() => ("sweep", done),
+            },
+            Chore::Prune => ("prune", keeper.prune(&stop).await),
         };
         match done {
             Ok(0) => {}

@@ -58,9 +58,9 @@ impl Change<'_> {
         self.put(Table::Intents, session.as_bytes(), 0, intent)
     }
 
-    /// The outcome of what was intended is known, and part of this change.
+    /// The outcome of what was intended is known, and part of this change. Settling twice does no harm.
     pub fn settle(&mut self, session: SessionRef) -> &mut Self {
-        self.batch.delete(Table::Intents, session.as_bytes(), 1);
+        self.batch.unmark(Table::Intents, session.as_bytes());
         self
     }
 
@@ -73,7 +73,7 @@ impl Change<'_> {
     /// Forgets a login flow.
     pub fn forget_login(&mut self, id: LoginId, version: u64) -> &mut Self {
         let key = self.vault.login_key(id);
-        self.batch.delete(Table::Logins, &key, version);
+        self.batch.delete(Table::Logins, key, version);
         self
     }
 

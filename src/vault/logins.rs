@@ -5,9 +5,8 @@ use tokenkeeper_protocol::reply::LoggedIn;
 use tokenkeeper_protocol::{LoginId, ProviderName, SessionRef, UnixSeconds};
 
 use super::{Vault, VaultError, Versioned};
-use crate::domain::Owner;
-use crate::provider::Flow;
-use crate::store::{Batch, Table};
+use crate::domain::{Flow, Owner};
+use crate::store::{Batch, StoreError, Table};
 
 /// A login that was begun.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -55,17 +54,22 @@ impl Vault {
         loop {
             let rows = self.store.scan(Table::Logins, &[], after.as_deref(), BATCH)?;
             let Some((last, _)) = rows.last() else { return Ok(removed) };
-            after = Some(last.clone());
-            let mut batch = Batch::default();
+            let (mut batch, mut expired) = (Batch::default(), 0);
             for (key, row) in &rows {
-                let login = self.open_row::<PendingLogin>(Table::Logins, key, row)?;
-                if login.value.expires_at <= now {
-                    batch.delete(Table::Logins, key, row.version);
-                    removed += 1;
+                // Nobody can complete a flow that does not open, so it goes with those that expired.
+                let login = self.open_row::<PendingLogin>(Table::Logins, key, row);
+                if login.is_ok_and(|login| login.value.expires_at > now) {
+                    continue;
                 }
+                batch.delete(Table::Logins, key, row.version);
+                expired += 1;
             }
-            if !batch.is_empty() {
-                self.store.write_if(batch).await?;
+            let written = if expired > 0 { self.store.write_if(batch).await.map(drop) } else { Ok(()) };
+            match written {
+                Ok(()) => (removed, after) = (removed + expired, Some(last.clone())),
+                // One of them was completed meanwhile: read them again.
+                Err(StoreError::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
             }
         }
     }

@@ -13,6 +13,8 @@ mod open;
 mod outbox;
 mod record;
 mod sessions;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::OnceLock;

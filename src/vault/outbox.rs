@@ -43,7 +43,7 @@ impl Outbox for Vault {
     fn delivered(&self, sequences: &[u64]) -> Result<(), OutboxError> {
         let mut batch = Batch::default();
         for number in sequences {
-            batch.unmark(Table::Outbox, &number.to_be_bytes());
+            batch.unmark(Table::Outbox, number.to_be_bytes());
         }
         let written = futures_executor::block_on(self.store.write_if(batch));
         written.map(drop).map_err(OutboxError::new)

@@ -72,7 +72,7 @@ fn a_login_can_be_pasted_where_there_is_no_browser() {
     let _daemon = Daemon::start(&home);
 
     let mut login = home.begin_login(&["--paste"]);
-    let back = Browser::default().log_in_until(&login.url, "alice", "http://127.0.0.1");
+    let back = Browser::default().log_in_until(&login.url, "alice", "http://127.0.0.1:4/");
     login.paste(&back);
     let answer = login.finish().json();
 

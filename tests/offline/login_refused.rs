@@ -32,7 +32,7 @@ fn an_id_token_of_another_issuer_opens_no_session() {
 
 #[test]
 fn an_id_token_for_another_client_opens_no_session() {
-    a_lie_is_noticed(Lie::Audience, &["audience"]);
+    a_lie_is_noticed(Lie::Audience, &["aud"]);
 }
 
 #[test]
@@ -147,6 +147,7 @@ fn a_login_cannot_be_begun_while_the_provider_is_down_and_can_when_it_is_back() 
     assert!(why.contains("corp"), "{why}");
 
     provider.come_back();
+    home.age_token();
     home.login("alice");
 }
 

@@ -3,17 +3,18 @@
 use crate::support::wire::{self, Wire};
 use crate::support::{Config, Daemon, Fault, Home, Lie, ScriptedProvider};
 
-/// A daemon with one session of alice's whose token is wanted for longer than it lives: each such request is a refresh.
+/// A daemon with one session of alice's whose token has lost a second of its life: a request for all but one is a refresh.
 fn with_short_token(provider: &ScriptedProvider) -> (Home, Daemon, String) {
     provider.access_life(100);
     let home = Home::new(&Config::corp(&provider.issuer));
     let daemon = Daemon::start(&home);
     let session = home.login("alice");
+    home.age_token();
     provider.access_life(1000);
     (home, daemon, session)
 }
 
-const LONGER: [&str; 4] = ["token", "corp", "--min-valid", "200s"];
+const LONGER: [&str; 4] = ["token", "corp", "--min-valid", "99s"];
 
 #[test]
 fn a_live_token_is_served_while_the_provider_is_down() {
@@ -120,6 +121,7 @@ fn a_lost_answer_is_tried_again_at_once_where_the_provider_grants_grace() {
     let home = Home::new(&Config::corp(&provider.issuer).with("reuse_grace = \"30s\""));
     let _daemon = Daemon::start(&home);
     home.login("alice");
+    home.age_token();
     provider.access_life(1000).fault("refresh_token", Fault::DropAfter);
     assert!(provider.accepts(&home.cli(LONGER).ok()));
     assert_eq!(provider.count("refresh_token"), 2);

@@ -13,7 +13,7 @@ fn no_secret_is_in_the_log_the_audit_trail_or_the_state_directory() {
     let home = Home::new(&Config::corp(&provider.issuer));
     let daemon = Daemon::start_command(&home, {
         let mut command = home.daemon_command();
-        command.env("RUST_LOG", "trace");
+        command.env("TOKENKEEPER_LOG", "trace");
         command
     });
 
@@ -21,19 +21,20 @@ fn no_secret_is_in_the_log_the_audit_trail_or_the_state_directory() {
     let alice = home.login("alice");
     home.login("bob");
     home.cli(["token", "corp", "--user", "alice"]).ok();
+    home.age_token();
     provider.access_life(1000);
-    home.cli(["token", "--session", &alice, "--min-valid", "200s"]).ok();
+    home.cli(["token", "--session", &alice, "--min-valid", "99s"]).ok();
     // What goes wrong, with the secret in hand.
     provider
         .fault("refresh_token", Fault::Answer(400, r#"{"error":"invalid_grant","error_description":"no"}"#.to_owned()));
-    home.cli(["token", "corp", "--user", "bob", "--min-valid", "200s"]).fails_with(3);
+    home.cli(["token", "corp", "--user", "bob", "--min-valid", "99s"]).fails_with(3);
     let mut wire = Wire::connect(&home.socket());
     for lie in [Lie::Signature, Lie::Nonce, Lie::State] {
         let (login_id, url) = wire.begin();
         provider.lie(lie);
         let back = Browser::default().log_in_until(&url, "mallory", crate::support::wire::CALLBACK);
-        provider.tell_the_truth();
         wire.problem(&complete(login_id, &back));
+        provider.tell_the_truth();
     }
     // A crash leaves the log of the database behind, a stop its tables.
     daemon.kill();

@@ -24,9 +24,10 @@ fn a_stop_during_a_refresh_waits_for_the_answer_and_keeps_it() {
     let home = Home::new(&Config::corp(&provider.issuer));
     let mut daemon = Daemon::start(&home);
     home.login("alice");
+    home.age_token();
     provider.access_life(1000).fault("refresh_token", Fault::Hold);
     let mut wire = Wire::connect(&home.socket());
-    wire.send(&wire::token("corp", Some(200)));
+    wire.send(&wire::token("corp", Some(99)));
     provider.wait_for("refresh_token", 1);
 
     daemon.signal(Signal::SIGTERM);
@@ -36,7 +37,7 @@ fn a_stop_during_a_refresh_waits_for_the_answer_and_keeps_it() {
 
     // The refresh token of before is spent: only a daemon that kept the answer can go on.
     let _daemon = Daemon::start(&home);
-    let token = home.cli(["token", "corp", "--min-valid", "200s"]).ok();
+    let token = home.cli(["token", "corp", "--min-valid", "99s"]).ok();
     assert!(provider.accepts(&token));
     assert_eq!(provider.count("refresh_token"), 1);
 }
@@ -48,9 +49,10 @@ fn a_request_that_waits_is_answered_before_the_daemon_goes() {
     let home = Home::new(&Config::corp(&provider.issuer));
     let mut daemon = Daemon::start(&home);
     home.login("alice");
+    home.age_token();
     provider.access_life(1000).fault("refresh_token", Fault::Hold);
     let mut wire = Wire::connect(&home.socket());
-    wire.send(&wire::token("corp", Some(200)));
+    wire.send(&wire::token("corp", Some(99)));
     provider.wait_for("refresh_token", 1);
 
     daemon.signal(Signal::SIGTERM);

@@ -127,10 +127,11 @@ fn replies_come_as_they_are_ready_and_carry_the_id_of_their_request() {
     let home = Home::new(&Config::corp(&provider.issuer));
     let _daemon = Daemon::start(&home);
     home.login("alice");
+    home.age_token();
     provider.access_life(1000).fault("refresh_token", Fault::Hold);
 
     let mut wire = Wire::connect(&home.socket());
-    let slow = wire.send(&wire::token("corp", Some(200)));
+    let slow = wire.send(&wire::token("corp", Some(99)));
     provider.wait_for("refresh_token", 1);
     let quick = wire.send(&Request::Status);
 

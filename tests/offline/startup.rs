@@ -52,7 +52,7 @@ fn all_errors_of_the_configuration_are_told_at_once_with_their_places() {
     let checked = check(&home);
     assert_eq!(checked.status, CONFIGURATION, "{checked:?}");
     for part in [
-        "conf.d/corp.toml:",
+        "corp.toml:",
         "unknown key \"clientid\"; did you mean \"client_id\"?",
         "max_age",
         "did you mean \"token\"?",
@@ -174,7 +174,7 @@ fn an_identity_from_a_systemd_credential_is_used() {
     Daemon::start(&home).stop();
     let credentials = home.path("credentials");
     fs::create_dir(&credentials).unwrap();
-    fs::rename(home.identity_file(), credentials.join("identity")).unwrap();
+    fs::rename(home.identity_file(), credentials.join("tokenkeeper.identity")).unwrap();
     let mut command = home.daemon_command();
     command.env("CREDENTIALS_DIRECTORY", &credentials);
     let _daemon = Daemon::start_command(&home, command);

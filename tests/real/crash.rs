@@ -121,7 +121,7 @@ fn token_of(session: SessionRef, min_valid_seconds: Option<u32>) -> Request {
 
 /// A token of `session`, however often the daemon says to try later.
 fn patient_token(socket: &Path, session: SessionRef) -> Reply {
-    let deadline = Deadline::after(Duration::from_secs(60));
+    let deadline = Deadline::after(Duration::from_mins(1));
     let mut wire = Wire::connect(socket);
     loop {
         let reply = wire.ask(&token_of(session, None));

@@ -26,7 +26,7 @@ fn a_session_lives_from_login_over_refresh_and_sigkill_to_logout() {
     assert_eq!(provider.userinfo(&third).unwrap()["sub"], "alice");
     assert_eq!(provider.count("authorization_code"), 1, "nobody logged in again");
 
-    assert_eq!(home.cli(["--json", "logout", &session]).json()["revoked"], "done");
+    assert_eq!(home.cli(["--json", "logout", &session]).json()["sessions"][0]["revoked"], "done");
     assert!(!provider.is_active(&third));
 }
 

@@ -76,6 +76,15 @@ impl Home {
         command.stdin(Stdio::null()).args(arguments).output().expect("root can become another user").into()
     }
 
+    /// Returns when the newest token has lost at least a second of its life.
+    #[expect(clippy::unused_self, reason = "it is the home's tokens that age")]
+    pub(crate) fn age_token(&self) {
+        let start = super::deadline::unix_seconds();
+        while super::deadline::unix_seconds() < start + 2 {
+            std::thread::park_timeout(std::time::Duration::from_millis(50));
+        }
+    }
+
     /// The access token of the only session at `corp`.
     #[track_caller]
     pub(crate) fn token(&self) -> String {

@@ -70,7 +70,7 @@ impl RealProvider {
 
     /// Waits until a request is held.
     pub(crate) fn wait_until_held(&self) {
-        let deadline = Deadline::after(std::time::Duration::from_secs(60));
+        let deadline = Deadline::after(std::time::Duration::from_mins(1));
         while self.count("held") == 0 {
             assert!(deadline.left().is_some(), "no request came that could be held");
         }

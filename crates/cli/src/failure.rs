@@ -116,14 +116,15 @@ impl Failure {
         }
     }
 
-    /// The code in words, in front of the sentence of a problem.
+    /// The code in words, in front of the sentence of a problem that does not begin with it.
     fn label(&self) -> String {
-        match self.problem().map(|problem| problem.code) {
-            None => String::new(),
-            Some(Code::Denied) => "refused: ".to_owned(),
-            Some(Code::Internal) => "internal error: ".to_owned(),
-            Some(code) => format!("{}: ", code.name().replace('_', " ")),
-        }
+        let Some(problem) = self.problem() else { return String::new() };
+        let label = match problem.code {
+            Code::Denied => "refused: ".to_owned(),
+            Code::Internal => "internal error: ".to_owned(),
+            code => format!("{}: ", code.name().replace('_', " ")),
+        };
+        if problem.message.starts_with(&label) { String::new() } else { label }
     }
 
     /// The command to run next, where there is one.
@@ -163,6 +164,12 @@ mod tests {
     fn a_refusal_says_who_to_ask_about_what() {
         let refusal = Problem { audit_reference: Some("r-5f2c9".to_owned()), ..problem(Code::Denied) };
         assert_eq!(text(refusal), "tokenkeeper: refused: it is so\naudit reference: r-5f2c9");
+    }
+
+    #[test]
+    fn what_the_daemon_says_already_is_not_said_twice() {
+        let told = text(Problem::new(Code::LoginRequired, "login required: too old"));
+        assert!(told.starts_with("tokenkeeper: login required: too old\n"), "{told}");
     }
 
     #[test]

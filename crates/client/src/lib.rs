@@ -12,6 +12,11 @@
 //!
 //! Requests are safe to repeat: after [`Error::Disconnected`], connect again and ask again.
 
+// The examples of the guide are compiled with those of this crate.
+#[cfg(all(doctest, feature = "async"))]
+#[doc = include_str!("../../../docs/guide/service-author.md")]
+struct Guide;
+
 #[cfg(feature = "async")]
 mod asynchronous;
 pub mod blocking;

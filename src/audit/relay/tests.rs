@@ -1,3 +1,5 @@
+//! The relay against real sockets: late, deaf, vanishing and returning receivers.
+
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, UdpSocket};

@@ -1,3 +1,5 @@
+//! The laws of counting: nothing is lost, nothing is counted twice, memory is bounded.
+
 use std::collections::BTreeMap;
 
 use super::*;

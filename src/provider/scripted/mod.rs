@@ -14,20 +14,21 @@ use serde_json::{Value, json};
 use tokenkeeper_protocol::{Secret, UnixSeconds};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
-pub(super) use settings::{begin, callback, login_begin, oauth2_settings, oidc_settings, session};
-pub(super) use signer::Signer;
+pub(crate) use settings::{begin, callback, login_begin, oauth2_settings, oidc_settings, session};
+pub(crate) use signer::Signer;
 
 use super::Provider;
 use crate::config::settings::ProviderSettings;
 
 /// When the tests happen.
-pub(super) const NOW: UnixSeconds = UnixSeconds(1_790_000_000);
+pub(crate) const NOW: UnixSeconds = UnixSeconds(1_790_000_000);
 
 /// What the server does with a request.
 #[derive(Clone, Debug)]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     /// Answers.
     Answer { status: u16, headers: Vec<(String, String)>, body: String },
     /// Hangs up at once, before the request is read.
@@ -40,23 +41,25 @@ pub(super) enum Reply {
     Endless,
     /// Reads the request, and says nothing.
     Silence,
+    /// Reads the request, and does the rest when it is told to.
+    Held(Arc<Notify>, Box<Reply>),
 }
 
 impl Reply {
-    pub(super) fn json(status: u16, body: &Value) -> Self {
+    pub(crate) fn json(status: u16, body: &Value) -> Self {
         Self::text(status, "application/json; charset=utf-8", &body.to_string())
     }
 
-    pub(super) fn text(status: u16, content_type: &str, body: &str) -> Self {
+    pub(crate) fn text(status: u16, content_type: &str, body: &str) -> Self {
         let headers = vec![("Content-Type".to_owned(), content_type.to_owned())];
         Self::Answer { status, headers, body: body.to_owned() }
     }
 
-    pub(super) fn redirect(to: &str) -> Self {
+    pub(crate) fn redirect(to: &str) -> Self {
         Self::text(302, "text/html", "").with("Location", to)
     }
 
-    pub(super) fn with(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         if let Self::Answer { headers, .. } = &mut self {
             headers.push((name.to_owned(), value.to_owned()));
         }
@@ -66,14 +69,14 @@ impl Reply {
 
 /// A request that the server read.
 #[derive(Clone, Debug)]
-pub(super) struct Request {
-    pub(super) head: String,
-    pub(super) body: String,
+pub(crate) struct Request {
+    pub(crate) head: String,
+    pub(crate) body: String,
 }
 
 impl Request {
     /// A field of the form.
-    pub(super) fn field(&self, name: &str) -> Option<String> {
+    pub(crate) fn field(&self, name: &str) -> Option<String> {
         let mut pairs = ::url::form_urlencoded::parse(self.body.as_bytes());
         pairs.find(|(found, _)| found == name).map(|(_, value)| value.into_owned())
     }
@@ -89,17 +92,17 @@ struct Script {
 }
 
 /// The server. It ends with the runtime of its test.
-pub(super) struct Server {
+pub(crate) struct Server {
     url: String,
     settings: ProviderSettings,
     script: Arc<Mutex<Script>>,
     /// Signs its ID tokens.
-    pub(super) signer: Signer,
+    pub(crate) signer: Signer,
 }
 
 impl Server {
     /// An OpenID provider that has a discovery document and keys, and no other answer yet.
-    pub(super) async fn oidc() -> Self {
+    pub(crate) async fn oidc() -> Self {
         let server = Self::start(None, oidc_settings).await;
         let at = |path: &str| format!("{}{path}", server.url);
         server.script(
@@ -122,12 +125,12 @@ impl Server {
     }
 
     /// A provider without discovery.
-    pub(super) async fn oauth2() -> Self {
+    pub(crate) async fn oauth2() -> Self {
         Self::start(None, oauth2_settings).await
     }
 
     /// The same, over TLS with a certificate of the authority in `keys/authority.pem`.
-    pub(super) async fn oauth2_over_tls() -> Self {
+    pub(crate) async fn oauth2_over_tls() -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let chain = vec![CertificateDer::from_pem_slice(include_bytes!("keys/server.pem")).expect("a certificate")];
         let key = PrivateKeyDer::from_pem_slice(signer::RSA_KEY.as_bytes()).expect("a key");
@@ -136,27 +139,27 @@ impl Server {
     }
 
     /// Answers requests for `path` with `reply` from now on.
-    pub(super) fn script(&self, path: &str, reply: Reply) {
+    pub(crate) fn script(&self, path: &str, reply: Reply) {
         self.locked(|script| script.replies.insert(path.to_owned(), reply));
     }
 
     /// What requests for `path` are answered with.
-    pub(super) fn scripted(&self, path: &str) -> Reply {
+    pub(crate) fn scripted(&self, path: &str) -> Reply {
         self.locked(|script| script.replies.get(path).cloned()).expect("a reply")
     }
 
     /// Does this with every new connection from now on.
-    pub(super) fn on_connect(&self, reply: Reply) {
+    pub(crate) fn on_connect(&self, reply: Reply) {
         self.locked(|script| script.on_connect = Some(reply));
     }
 
     /// Publishes the key of `signer`, and no other.
-    pub(super) fn publish(&self, signer: &Signer) {
+    pub(crate) fn publish(&self, signer: &Signer) {
         self.script("/jwks", Reply::json(200, &serde_json::to_value(signer.key_set()).expect("json")));
     }
 
     /// Changes a member of the discovery document.
-    pub(super) fn discover(&self, member: &str, value: Value) {
+    pub(crate) fn discover(&self, member: &str, value: Value) {
         let path = "/.well-known/openid-configuration";
         let Reply::Answer { body, .. } = self.scripted(path) else { return };
         let mut document: Value = serde_json::from_str(&body).expect("json");
@@ -165,36 +168,36 @@ impl Server {
     }
 
     /// How often `path` was asked for.
-    pub(super) fn count(&self, path: &str) -> usize {
+    pub(crate) fn count(&self, path: &str) -> usize {
         self.requests(path).len()
     }
 
     /// The requests for `path`.
-    pub(super) fn requests(&self, path: &str) -> Vec<Request> {
+    pub(crate) fn requests(&self, path: &str) -> Vec<Request> {
         let of_path = |script: &mut Script| {
             script.requests.iter().filter(|(found, _)| found == path).map(|(_, request)| request.clone()).collect()
         };
         self.locked(of_path)
     }
 
-    pub(super) fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
     /// A client of this server.
-    pub(super) fn provider(&self) -> Provider {
+    pub(crate) fn provider(&self) -> Provider {
         self.provider_with(|_| {})
     }
 
     /// The same with other settings.
-    pub(super) fn provider_with(&self, change: impl FnOnce(&mut ProviderSettings)) -> Provider {
+    pub(crate) fn provider_with(&self, change: impl FnOnce(&mut ProviderSettings)) -> Provider {
         let mut settings = self.settings.clone();
         change(&mut settings);
         Provider::new(Arc::new(settings)).expect("a provider")
     }
 
     /// An ID token of this server's for subject `u-1`, with `changes`; `null` removes a claim.
-    pub(super) fn id_token(&self, changes: &[(&str, Value)]) -> Secret {
+    pub(crate) fn id_token(&self, changes: &[(&str, Value)]) -> Secret {
         let mut claims = json!({
             "iss": self.url, "aud": "shop", "sub": "u-1", "exp": NOW.0 + 300, "iat": NOW.0,
             "preferred_username": "alice", "email": "alice@corp.example",
@@ -253,8 +256,13 @@ async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, script: &Mute
         script.requests.push((path.clone(), request));
         script.replies.get(&path).cloned()
     };
-    match reply.unwrap_or_else(|| Reply::text(404, "text/plain", "no such page")) {
-        Reply::HangUpBefore | Reply::HangUpAfter => return Ok(()),
+    let mut reply = reply.unwrap_or_else(|| Reply::text(404, "text/plain", "no such page"));
+    if let Reply::Held(go_on, then) = reply {
+        go_on.notified().await;
+        reply = *then;
+    }
+    match reply {
+        Reply::HangUpBefore | Reply::HangUpAfter | Reply::Held(..) => return Ok(()),
         Reply::Silence => {
             stream.read_to_end(&mut Vec::new()).await?;
         }

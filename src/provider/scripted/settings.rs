@@ -8,11 +8,11 @@ use tokenkeeper_protocol::{Secret, SessionRef};
 
 use super::NOW;
 use crate::config::settings::{ClientAuthentication, Endpoints, ProviderKind, ProviderSettings, RedirectUri};
-use crate::domain::{AccessToken, Owner, Session, State, Tokens};
-use crate::provider::{Answer, Callback, Flow, Provider};
+use crate::domain::{AccessToken, Flow, Owner, Session, State, Tokens};
+use crate::provider::{Answer, Callback, Provider};
 
 /// A confidential client of the OpenID provider at `issuer`.
-pub(in super::super) fn oidc_settings(issuer: &str) -> ProviderSettings {
+pub(crate) fn oidc_settings(issuer: &str) -> ProviderSettings {
     ProviderSettings {
         name: "corp".parse().expect("a name"),
         kind: ProviderKind::Oidc { issuer: issuer.to_owned() },
@@ -23,7 +23,6 @@ pub(in super::super) fn oidc_settings(issuer: &str) -> ProviderSettings {
         scopes: vec!["openid".to_owned(), "profile".to_owned()],
         user_name_claim: "preferred_username".to_owned(),
         max_age: Duration::from_secs(30 * 86_400),
-        idle: None,
         refresh_at_percent: 70,
         refresh: None,
         reuse_grace: Duration::ZERO,
@@ -35,7 +34,7 @@ pub(in super::super) fn oidc_settings(issuer: &str) -> ProviderSettings {
 }
 
 /// The same at a provider without discovery.
-pub(in super::super) fn oauth2_settings(base: &str) -> ProviderSettings {
+pub(crate) fn oauth2_settings(base: &str) -> ProviderSettings {
     let endpoints = Endpoints {
         authorization: format!("{base}/auth"),
         token: format!("{base}/token"),
@@ -49,7 +48,7 @@ pub(in super::super) fn oauth2_settings(base: &str) -> ProviderSettings {
 }
 
 /// The begin of a login.
-pub(in super::super) fn login_begin(redirect_uri: &str) -> LoginBegin {
+pub(crate) fn login_begin(redirect_uri: &str) -> LoginBegin {
     LoginBegin {
         provider: "corp".parse().expect("a name"),
         redirect_uri: redirect_uri.to_owned(),
@@ -62,17 +61,17 @@ pub(in super::super) fn login_begin(redirect_uri: &str) -> LoginBegin {
 }
 
 /// A flow of a service.
-pub(in super::super) fn begin(provider: &Provider) -> Flow {
+pub(crate) fn begin(provider: &Provider) -> Flow {
     Flow::begin(provider.settings(), &login_begin("https://shop.example/cb"), NOW).expect("a flow")
 }
 
 /// The callback with a code that completes `flow`.
-pub(in super::super) fn callback(flow: &Flow) -> Callback {
+pub(crate) fn callback(flow: &Flow) -> Callback {
     Callback { state: flow.state.clone(), answer: Answer::Code(Secret::from("c0de-0123456789")), iss: None }
 }
 
 /// A session of user `u-1` of `issuer`, with a token that had a life of 300 seconds.
-pub(in super::super) fn session(issuer: &str) -> Session {
+pub(crate) fn session(issuer: &str) -> Session {
     Session {
         id: SessionRef::from_random([7; 5]),
         provider: "corp".parse().expect("a name"),

@@ -17,7 +17,7 @@ const ED25519_PREFIX: [u8; 16] =
     [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 
 /// Something that makes ID tokens.
-pub(in super::super) enum Signer {
+pub(crate) enum Signer {
     /// RS256.
     Rsa(CoreRsaPrivateSigningKey, String),
     /// `EdDSA`.
@@ -30,13 +30,13 @@ pub(in super::super) enum Signer {
 
 impl Signer {
     /// The one RSA key of the tests.
-    pub(in super::super) fn rsa(kid: &str) -> Self {
+    pub(crate) fn rsa(kid: &str) -> Self {
         let key = CoreRsaPrivateSigningKey::from_pem(RSA_KEY, Some(JsonWebKeyId::new(kid.to_owned())));
         Self::Rsa(key.expect("a key"), kid.to_owned())
     }
 
     /// A new key.
-    pub(in super::super) fn ed25519(kid: &str) -> Self {
+    pub(crate) fn ed25519(kid: &str) -> Self {
         let mut key = [0; 48];
         key[..16].copy_from_slice(&ED25519_PREFIX);
         rand::rng().fill_bytes(&mut key[16..]);
@@ -47,12 +47,12 @@ impl Signer {
     }
 
     /// A shared secret.
-    pub(in super::super) fn hmac(secret: &str) -> Self {
+    pub(crate) fn hmac(secret: &str) -> Self {
         Self::Hmac(CoreHmacKey::new(secret))
     }
 
     /// A JWT of `claims`; those that are `null` are left out.
-    pub(in super::super) fn sign(&self, claims: &Value) -> Secret {
+    pub(crate) fn sign(&self, claims: &Value) -> Secret {
         let (alg, kid) = match self {
             Self::Rsa(_, kid) => ("RS256", Some(kid)),
             Self::Ed25519(_, kid) => ("EdDSA", Some(kid)),
@@ -79,7 +79,7 @@ impl Signer {
     }
 
     /// What the provider publishes of it.
-    pub(in super::super) fn key_set(&self) -> CoreJsonWebKeySet {
+    pub(crate) fn key_set(&self) -> CoreJsonWebKeySet {
         CoreJsonWebKeySet::new(match self {
             Self::Rsa(key, _) => vec![key.as_verification_key()],
             Self::Ed25519(key, _) => vec![key.as_verification_key()],

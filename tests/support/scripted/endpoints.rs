@@ -61,7 +61,7 @@ pub(super) fn answer(stream: &TcpStream, request: &Received, shared: &Shared) ->
             response
         }
         Some(Fault::Hold) => {
-            let deadline = Deadline::after(std::time::Duration::from_secs(120));
+            let deadline = Deadline::after(std::time::Duration::from_mins(2));
             while !state.released
                 && let Some(left) = deadline.left()
             {
@@ -214,7 +214,6 @@ fn id_token(state: &State, user: &str, nonce: Option<&str>, access_token: &str) 
         "sub": format!("sub-{user}"),
         "iat": now,
         "exp": now + 600,
-        "auth_time": now,
         "at_hash": BASE64URL_NOPAD.encode(&Sha256::digest(hashed)[..16]),
         "preferred_username": user,
         "email": format!("{user}@corp.example"),
@@ -224,6 +223,7 @@ fn id_token(state: &State, user: &str, nonce: Option<&str>, access_token: &str) 
         claims[name] = value.as_str().into();
     }
     if let Some(nonce) = nonce {
+        claims["auth_time"] = now.into();
         claims["nonce"] = if lies(Lie::Nonce) { "of-another-login" } else { nonce }.into();
     }
     let header =

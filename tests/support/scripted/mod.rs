@@ -117,7 +117,7 @@ impl ScriptedProvider {
 
     /// Waits until `on` was asked for `times` times.
     pub(crate) fn wait_for(&self, on: &str, times: usize) {
-        let deadline = Deadline::after(Duration::from_secs(60));
+        let deadline = Deadline::after(Duration::from_mins(1));
         let mut state = self.state();
         while state.requests.iter().filter(|(what, _)| what == on).count() < times {
             let seen: Vec<_> = state.requests.iter().map(|(what, _)| what.clone()).collect();

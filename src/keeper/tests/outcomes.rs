@@ -1,0 +1,122 @@
+//! What becomes of a session by each outcome of its refresh.
+
+use super::*;
+use crate::domain::{LoginReason, State};
+
+/// A session after a refresh at 200 s that was answered like this, and what its caller was told.
+async fn refreshed(reply: Reply) -> (Home, KeeperError) {
+    let home = Home::new().await;
+    home.sleep_until(200);
+    home.server.script("/token", reply);
+    let error = home.attend(Wish::Due).await.unwrap_err();
+    assert_eq!(home.posts(), 1);
+    assert_eq!(home.vault.unsettled().unwrap(), [], "the outcome is known");
+    (home, error)
+}
+
+/// A session that lost nothing, and is tried again at this time and not before.
+async fn assert_tried_again(home: &Home, seconds: u64) {
+    let session = home.session();
+    let trouble = session.trouble.clone().unwrap();
+    assert_eq!((session.state, session.due_at), (State::Active, Some(at(seconds))));
+    assert_eq!((trouble.not_before, trouble.tries), (at(seconds), 1));
+    assert_eq!(home.token().as_deref(), Some("at-old-0123456789"), "the live token is still served");
+    let posts = home.posts();
+    home.sleep_until(seconds - 1);
+    for wish in [Wish::Due, Wish::NewToken] {
+        let error = home.attend(wish).await.unwrap_err();
+        assert!(matches!(error, KeeperError::ProviderDown { wait, .. } if wait == Duration::from_secs(1)), "{error}");
+    }
+    assert_eq!(home.posts(), posts);
+    home.server.script("/token", renewal());
+    home.sleep_until(seconds);
+    assert_eq!(home.attend_to_all_due().await, 1);
+    let session = home.session();
+    assert_eq!((session.trouble, session.refreshes), (None, 1));
+}
+
+#[tokio::test]
+async fn what_the_provider_asks_to_try_later_is_tried_when_it_said() {
+    let (home, error) = refreshed(Reply::text(503, "text/html", "").with("Retry-After", "17")).await;
+    assert!(matches!(error, KeeperError::ProviderDown { wait, .. } if wait == Duration::from_secs(17)), "{error}");
+    assert_tried_again(&home, 217).await;
+}
+
+#[tokio::test]
+async fn an_answer_without_a_wait_is_followed_by_the_first_backoff() {
+    let (home, _) = refreshed(Reply::text(503, "text/html", "")).await;
+    assert_tried_again(&home, 201).await;
+}
+
+#[tokio::test]
+async fn trouble_with_our_registration_is_told_as_such_and_ends_no_session() {
+    let (home, error) = refreshed(error("invalid_client")).await;
+    assert!(matches!(error, KeeperError::Misconfigured { .. }), "{error}");
+    assert_tried_again(&home, 201).await;
+}
+
+#[tokio::test]
+async fn what_was_never_sent_is_tried_again() {
+    let home = Home::new().await;
+    let token_endpoint = format!("{}/token", home.server.url());
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).unwrap();
+    home.server.discover("token_endpoint", json!(format!("http://{nobody}/token")));
+    home.sleep_until(200);
+    assert!(matches!(home.attend(Wish::Due).await, Err(KeeperError::ProviderDown { .. })));
+    let session = home.session();
+    assert_eq!((session.due_at, session.trouble.unwrap().unknown_since), (Some(at(201)), None));
+    assert_eq!(home.vault.unsettled().unwrap(), []);
+    // Discovery is asked again after an hour.
+    home.server.discover("token_endpoint", json!(token_endpoint));
+    home.sleep_until(4000);
+    assert_eq!(home.attend(Wish::Due).await, Ok(Attended::Renewed));
+}
+
+#[tokio::test]
+async fn the_wait_grows_with_every_failure_in_a_row_and_a_success_ends_it() {
+    let home = Home::new().await;
+    home.server.script("/token", Reply::text(503, "text/html", ""));
+    let mut waits = Vec::new();
+    for _ in 0..12 {
+        let due = home.session().due_at.unwrap();
+        home.clock.advance(due.since(home.clock.now()));
+        home.attend_to_all_due().await;
+        waits.push(home.session().due_at.unwrap().since(due).as_secs());
+    }
+    assert!(waits[..9].iter().zip(0..).all(|(wait, n)| (1 << n) / 2 <= *wait && *wait <= 1 << n), "{waits:?}");
+    assert!(waits[9..].iter().all(|wait| (150..=300).contains(wait)), "{waits:?}");
+    assert_eq!(home.session().trouble.unwrap().tries, 12);
+}
+
+#[tokio::test]
+async fn a_refused_refresh_token_means_a_new_login_and_is_told_to_everybody_after() {
+    let gone = json!({"error": "invalid_grant", "error_description": "revoked by alice"});
+    let (home, error) = refreshed(Reply::json(400, &gone)).await;
+    let reason =
+        LoginReason::Refused { error: "invalid_grant".to_owned(), description: Some("revoked by alice".to_owned()) };
+    assert_eq!(error, KeeperError::LoginRequired { session: home.id, reason: reason.clone(), since: at(200) });
+    let session = home.session();
+    assert_eq!(session.state, State::NeedsLogin { reason, since: at(200) });
+    assert_eq!((session.tokens, session.due_at, session.trouble), (None, None, None));
+    assert_eq!(home.token(), None);
+    assert_eq!(home.attend(Wish::NewToken).await, Ok(Attended::NothingDue));
+    assert_eq!(home.posts(), 1);
+}
+
+#[tokio::test]
+async fn without_a_refresh_token_the_session_lasts_as_long_as_its_access_token() {
+    let home = Home::with(
+        |_| {},
+        |session| {
+            session.tokens.as_mut().unwrap().refresh = None;
+            session.due_at = Some(at(300));
+        },
+    )
+    .await;
+    assert_eq!(home.attend(Wish::NewToken).await, Ok(Attended::NothingDue));
+    home.sleep_until(300);
+    assert_eq!(home.attend_to_all_due().await, 1);
+    assert_eq!(home.session().state, State::NeedsLogin { reason: LoginReason::NoRefreshToken, since: at(300) });
+    home.attend_to_all_due().await;
+    assert_eq!((home.session().tokens, home.posts()), (None, 0));
+}

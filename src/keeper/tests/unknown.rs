@@ -1,0 +1,115 @@
+//! A refresh token that was sent, and no answer came: it may be spent, and some providers end everything if it comes again.
+
+use super::*;
+use crate::domain::session::Trouble;
+use crate::domain::{LoginReason, State};
+use crate::vault::Intent;
+
+/// A session whose answer was lost; within a grace, that of the second try at once too.
+async fn lost(reuse_grace: u64) -> Home {
+    let home = Home::with(|settings| settings.reuse_grace = Duration::from_secs(reuse_grace), |_| {}).await;
+    home.sleep_until(200);
+    home.server.script("/token", Reply::HangUpAfter);
+    assert!(matches!(home.attend(Wish::Due).await, Err(KeeperError::ProviderDown { .. })));
+    home
+}
+
+fn trouble(home: &Home) -> Trouble {
+    home.session().trouble.unwrap()
+}
+
+#[tokio::test]
+async fn without_grace_it_is_tried_once_when_nothing_is_left_to_lose() {
+    let home = lost(0).await;
+    assert_eq!((home.session().due_at, trouble(&home).unknown_since), (Some(at(300)), Some(at(200))));
+    home.sleep_until(299);
+    assert_eq!(home.token().as_deref(), Some("at-old-0123456789"), "the live token is served until then");
+    assert!(home.attend(Wish::NewToken).await.is_err());
+    assert_eq!(home.posts(), 1);
+    home.sleep_until(300);
+    home.server.script("/token", renewal());
+    home.attend_to_all_due().await;
+    assert_eq!((home.posts(), home.token().as_deref()), (2, Some("at-new")));
+    assert_eq!(home.session().trouble, None);
+}
+
+#[tokio::test]
+async fn within_the_grace_it_is_tried_again_at_once_and_then_as_after_other_failures() {
+    let home = lost(30).await;
+    assert_eq!(home.posts(), 2);
+    home.server.script("/token", renewal());
+    home.sleep_until(202);
+    home.attend_to_all_due().await;
+    assert_eq!((home.posts(), home.token().as_deref()), (3, Some("at-new")));
+}
+
+#[tokio::test]
+async fn a_try_that_comes_too_late_for_the_grace_waits_for_the_expiry_instead() {
+    for wish in [Wish::Due, Wish::NewToken] {
+        let home = lost(30).await;
+        home.server.script("/token", renewal());
+        // The machine slept meanwhile.
+        home.sleep_until(230);
+        assert!(matches!(home.attend(wish).await, Err(KeeperError::ProviderDown { .. })));
+        assert_eq!(home.posts(), 2);
+        assert_eq!(home.session().due_at, Some(at(300)));
+        assert_eq!(home.attend_to_all_due().await, 0, "the agenda does not come back to it before");
+        home.sleep_until(300);
+        home.attend_to_all_due().await;
+        assert_eq!((home.posts(), home.token().as_deref()), (3, Some("at-new")));
+    }
+}
+
+#[tokio::test]
+async fn another_failure_does_not_make_the_token_safe_to_send_again() {
+    for reply in [Reply::text(503, "text/html", ""), error("invalid_client"), Reply::HangUpAfter] {
+        let home = lost(3).await;
+        home.server.script("/token", reply);
+        home.sleep_until(202);
+        home.attend_to_all_due().await;
+        assert_eq!(home.posts(), 3);
+        // The wait leads out of the grace.
+        assert_eq!((home.session().due_at, trouble(&home).unknown_since), (Some(at(300)), Some(at(200))));
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_after_a_lost_answer_is_told_as_what_it_is() {
+    let home = lost(0).await;
+    home.sleep_until(300);
+    home.server.script("/token", error("invalid_grant"));
+    home.attend_to_all_due().await;
+    assert_eq!(home.session().state, State::NeedsLogin { reason: LoginReason::AnswerLost, since: at(300) });
+}
+
+async fn interrupted(reuse_grace: u64, generation: u64) -> Home {
+    let home = Home::with(|settings| settings.reuse_grace = Duration::from_secs(reuse_grace), |_| {}).await;
+    let mut change = home.vault.change(at(200));
+    change.intend(home.id, &Intent { generation, at: at(200) }).unwrap();
+    change.commit().await.unwrap();
+    home.sleep_until(210);
+    assert_eq!(home.keeper.recover().await, Ok(1));
+    assert_eq!(home.keeper.recover().await, Ok(0), "it is settled");
+    home
+}
+
+#[tokio::test]
+async fn a_refresh_that_a_crash_interrupted_is_taken_for_lost() {
+    let home = interrupted(0, 1).await;
+    assert_eq!((home.session().due_at, trouble(&home).unknown_since), (Some(at(300)), Some(at(200))));
+    home.sleep_until(300);
+    home.attend_to_all_due().await;
+    assert_eq!(home.token().as_deref(), Some("at-new"), "a POST that never arrived costs no login");
+}
+
+#[tokio::test]
+async fn a_refresh_that_a_crash_interrupted_is_tried_at_once_within_the_grace() {
+    let home = interrupted(60, 1).await;
+    assert_eq!((home.session().due_at, trouble(&home).unknown_since), (Some(at(211)), Some(at(200))));
+}
+
+#[tokio::test]
+async fn a_session_that_was_opened_anew_since_has_no_part_in_it() {
+    let home = interrupted(0, 0).await;
+    assert_eq!((home.session().due_at, home.session().trouble), (Some(at(200)), None));
+}

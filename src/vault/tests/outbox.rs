@@ -1,0 +1,48 @@
+//! Audit events on their way out.
+
+use super::*;
+use crate::audit::{Outbox, What};
+
+fn event(number: usize) -> What {
+    What::DaemonStarted { version: number.to_string() }
+}
+
+async fn tell(vault: &Vault, numbers: std::ops::Range<usize>) {
+    let mut change = vault.change(NOW);
+    for number in numbers {
+        change.audit(event(number)).unwrap();
+    }
+    change.commit().await.unwrap();
+}
+
+fn waiting(vault: &Vault, limit: usize) -> Vec<What> {
+    vault.pending(limit).unwrap().into_iter().map(|(_, event)| event.what).collect()
+}
+
+#[tokio::test]
+async fn events_come_out_in_their_order_and_only_those_named_are_taken_out() {
+    let vault = in_memory().await;
+    tell(&vault, 0..3).await;
+    tell(&vault, 3..5).await;
+    assert_eq!(waiting(&vault, 2), [event(0), event(1)]);
+    let pending = vault.pending(10).unwrap();
+    assert_eq!(pending.iter().map(|(_, event)| event.at).collect::<Vec<_>>(), [NOW; 5]);
+    vault.delivered(&[pending[0].0, pending[2].0]).unwrap();
+    assert_eq!(waiting(&vault, 10), [event(1), event(3), event(4)]);
+    assert_eq!(vault.outbox_waiting().unwrap(), 3);
+    vault.delivered(&[pending[0].0]).unwrap();
+    vault.delivered(&[]).unwrap();
+    assert_eq!(vault.outbox_waiting().unwrap(), 3);
+}
+
+#[tokio::test]
+async fn a_restart_goes_on_behind_what_still_waits() {
+    let (vault, _dir) = on_disk().await;
+    tell(&vault, 0..1500).await;
+    let first = vault.pending(1).unwrap()[0].0;
+    vault.delivered(&[first]).unwrap();
+    let vault = reopened(vault).await;
+    tell(&vault, 1500..1503).await;
+    assert_eq!(vault.pending(2000).unwrap().len(), 1502);
+    assert_eq!(waiting(&vault, 2000).last(), Some(&event(1502)));
+}
