@@ -253,6 +253,9 @@ impl<'ast> Visit<'ast> for Uses {
         self.module.pop();
     }
 
+    /// Who may see an item is no use of theirs.
+    fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
+
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
         self.use_tree(&[], &item.tree);
     }

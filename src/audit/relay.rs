@@ -66,12 +66,7 @@ impl Relay {
         let receiver = Receiver::new(target);
         let worker =
             Worker { outbox, desk: Arc::clone(&desk), receiver, unconfirmed: Vec::new(), backoff: SHORTEST_BACKOFF };
-        let notes = Arc::clone(&desk);
-        let work = move || {
-            let delivered = worker.run();
-            notes.change(|notes| notes.ended = Some(delivered));
-        };
-        let thread = thread::Builder::new().name("audit-relay".into()).spawn(work)?;
+        let thread = thread::Builder::new().name("audit-relay".into()).spawn(move || worker.run())?;
         Ok(Self { desk, thread })
     }
 
@@ -180,8 +175,16 @@ enum Found {
 }
 
 impl Worker {
-    /// Returns whether everything was delivered.
-    fn run(mut self) -> bool {
+    fn run(mut self) {
+        let delivered = self.carry();
+        // Whoever waits for the end may close the store next: nothing here holds it any more.
+        let desk = Arc::clone(&self.desk);
+        drop(self);
+        desk.change(|notes| notes.ended = Some(delivered));
+    }
+
+    /// Carries events until it is told to end; returns whether everything was delivered.
+    fn carry(&mut self) -> bool {
         loop {
             let order = self.read_notes();
             if order == Order::Stop {
@@ -189,7 +192,9 @@ impl Worker {
             }
             match self.round() {
                 Ok(Found::Something) => {}
-                Ok(Found::Nothing) if order == Order::Drain => return true,
+                Ok(Found::Nothing) if order == Order::Drain => {
+                    return true;
+                }
                 Ok(Found::Nothing) => self.desk.wait_for_work(),
                 Err(stuck) => {
                     self.desk.notes().fault = Some(stuck.to_string());

@@ -24,6 +24,8 @@ impl Service {
     }
 
     pub(super) async fn complete_login(&self, peer: &Peer, complete: &LoginComplete) -> Result<LoggedIn, Problem> {
+        // Whoever may log in nowhere has begun nothing, and does not fill the audit trail by guessing.
+        let _permit = self.permit(peer, Action::Login, Target::Daemon, "a login").await?;
         let login = match self.keeper.pending_login(peer, complete.login_id) {
             Ok(login) => login.value,
             Err(error) => {

@@ -8,6 +8,8 @@ mod logout;
 mod refuse;
 mod sessions;
 mod status;
+#[cfg(test)]
+pub(crate) mod tests;
 mod token;
 
 use std::sync::Arc;

@@ -85,7 +85,7 @@ impl Service {
             status.failure.as_ref().map(|(_, why)| format!("provider {} fails: {why}", status.provider))
         });
         let store = self.keeper.vault().fault().map(|why| format!("the store takes no writes: {why}"));
-        let audit = (self.vitals.audit_fault)().map(|why| format!("audit records do not get through: {why}"));
+        let audit = (self.vitals.audit_fault)();
         let config = refused.map(|why| format!("the last reload was refused: {why}"));
         let disk = (disk_free < DISK_LOW_PERCENT).then(|| format!("the disk is {disk_free}% free"));
         down.chain(store).chain(audit).chain(config).chain(disk).collect()

@@ -53,7 +53,12 @@ fn read(source: &Source, environment: &Environment, findings: &Findings) -> Opti
 
     let directory = main.parent().unwrap_or(Path::new("/")).to_owned();
     let secrets = directory.join("secrets");
-    let secrets = SecretPlaces { mode: source.mode, directory: secrets, credentials: environment.credentials() };
+    let secrets = SecretPlaces {
+        mode: source.mode,
+        directory: secrets,
+        credentials: environment.credentials(),
+        only_checked: source.only_checked,
+    };
     let providers = providers(&tables, &Surroundings { directory, secrets });
     let rules: Vec<_> = rules(&tables, complete).chain([allow::built_in(source.mode, environment.uid)]).collect();
     if findings.no_error() {
@@ -164,7 +169,11 @@ mod tests {
         assert_eq!(host.errors_with(Some(&missing)), format!("{} does not exist", missing.display()));
 
         let host = host.file("elsewhere/main.toml", "[audit]\ntarget = '/x'\n").file("elsewhere/conf.d/a.toml", CORP);
-        let source = Source { mode: Mode::System, file: Some(host.directory().join("elsewhere/main.toml")) };
+        let source = Source {
+            mode: Mode::System,
+            file: Some(host.directory().join("elsewhere/main.toml")),
+            only_checked: false,
+        };
         let loaded = load(&source, &host.environment).unwrap();
         assert_eq!(loaded.files.len(), 2, "conf.d beside the named file counts");
     }

@@ -23,6 +23,8 @@ pub struct Source {
     pub mode: Mode,
     /// The main file, if the command line names one. It must exist then.
     pub file: Option<PathBuf>,
+    /// Whether it is only checked, maybe by a process that systemd shows no credentials to. One out of sight is a warning then.
+    pub only_checked: bool,
 }
 
 /// What the configuration takes from the process's environment.

@@ -141,6 +141,18 @@ fn a_missing_secret_is_reported_with_its_whole_path() {
 }
 
 #[test]
+fn a_credential_out_of_sight_is_a_warning_for_a_check_and_an_error_for_the_daemon() {
+    let text = format!("{OIDC}client_secret = {{ credential = 'corp' }}\n");
+    let said = "tokenkeeper.toml:4:32: this credential was not checked: only the running service sees it";
+    let mut host = Host::new().main(&text).only_checked();
+    assert!(host.warnings().contains(said), "{}", host.warnings());
+    assert!(Host::new().main(&text).errors().contains("no credentials here"));
+
+    host.environment.credentials_directory = Some(host.directory().into());
+    assert!(host.errors().contains("no credential \"corp\""), "what is in sight is checked: {}", host.errors());
+}
+
+#[test]
 fn a_secret_can_be_a_systemd_credential() {
     let mut host =
         Host::new().file("run/corp", "hunter2").main(&format!("{OIDC}client_secret = {{ credential = 'corp' }}\n"));

@@ -1,7 +1,7 @@
 //! Reads a provider's client secret from a file or a systemd credential. It never stands in the configuration itself,
 //! and no message repeats it.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -29,6 +29,17 @@ pub(super) struct SecretPlaces {
     pub(super) directory: PathBuf,
     /// `$CREDENTIALS_DIRECTORY`.
     pub(super) credentials: Option<PathBuf>,
+    /// Whether nobody is going to use what is read.
+    pub(super) only_checked: bool,
+}
+
+impl SecretPlaces {
+    /// Whether this process cannot see the credentials of the unit. By hand there are none, and systemd before version 257
+    /// hides them from `ExecReload=` of a unit with a mount namespace.
+    fn hide_credentials(&self) -> bool {
+        let is_closed = |path: &PathBuf| fs::read_dir(path).is_err_and(|why| why.kind() == ErrorKind::PermissionDenied);
+        self.credentials.as_ref().is_none_or(is_closed)
+    }
 }
 
 /// The `client_secret` of `provider`, or `None` with a finding. Must be called only where the key is there.
@@ -45,6 +56,11 @@ pub(super) fn read(provider: Table<'_>, places: &SecretPlaces) -> Option<Secret>
         (Some(file), None) => {
             let path = places.directory.join(file.value);
             accept(table, file.place, from_file(&path, places.mode))
+        }
+        (None, Some(credential)) if places.only_checked && places.hide_credentials() => {
+            let message = "this credential was not checked: only the running service sees it";
+            table.warning(credential.place, message);
+            None
         }
         (None, Some(credential)) => {
             accept(table, credential.place, from_credential(credential.value, places.credentials.as_deref()))
@@ -137,8 +153,6 @@ fn cannot_read(path: &Path, error: &io::Error) -> Complaint {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     fn file(content: &[u8], mode: u32) -> (tempfile::TempDir, PathBuf) {

@@ -10,6 +10,7 @@ use super::{Environment, Loaded, Mode, Settings, Source, load};
 pub(super) struct Host {
     directory: tempfile::TempDir,
     mode: Mode,
+    only_checked: bool,
     pub(super) environment: Environment,
 }
 
@@ -23,11 +24,16 @@ impl Host {
             xdg_config_home: Some(directory.path().join("xdg").into()),
             ..Environment::default()
         };
-        Self { directory, mode: Mode::System, environment }
+        Self { directory, mode: Mode::System, only_checked: false, environment }
     }
 
     pub(super) fn mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
+        self
+    }
+
+    pub(super) fn only_checked(mut self) -> Self {
+        self.only_checked = true;
         self
     }
 
@@ -54,7 +60,7 @@ impl Host {
     }
 
     pub(super) fn load(&self) -> Loaded {
-        load(&Source { mode: self.mode, file: None }, &self.environment).unwrap()
+        load(&self.source(None), &self.environment).unwrap()
     }
 
     pub(super) fn settings(&self) -> Settings {
@@ -68,8 +74,11 @@ impl Host {
 
     /// The same, with this main file named on the command line.
     pub(super) fn errors_with(&self, file: Option<&Path>) -> String {
-        let source = Source { mode: self.mode, file: file.map(Path::to_owned) };
-        load(&source, &self.environment).unwrap_err().to_string()
+        load(&self.source(file), &self.environment).unwrap_err().to_string()
+    }
+
+    fn source(&self, file: Option<&Path>) -> Source {
+        Source { mode: self.mode, file: file.map(Path::to_owned), only_checked: self.only_checked }
     }
 
     /// All warnings, one per line.

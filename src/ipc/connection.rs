@@ -24,6 +24,8 @@ use crate::domain::Peer;
 
 /// Requests of one connection that are worked on at the same time; more wait in the socket.
 const IN_FLIGHT: usize = 64;
+/// Bytes of replies that go out in one write; a peer that asks for more at once gets them one after the other.
+const GATHERED: usize = 64 * 1024;
 /// A peer that has begun a hello or a frame must end it within this time.
 const FRAME_PATIENCE: Duration = Duration::from_secs(30);
 /// A peer that does not read its replies is left after this time.
@@ -98,11 +100,17 @@ impl Connection {
         }
         let mut reading = true;
         loop {
-            if let Err(error) = self.take_requests() {
-                self.refuse_frame(&error);
-                return self.flush().await;
-            }
+            let more = match self.take_requests() {
+                Ok(more) => more,
+                Err(error) => {
+                    self.refuse_frame(&error);
+                    return self.flush().await;
+                }
+            };
             self.flush().await?;
+            if more {
+                continue;
+            }
             if !reading && self.in_flight == 0 {
                 return Ok(());
             }
@@ -142,10 +150,13 @@ impl Connection {
         Ok(understood)
     }
 
-    /// Answers, or starts to work on, every whole frame that is there.
-    fn take_requests(&mut self) -> Result<(), FrameTooLong> {
+    /// Answers, or starts to work on, the whole frames that are there. Returns whether it left some for after a write.
+    fn take_requests(&mut self) -> Result<bool, FrameTooLong> {
         while self.in_flight < IN_FLIGHT {
-            let Some((header, payload)) = self.input.frame()? else { return Ok(()) };
+            if self.output.len() >= GATHERED {
+                return Ok(true);
+            }
+            let Some((header, payload)) = self.input.frame()? else { return Ok(false) };
             let answer = match Request::decode(header.kind, payload) {
                 Err(error) => Some(Answer::to_undecodable(error)),
                 Ok(request) => {
@@ -161,7 +172,7 @@ impl Connection {
                 put(&mut self.output, header.id, &answer.encoded());
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     fn start(&mut self, id: u64, request: Request) {

@@ -5,6 +5,8 @@ mod guests;
 mod input;
 mod listener;
 mod peer;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -67,7 +67,7 @@ impl Keeper {
         let mut new = session.value.clone();
         new.state = State::Ended { reason, since: now };
         new.generation += 1;
-        new.trouble = None;
+        new.trouble = new.trouble.filter(|_| new.tokens.is_none());
         new.due_at = new.tokens.is_some().then_some(now);
         new.prune_at = now + self.retention();
         new
@@ -76,7 +76,7 @@ impl Keeper {
     /// Waits for a revocation. A refresh that was on its way lands first: its tokens are then revoked too.
     async fn revoked(self: &Arc<Self>, session: &Session) -> Revocation {
         if session.tokens.is_none() {
-            return Revocation::Done;
+            return settled(session);
         }
         loop {
             match self.attend(session.id, Wish::Due).outcome().await {
@@ -84,10 +84,16 @@ impl Keeper {
                 Ok(Attended::Renewed) => {}
                 Ok(Attended::NothingDue) => match self.vault.session(session.id) {
                     Ok(Some(session)) if session.value.tokens.is_some() => {}
+                    Ok(Some(session)) => return settled(&session.value),
                     _ => return Revocation::Done,
                 },
                 Err(_) => return Revocation::Pending,
             }
         }
     }
+}
+
+/// How the revocation of a session went that has no tokens any more.
+fn settled(session: &Session) -> Revocation {
+    if session.trouble.is_some() { Revocation::Unsupported } else { Revocation::Done }
 }

@@ -82,11 +82,12 @@ impl Keeper {
 
     /// Moves a session that is due to where nothing will be tried before, so that the agenda does not come back to it.
     async fn put_off(&self, session: &Versioned<Session>, until: UnixSeconds) -> Result<(), Attempt> {
-        if session.value.due_at.is_some_and(|at| at >= until) {
+        let now = self.clock.now();
+        if session.value.due_at.is_none_or(|at| at > now) {
             return Ok(());
         }
         let last_used_at = self.last_used(&session.value);
-        let mut change = self.vault.change(self.clock.now());
+        let mut change = self.vault.change(now);
         change.update(session, &Session { due_at: Some(until), last_used_at, ..session.value.clone() })?;
         Ok(change.commit().await?)
     }
@@ -150,8 +151,8 @@ fn after(
     let mut new = session.clone();
     let tries = session.trouble.as_ref().map_or(1, |trouble| trouble.tries.saturating_add(1));
     let unknown_since = session.trouble.as_ref().and_then(|trouble| trouble.unknown_since);
-    let mut troubled = |what: String, retry_after: Duration, unknown_since| {
-        let wait = timing::backoff(tries, random).max(retry_after);
+    let backoff = timing::backoff(tries, random);
+    let mut troubled = |what: String, wait: Duration, unknown_since| {
         let trouble = Trouble { what, tries, not_before: now + wait, unknown_since };
         let not_before = not_before(session, &trouble, settings.reuse_grace, now + wait);
         let why = trouble.what.clone();
@@ -166,16 +167,19 @@ fn after(
         }
         // The session ended meanwhile: whatever the provider said, its tokens are only there to be revoked.
         _ if !session.state.is_active() => Ok(Attended::NothingDue),
-        RefreshOutcome::NotSent(fault) => Err(troubled(fault.to_string(), Duration::ZERO, unknown_since)),
+        RefreshOutcome::NotSent(fault) => Err(troubled(fault.to_string(), backoff, unknown_since)),
         RefreshOutcome::Transient { fault, retry_after } => {
-            Err(troubled(fault.to_string(), retry_after.unwrap_or_default(), unknown_since))
+            Err(troubled(fault.to_string(), backoff.max(retry_after.unwrap_or_default()), unknown_since))
         }
         RefreshOutcome::Misconfigured(fault) => {
-            troubled(fault.to_string(), Duration::ZERO, unknown_since);
+            troubled(fault.to_string(), backoff, unknown_since);
             Err(KeeperError::Misconfigured { provider: session.provider.clone(), why: fault.to_string() })
         }
         RefreshOutcome::Unknown(fault) => {
-            Err(troubled(fault.to_string(), Duration::ZERO, Some(unknown_since.unwrap_or(*sent_at))))
+            let since = unknown_since.unwrap_or(*sent_at);
+            // The first time, the provider forgives it at once: whoever waits for a token goes on waiting.
+            let at_once = tries == 1 && now < since + settings.reuse_grace;
+            Err(troubled(fault.to_string(), if at_once { Duration::ZERO } else { backoff }, Some(since)))
         }
         RefreshOutcome::Refused { error, description } => {
             let reason = match unknown_since {

@@ -42,7 +42,11 @@ impl Keeper {
             }
         };
         if revocation != Revocation::Pending {
-            (new.tokens, new.trouble, new.due_at) = (None, None, None);
+            (new.tokens, new.due_at) = (None, None);
+            // What could not be done is remembered, for those who ask later.
+            let tries = new.trouble.map_or(1, |trouble| trouble.tries.saturating_add(1));
+            let undone = Trouble { what: format!("revocation: {said}"), tries, not_before: now, unknown_since: None };
+            new.trouble = (revocation == Revocation::Unsupported).then_some(undone);
         }
         let event = What::Revoked { session: new.id, provider: new.provider.clone(), outcome: said };
         self.replace(&session, &new, event).await?;

@@ -29,6 +29,10 @@ async fn a_session_whose_provider_was_removed_stands_in_nobodys_way_and_comes_ba
     assert_eq!(home.attend_to_all_due().await, 0, "it was put off");
     assert_eq!(home.session().due_at, Some(at(500)));
     assert!(home.session().state.is_active());
+    let before = crate::store::Store::generation(&*home.store);
+    home.sleep_until(250);
+    assert!(home.attend(Wish::NewToken).await.is_err());
+    assert_eq!(crate::store::Store::generation(&*home.store), before, "those who ask cost no write");
     home.keeper.replace_providers((*providers).clone(), RETENTION);
     assert_eq!(home.attend(Wish::NewToken).await, Ok(Attended::Renewed), "whoever asks does not wait for that");
 }

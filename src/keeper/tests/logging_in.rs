@@ -17,8 +17,8 @@ struct Visit {
 }
 
 async fn begin(home: &Home, replaces: Option<SessionRef>) -> Visit {
-    let begin = LoginBegin { replaces, ..login_begin("https://shop.example/cb") };
-    let begun = home.keeper.begin_login(permit(Action::Login), &peer(1000), &begin).await.unwrap();
+    let request = LoginBegin { replaces, ..login_begin("https://shop.example/cb") };
+    let begun = home.keeper.begin_login(permit(Action::Login), &peer(1000), &request).await.unwrap();
     let url = ::url::Url::parse(begun.authorize_url.expose()).unwrap();
     let parameter = |wanted| url.query_pairs().find(|(name, _)| name == wanted).unwrap().1.into_owned();
     Visit { state: parameter("state"), nonce: parameter("nonce"), begun }

@@ -108,3 +108,12 @@ async fn there_is_nothing_to_end_of_a_session_that_does_not_exist() {
     assert_eq!(done.unwrap_err(), KeeperError::NoSuchSession { session: stranger });
     assert_eq!(home.vault.page(Scope::All, None, 9).unwrap().sessions.len(), 1);
 }
+
+#[tokio::test]
+async fn what_a_provider_cannot_revoke_is_said_every_time_it_is_asked_for() {
+    let home = Home::new().await;
+    home.server.discover("revocation_endpoint", serde_json::Value::Null);
+    assert_eq!(logout(&home).await.unwrap().revoked, Revocation::Unsupported);
+    assert_eq!(home.session().tokens, None);
+    assert_eq!(logout(&home).await.unwrap().revoked, Revocation::Unsupported);
+}

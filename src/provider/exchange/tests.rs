@@ -104,7 +104,7 @@ async fn an_issuer_in_the_callback_counts_even_where_none_was_announced() {
     let foreign = Callback { iss: Some("https://evil.example".to_owned()), ..callback(&flow) };
     let fault = provider.exchange(&flow, &foreign, NOW).await.expect_err("a fault");
     assert!(
-        fault.to_string().contains("from https://evil.example, but the login began at http://127.0.0.1"),
+        fault.to_string().contains("from https://evil.example (iss), but the login began at http://127.0.0.1"),
         "{fault}"
     );
 }

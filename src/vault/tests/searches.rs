@@ -6,6 +6,9 @@ use super::*;
 use crate::domain::EndReason;
 use crate::vault::{AgendaItem, Scope, StateCounts};
 
+/// Whether a session is part of a scope.
+type Belongs<'a> = &'a dyn Fn(&Session) -> bool;
+
 /// Goes through a scope page by page.
 fn found(vault: &Vault, scope: Scope<'_>, limit: usize) -> Vec<SessionRef> {
     let (mut found, mut after) = (Vec::new(), None);
@@ -37,7 +40,6 @@ async fn every_scope_is_paged_through_whole_in_order_and_without_strangers() {
         all.push(one);
     }
     let subject = Scope::Subject { provider: &corp, issuer: &all[0].user.issuer, subject: "bob" };
-    type Belongs<'a> = &'a dyn Fn(&Session) -> bool;
     let scopes: [(Scope<'_>, Belongs<'_>); 7] = [
         (Scope::All, &|_| true),
         (Scope::At(&other), &|session| session.provider == other),

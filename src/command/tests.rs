@@ -1,0 +1,249 @@
+//! Requests over a whole service, as a front end makes them.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokenkeeper_protocol::reply::{SessionsPage, TokenReply};
+use tokenkeeper_protocol::request::{LoginComplete, Selector, SessionsRequest, TokenRequest};
+use tokenkeeper_protocol::{Code, LoginId, Problem, Reply, Request, Secret, SessionRef};
+
+use super::{Answer, InForce, Service, Vitals};
+use crate::audit::{Outbox, Tally, What};
+use crate::domain::{LoginReason, Owner, Peer, Session, State};
+use crate::keeper::tests::{Home, at, peer, renewal, until};
+use crate::policy::{Action, Reach, Rule, Rules, Who};
+
+/// A service that lets uid 1000 do everything with all sessions, and uid 1001 with its own.
+pub(crate) fn service(home: &Home) -> Service {
+    let may = Action::ALL.to_vec();
+    let rule =
+        |uid, reach| Rule { who: Who::User(uid), may: may.clone(), provider: None, reach, source: String::new() };
+    let rules = Rules(vec![rule(1000, Reach::All), rule(1001, Reach::Own)]);
+    Service {
+        keeper: Arc::clone(&home.keeper),
+        in_force: ArcSwap::from_pointee(InForce { rules, loaded_at: at(0) }),
+        tally: Arc::new(Tally::default()),
+        vitals: Vitals {
+            started_at: at(0),
+            identity_source: "a test".to_owned(),
+            state_dir: PathBuf::from("/"),
+            config_refused: Mutex::default(),
+            audit_fault: Box::new(|| None),
+        },
+    }
+}
+
+pub(crate) fn token_request(id: SessionRef) -> Request {
+    Request::Token(TokenRequest { selector: Selector::Session(id), min_valid_seconds: None, timeout_ms: None })
+}
+
+fn decoded(answer: Answer) -> Reply {
+    let encoded = answer.encoded();
+    Reply::decode(encoded.0, &encoded.1).unwrap()
+}
+
+async fn ask(service: &Service, peer: &Arc<Peer>, request: Request) -> Reply {
+    match service.answer_at_once(peer, &request) {
+        Some(answer) => decoded(answer),
+        None => decoded(service.answer(peer, request).await),
+    }
+}
+
+async fn token(service: &Service, peer: &Arc<Peer>, request: Request) -> Result<TokenReply, Problem> {
+    match ask(service, peer, request).await {
+        Reply::Token(token) => Ok(token),
+        Reply::Problem(problem) => Err(problem),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn list(service: &Service, request: SessionsRequest) -> SessionsPage {
+    match ask(service, &Arc::new(peer(1000)), Request::Sessions(request)).await {
+        Reply::Sessions(page) => page,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn hand_outs(home: &Home) -> usize {
+    let events = home.vault.pending(1000).unwrap();
+    events.iter().filter(|(_, event)| matches!(event.what, What::TokenHandedOut { .. })).count()
+}
+
+async fn insert(home: &Home, sessions: impl IntoIterator<Item = Session>) {
+    let mut change = home.vault.change(at(0));
+    for session in sessions {
+        change.insert(&session).unwrap();
+    }
+    change.commit().await.unwrap();
+}
+
+fn needs_login(session: Session, since: u64, description: &str) -> Session {
+    let reason = LoginReason::Refused { error: "invalid_grant".to_owned(), description: Some(description.to_owned()) };
+    Session { state: State::NeedsLogin { reason, since: at(since) }, tokens: None, due_at: None, ..session }
+}
+
+fn numbered(home: &Home, number: u16) -> Session {
+    let [a, b] = number.to_be_bytes();
+    Session { id: SessionRef::from_random([a, b, 0, 0, 1]), ..home.session() }
+}
+
+#[tokio::test]
+async fn the_first_hand_out_is_audited_at_once_even_from_memory_and_the_next_is_counted() {
+    let home = Home::new().await;
+    let (service, alice) = (service(&home), Arc::new(peer(1000)));
+    home.keeper.look(home.id).unwrap();
+    for _ in 0..3 {
+        token(&service, &alice, token_request(home.id)).await.unwrap();
+        assert_eq!(hand_outs(&home), 1);
+    }
+    let counted = service.tally.drain();
+    assert!(matches!(counted[..], [What::TokenHandedOut { count: 2, .. }]), "{counted:?}");
+}
+
+#[tokio::test]
+async fn to_a_peer_without_a_rule_a_session_reads_the_same_as_none() {
+    let home = Home::new().await;
+    let (service, stranger) = (service(&home), Arc::new(peer(7)));
+    let none = SessionRef::from_random([9; 5]);
+    for (is, is_not) in [
+        (token_request(home.id), token_request(none)),
+        (Request::Session(home.id), Request::Session(none)),
+        (Request::Logout(home.id), Request::Logout(none)),
+    ] {
+        for peer in [stranger.clone(), Arc::new(peer(1001))] {
+            let told = [(is.clone(), home.id), (is_not.clone(), none)].map(|(request, id)| (request, id, peer.clone()));
+            let mut answers = Vec::new();
+            for (request, id, peer) in told {
+                let Reply::Problem(mut problem) = ask(&service, &peer, request).await else { panic!("no problem") };
+                problem.message = problem.message.replace(id.as_str(), "REF");
+                problem.audit_reference = None;
+                answers.push(problem);
+            }
+            assert_eq!(answers[0], answers[1]);
+        }
+    }
+    assert!(home.session().state.is_active());
+}
+
+#[tokio::test]
+async fn a_rule_that_goes_away_during_a_refresh_keeps_its_token_back() {
+    let home = Home::new().await;
+    let (service, alice) = (service(&home), Arc::new(peer(1000)));
+    home.sleep_until(300);
+    let bell = home.hold(renewal());
+    let (answer, ()) = tokio::join!(token(&service, &alice, token_request(home.id)), async {
+        until(|| home.posts() == 1).await;
+        service.in_force.store(Arc::new(InForce { rules: Rules::default(), loaded_at: at(300) }));
+        bell.notify_one();
+    });
+    assert_eq!(answer.unwrap_err().code, Code::Denied);
+    assert_eq!(hand_outs(&home), 0);
+}
+
+#[tokio::test]
+async fn a_refresh_that_fails_costs_only_those_who_asked_for_more_than_is_left() {
+    let home = Home::new().await;
+    let (service, alice) = (service(&home), Arc::new(peer(1000)));
+    home.sleep_until(290);
+    home.server.script("/token", crate::provider::scripted::Reply::text(503, "text/html", ""));
+    let old = token(&service, &alice, token_request(home.id)).await.unwrap();
+    assert_eq!(old.access_token, Secret::from("at-old-0123456789"));
+    let selector = Selector::Session(home.id);
+    let picky = TokenRequest { selector, min_valid_seconds: Some(60), timeout_ms: None };
+    let problem = token(&service, &alice, Request::Token(picky)).await.unwrap_err();
+    assert_eq!((problem.code, problem.retry_after_ms.is_some()), (Code::TryLater, true));
+    assert_eq!(home.posts(), 1, "not before the wait is over");
+}
+
+#[tokio::test]
+async fn among_many_sessions_the_only_active_one_is_found_and_several_are_named() {
+    let home = Home::new().await;
+    let (service, alice) = (service(&home), Arc::new(peer(1000)));
+    insert(&home, (0..300).map(|number| needs_login(numbered(&home, number), u64::from(number), "gone"))).await;
+    let provider = home.session().provider;
+    let request = || {
+        let selector = Selector::Only { provider: provider.clone(), user: None };
+        Request::Token(TokenRequest { selector, min_valid_seconds: None, timeout_ms: None })
+    };
+    assert_eq!(token(&service, &alice, request()).await.unwrap().session, home.id);
+
+    insert(&home, (300..400).map(|number| numbered(&home, number))).await;
+    let problem = token(&service, &alice, request()).await.unwrap_err();
+    assert_eq!(problem.code, Code::Ambiguous);
+    assert!(problem.message.contains(", and more") && problem.message.len() < 500, "{}", problem.message);
+
+    // To a peer that may use its own only, none of these is there.
+    let bob = Arc::new(peer(1001));
+    assert_eq!(token(&service, &bob, request()).await.unwrap_err().code, Code::NotFound);
+    insert(
+        &home,
+        [(500, 5), (501, 9), (502, 7)].map(|(number, since)| Session {
+            opened_by: Owner::Uid(1001),
+            ..needs_login(numbered(&home, number), since, "gone")
+        }),
+    )
+    .await;
+    let problem = token(&service, &bob, request()).await.unwrap_err();
+    let last = numbered(&home, 501).id;
+    assert_eq!((problem.code, problem.session, problem.since), (Code::LoginRequired, Some(last), Some(at(9))));
+}
+
+#[tokio::test]
+async fn a_list_with_the_longest_words_fits_into_frames_and_misses_nobody() {
+    let home = Home::new().await;
+    let service = service(&home);
+    let (reason, device) = ("x".repeat(800), "y".repeat(256));
+    let long = |number| Session {
+        device: Some(device.clone()),
+        opened_by: Owner::Unit(format!("{}.service", "z".repeat(240))),
+        ..needs_login(numbered(&home, number), 1, &reason)
+    };
+    insert(&home, (0..250).map(long)).await;
+    let (mut seen, mut request) = (Vec::new(), SessionsRequest::default());
+    loop {
+        let page = list(&service, request.clone()).await;
+        seen.extend(page.sessions.iter().map(|row| row.session));
+        request.cursor = page.next;
+        if page.next.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen.len(), 251);
+    seen.dedup();
+    assert_eq!(seen.len(), 251);
+}
+
+#[tokio::test]
+async fn who_does_not_want_to_wait_is_told_that_the_refresh_goes_on() {
+    let home = Home::new().await;
+    let (service, alice) = (service(&home), Arc::new(peer(1000)));
+    home.sleep_until(300);
+    let bell = home.hold(renewal());
+    let selector = Selector::Session(home.id);
+    let hasty = TokenRequest { selector, min_valid_seconds: None, timeout_ms: Some(0) };
+    let problem = token(&service, &alice, Request::Token(hasty)).await.unwrap_err();
+    assert_eq!(problem.code, Code::TryLater);
+    bell.notify_one();
+    tokio::time::timeout(Duration::from_secs(20), async {
+        let answer = token(&service, &alice, token_request(home.id)).await.unwrap();
+        assert_eq!(answer.access_token, Secret::from("at-new"));
+    })
+    .await
+    .unwrap();
+    assert_eq!(home.posts(), 1);
+}
+
+#[tokio::test]
+async fn whoever_may_log_in_nowhere_does_not_fill_the_audit_trail_by_guessing() {
+    let home = Home::new().await;
+    let (service, stranger) = (service(&home), Arc::new(peer(7)));
+    for number in 0..20 {
+        let login_id = LoginId::from_random([number; 16]);
+        let guess = LoginComplete { login_id, callback_query: Secret::from("code=c&state=s") };
+        let Reply::Problem(problem) = ask(&service, &stranger, Request::LoginComplete(guess)).await else { panic!() };
+        assert_eq!(problem.code, Code::Denied);
+    }
+    assert_eq!(home.vault.outbox_waiting().unwrap(), 1);
+}
