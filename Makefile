@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build test test-offline test-long lint bench demo deps
+.PHONY: help build test test-offline test-systemd test-long lint bench demo deps
 
 # Where scripts/ puts tools that the system does not have.
 export PATH := $(abspath $(or $(CARGO_TARGET_DIR),target))/tools/bin:$(PATH):$(HOME)/.cargo/bin
@@ -41,6 +41,10 @@ else
 	cargo test --workspace --exclude tokenkeeperd --bins --lib --tests
 	cargo test --package tokenkeeperd --bins --lib --test architecture --test documentation --test offline
 endif
+
+test-systemd: deps ## try the systemd units with the real daemon, in a Debian booted for it (needs root)
+	cargo build --workspace --bins
+	tests/systemd/run
 
 test-long: ## run the tests that take hours
 	@echo 'There are none yet: power loss, soak and fuzzing come later.'

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tokenkeeperd::daemon::{self, Options};
-use tracing_subscriber::EnvFilter;
 
 /// Keeps the OAuth and OpenID Connect sessions of this host: logs users in, refreshes their tokens before they expire,
 /// and hands valid access tokens to local processes over a Unix socket.
@@ -34,7 +33,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return explain(&error),
     };
-    log_to_stderr();
+    daemon::log_to_stderr();
     daemon::run(&Options { config, user, check_config })
 }
 
@@ -44,16 +43,4 @@ fn explain(error: &clap::Error) -> ExitCode {
     // If even this cannot be printed, there is nobody to tell.
     let _ = error.print();
     if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS }
-}
-
-/// The journal adds the time by itself.
-fn log_to_stderr() {
-    let filter =
-        EnvFilter::try_from_env("TOKENKEEPER_LOG").unwrap_or_else(|_| EnvFilter::new("info,tokio_cron_scheduler=warn"));
-    let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).with_target(false);
-    if std::env::var_os("JOURNAL_STREAM").is_some() {
-        lines.without_time().with_ansi(false).init();
-    } else {
-        lines.with_ansi(false).init();
-    }
 }

@@ -1,4 +1,5 @@
-//! A real `tokenkeeperd` of the same build, with a configuration that asks for nothing but what is measured.
+//! A real `tokenkeeperd` of the same build, with the environment of its unit and a configuration that asks for nothing but what is
+//! measured.
 
 use std::fs;
 use std::os::unix::net::UnixDatagram;
@@ -11,6 +12,9 @@ use anyhow::{Context, bail};
 
 use crate::prepare::PROVIDER;
 use crate::stopwatch::pause;
+
+/// What the daemon is installed with.
+const UNIT: &str = include_str!("../../systemd/tokenkeeperd.service");
 
 /// A daemon that is not ready after so long has failed; opening the store is the longest part of it.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -87,6 +91,7 @@ impl Daemon {
         let process = Command::new(env!("CARGO_BIN_EXE_tokenkeeperd"))
             .arg("--config")
             .arg(home.write_config(cache_sessions)?)
+            .envs(environment_of(UNIT))
             .env("NOTIFY_SOCKET", &notify_path)
             .spawn()
             .context("cannot start tokenkeeperd")?;
@@ -141,6 +146,12 @@ impl Drop for Daemon {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// The variables that a unit sets: `Environment=NAME=VALUE NAME=VALUE`.
+fn environment_of(unit: &str) -> impl Iterator<Item = (&str, &str)> {
+    let lines = unit.lines().filter_map(|line| line.strip_prefix("Environment="));
+    lines.flat_map(str::split_whitespace).filter_map(|variable| variable.split_once('='))
 }
 
 /// Binds a datagram socket in the place of one that an earlier daemon used.

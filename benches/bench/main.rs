@@ -56,6 +56,7 @@ fn everything() -> anyhow::Result<()> {
     let home = Home::new(Path::new(OUTPUT))?;
     let sessions = prepare::prepare_store(&home).context("cannot prepare the store")?;
     let mut report = Report::default();
+    settle(&home, &mut report)?;
     measure_hot(&home, &sessions, &mut report)?;
     measure_cold(&home, &sessions, &mut report)?;
     sealing::measure(&mut report)?;
@@ -72,6 +73,14 @@ fn noise_only() -> anyhow::Result<()> {
     let mut report = Report::default();
     contest(&Contest { echo: &echo.side, twin: &twin.side, server: &third.side }, &mut report)?;
     print!("{report}");
+    Ok(())
+}
+
+/// Lets a daemon put in order what was just written, as it would have done while it was written over months.
+fn settle(home: &Home, report: &mut Report) -> anyhow::Result<()> {
+    let daemon = Daemon::start(home, None)?;
+    daemon.wait_until_idle()?;
+    report.add("filled_rss_mib", daemon.rss_mib()?, "after the start that compacts what was just written");
     Ok(())
 }
 

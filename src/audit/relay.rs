@@ -17,8 +17,11 @@ const BATCH: usize = 64;
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(100);
 /// The longest wait: records arrive this late at most, once their receiver is back.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
+/// The longest wait for a thread that was told to stop: a connection to one address, or a write.
+const ONE_SEND: Duration = Duration::from_secs(5);
 
-/// The thread, from outside. Dropping it stops the thread where it is; the events wait in the outbox for the next start.
+/// The thread, from outside. Dropping it stops the thread where it is, and waits until it has let go of the outbox; the events wait
+/// there for the next start.
 #[derive(Debug)]
 pub struct Relay {
     desk: Arc<Desk>,
@@ -42,7 +45,7 @@ struct Notes {
     new_target: Option<AuditTarget>,
     order: Order,
     fault: Option<String>,
-    /// Whether everything was delivered, once the thread is done.
+    /// Whether everything was delivered, once the thread is done and has let go of the outbox.
     ended: Option<bool>,
 }
 
@@ -93,17 +96,22 @@ impl Relay {
     /// Delivers what the outbox holds and ends the thread. Blocks for at most `patience`; what is not delivered by then waits for the
     /// next start. Returns whether everything was.
     pub fn finish(&self, patience: Duration) -> bool {
-        self.desk.change(|notes| notes.order = Order::Drain);
+        self.end(Order::Drain, patience) == Some(true)
+    }
+
+    /// Gives an order to end and waits for that; whether everything was delivered, if it has ended.
+    fn end(&self, order: Order, patience: Duration) -> Option<bool> {
+        self.desk.change(|notes| notes.order = order);
         let waiting = |notes: &mut Notes| notes.ended.is_none() && !self.thread.is_finished();
         let waited = self.desk.changed.wait_timeout_while(self.desk.notes(), patience, waiting);
-        let (notes, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        notes.ended == Some(true)
+        waited.unwrap_or_else(PoisonError::into_inner).0.ended
     }
 }
 
 impl Drop for Relay {
+    /// The thread may be the last to hold the store behind the outbox. Closing that while the process exits would abort it.
     fn drop(&mut self) {
-        self.desk.change(|notes| notes.order = Order::Stop);
+        self.end(Order::Stop, ONE_SEND);
     }
 }
 

@@ -11,7 +11,7 @@ use super::keys;
 use super::secret::{self, SecretPlaces};
 use super::settings::{ClientAuthentication, Endpoints, ProviderKind, ProviderSettings, RedirectUri, RefreshMode};
 use super::table::{At, Table, suggest};
-use super::value::{self, Complaint, DAY, HOUR, MINUTE};
+use super::value::{self, Complaint, DAY, HOUR};
 
 /// What the provider tables are read against.
 #[derive(Clone, Debug)]
@@ -29,6 +29,8 @@ const LONGEST: u64 = 3650 * DAY;
 const REFRESH_AT_PERCENT: u8 = 70;
 /// What providers that do not tell the life of a token commonly give.
 const DEFAULT_LIFE: Duration = Duration::from_secs(HOUR);
+/// Less than a daemon that is told to stop waits for what it has begun.
+const LONGEST_TIMEOUT: u64 = 25;
 /// Longer than any healthy provider takes.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -52,7 +54,7 @@ pub(super) fn read(name: &At<&str>, table: Table<'_>, around: &Surroundings) -> 
     let default_life = table.parsed("default_life", value::span(1..=LONGEST));
     let ca_file = table.parsed("ca_file", |text| ca_file(&around.directory.join(text)));
     let proxy = table.parsed("proxy", endpoint::proxy);
-    let timeout = table.parsed("timeout", value::span(1..=5 * MINUTE));
+    let timeout = table.parsed("timeout", value::span(1..=LONGEST_TIMEOUT));
     Some(ProviderSettings {
         name: name?,
         kind: kind?,

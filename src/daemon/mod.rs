@@ -3,6 +3,7 @@
 mod counts;
 mod error;
 mod keys;
+mod log;
 mod notify;
 mod reload;
 mod running;
@@ -17,6 +18,7 @@ use tokio::runtime::Runtime;
 use crate::config::{Environment, Mode, Source, load};
 
 pub use error::StartError;
+pub use log::log_to_stderr;
 
 /// What the command line asks for.
 #[derive(Clone, Debug)]

@@ -1,6 +1,7 @@
 //! Doing for a session what it needs now: a refresh, a revocation, the end of its age.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use tokenkeeper_protocol::reply::Revocation;
@@ -102,7 +103,8 @@ impl Keeper {
                 State::NeedsLogin { .. } | State::Ended { .. } => return Ok(Attended::NothingDue),
             };
             match attended {
-                Err(Attempt::Changed) => {}
+                // Changed, or in a trouble that may be tried again at once.
+                Err(Attempt::Changed | Attempt::Failed(KeeperError::ProviderDown { wait: Duration::ZERO, .. })) => {}
                 Err(Attempt::Failed(error)) => return Err(error),
                 Ok(done) => return Ok(done),
             }

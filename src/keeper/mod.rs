@@ -1,7 +1,7 @@
 //! The only place where tokens change: serving, refresh, login, logout, growing old.
 //!
 //! Invariants: what a provider gave is durable before anybody sees it; a refresh token is sent at most once at a time
-//! (one [flight](flight) per session) and never again once its successor is durable; a session that ended is served to nobody.
+//! (one flight per session) and never again once its successor is durable; a session that ended is served to nobody.
 
 mod admit;
 mod attend;

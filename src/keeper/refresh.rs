@@ -58,17 +58,7 @@ impl Keeper {
         change.commit().await?;
         let outcome = provider.refresh(&session.value, now).await;
         let answered = Answered { spent: tokens.clone(), sent_at: now, settings: Arc::clone(settings), outcome };
-        let settled = self.settle(session.value.id, answered).await;
-        if settled.is_err() && self.may_try_again_at_once(session.value.id)? {
-            return Err(Attempt::Changed);
-        }
-        settled.map_err(Attempt::Failed)
-    }
-
-    /// Whether an answer was lost just now, for the first time, and the provider would forgive that its token comes again.
-    fn may_try_again_at_once(&self, session: SessionRef) -> Result<bool, VaultError> {
-        let trouble = self.vault.session(session)?.and_then(|session| session.value.trouble);
-        Ok(trouble.is_some_and(|it| it.tries == 1 && it.unknown_since.is_some() && it.not_before <= self.clock.now()))
+        self.settle(session.value.id, answered).await.map_err(Attempt::Failed)
     }
 
     /// Whether the agenda still asks for it. A session that nobody used is put off to its keep-alive instead.
@@ -161,9 +151,8 @@ fn after(
     let mut new = session.clone();
     let tries = session.trouble.as_ref().map_or(1, |trouble| trouble.tries.saturating_add(1));
     let unknown_since = session.trouble.as_ref().and_then(|trouble| trouble.unknown_since);
-    let mut troubled = |what: String, retry_after: Duration, unknown_since: Option<UnixSeconds>| {
-        let forgiven = tries == 1 && unknown_since.is_some() && !settings.reuse_grace.is_zero();
-        let wait = if forgiven { Duration::ZERO } else { timing::backoff(tries, random).max(retry_after) };
+    let backoff = timing::backoff(tries, random);
+    let mut troubled = |what: String, wait: Duration, unknown_since| {
         let trouble = Trouble { what, tries, not_before: now + wait, unknown_since };
         let not_before = not_before(session, &trouble, settings.reuse_grace, now + wait);
         let why = trouble.what.clone();
@@ -178,16 +167,19 @@ fn after(
         }
         // The session ended meanwhile: whatever the provider said, its tokens are only there to be revoked.
         _ if !session.state.is_active() => Ok(Attended::NothingDue),
-        RefreshOutcome::NotSent(fault) => Err(troubled(fault.to_string(), Duration::ZERO, unknown_since)),
+        RefreshOutcome::NotSent(fault) => Err(troubled(fault.to_string(), backoff, unknown_since)),
         RefreshOutcome::Transient { fault, retry_after } => {
-            Err(troubled(fault.to_string(), retry_after.unwrap_or_default(), unknown_since))
+            Err(troubled(fault.to_string(), backoff.max(retry_after.unwrap_or_default()), unknown_since))
         }
         RefreshOutcome::Misconfigured(fault) => {
-            troubled(fault.to_string(), Duration::ZERO, unknown_since);
+            troubled(fault.to_string(), backoff, unknown_since);
             Err(KeeperError::Misconfigured { provider: session.provider.clone(), why: fault.to_string() })
         }
         RefreshOutcome::Unknown(fault) => {
-            Err(troubled(fault.to_string(), Duration::ZERO, Some(unknown_since.unwrap_or(*sent_at))))
+            let since = unknown_since.unwrap_or(*sent_at);
+            // The first time, the provider forgives it at once: whoever waits for a token goes on waiting.
+            let at_once = tries == 1 && now < since + settings.reuse_grace;
+            Err(troubled(fault.to_string(), if at_once { Duration::ZERO } else { backoff }, Some(since)))
         }
         RefreshOutcome::Refused { error, description } => {
             let reason = match unknown_since {

@@ -16,13 +16,19 @@ pub struct Intent {
 }
 
 impl Vault {
-    /// Every intent whose outcome was never written: those of refreshes that a crash interrupted.
+    /// Every intent whose outcome was never written: those of refreshes that a crash interrupted. One that is damaged is
+    /// left out, with an error in the log: it is no reason to serve nobody.
     pub fn unsettled(&self) -> Result<Vec<(SessionRef, Intent)>, VaultError> {
         let rows = self.store.scan(Table::Intents, &[], None, usize::MAX)?;
-        let opened = rows.iter().filter_map(|(key, row)| {
-            let session = super::index::session_at_end(key)?;
-            Some(self.open_row::<Intent>(Table::Intents, key, row).map(|intent| (session, intent.value)))
-        });
-        opened.collect()
+        let sessions = rows.iter().filter_map(|(key, row)| Some((super::index::session_at_end(key)?, key, row)));
+        let opened =
+            sessions.filter_map(|(session, key, row)| match self.open_row::<Intent>(Table::Intents, key, row) {
+                Ok(intent) => Some((session, intent.value)),
+                Err(error) => {
+                    tracing::error!(%session, %error, "the record of an interrupted refresh is damaged");
+                    None
+                }
+            });
+        Ok(opened.collect())
     }
 }

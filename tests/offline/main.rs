@@ -5,6 +5,7 @@
 mod support;
 
 mod access;
+mod age;
 mod audit;
 mod fixtures;
 mod login;

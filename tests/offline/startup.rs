@@ -143,6 +143,29 @@ fn a_store_without_its_identity_is_not_replaced_by_an_empty_one() {
 }
 
 #[test]
+fn a_store_of_a_newer_version_is_refused_and_left_as_it_is() {
+    let provider = ScriptedProvider::start();
+    let home = Home::new(&Config::corp(&provider.issuer));
+    Daemon::start(&home).stop();
+    let store = home.state_dir().join("store");
+    let set_schema = |schema: u32| {
+        let options = rocksdb::Options::default();
+        let families = rocksdb::DB::list_cf(&options, &store).unwrap();
+        let database = rocksdb::DB::open_cf(&options, &store, families).unwrap();
+        database.put(b"schema", schema.to_le_bytes()).unwrap();
+    };
+    set_schema(999);
+
+    let failed = start_fails(&home);
+    assert_eq!(failed.status, CONFIGURATION);
+    assert!(failed.stderr.contains("999") && failed.stderr.contains("newer"), "{failed:?}");
+
+    set_schema(1);
+    let _daemon = Daemon::start(&home);
+    home.login("alice");
+}
+
+#[test]
 fn a_store_does_not_open_with_the_identity_of_another() {
     let provider = ScriptedProvider::start();
     let (home, other) = (Home::new(&Config::corp(&provider.issuer)), Home::new(&Config::empty()));

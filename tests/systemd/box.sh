@@ -43,10 +43,13 @@ box_boot() {
         echo "$BASHPID" >"$box_group/cgroup.procs"
         mkdir -p /run/systemd/nspawn
         mount -t tmpfs tmpfs /run/systemd/nspawn
-        exec setsid systemd-nspawn --quiet --boot --directory="$tree" --volatile=overlay --machine="$box_name" --hostname=box \
-            --private-network --resolv-conf=off --timezone=off --link-journal=no --register=no --keep-unit "$@"
+        exec setsid systemd-nspawn --quiet --boot --directory="$tree" --volatile=overlay \
+            --machine="$box_name" --hostname=box --private-network --resolv-conf=off --timezone=off --link-journal=no \
+            --register=no --keep-unit "$@"
     ) </dev/null >"$log" 2>&1 &
     box_nspawn=$!
+    # Should this script be killed, so is the box. If it ends as it should, there is none any more.
+    (tail --pid=$$ --follow /dev/null; echo 1 >"$box_group/cgroup.kill") </dev/null >/dev/null 2>&1 &
     until [ "$state" = running ] || [ "$state" = degraded ]; do
         tries=$((tries + 1))
         kill -0 "$box_nspawn" 2>/dev/null && [ $tries -lt 300 ] || give_up "the box does not boot: $(tail -n 20 "$log")"

@@ -222,6 +222,19 @@ fn finishing_without_a_receiver_ends_in_time_and_keeps_the_events() {
 }
 
 #[test]
+fn a_relay_that_is_dropped_has_let_go_of_the_outbox() {
+    for finished_first in [false, true] {
+        let outbox = Arc::new(Memory::default());
+        outbox.add(1);
+        let relay = Relay::start(outbox.clone(), AuditTarget::Local("/nonexistent/log".into())).unwrap();
+        outbox.wait_for_another_try();
+        assert!(!finished_first || !relay.finish(Duration::ZERO));
+        drop(relay);
+        assert_eq!(Arc::strong_count(&outbox), 1);
+    }
+}
+
+#[test]
 fn udp_takes_one_record_in_each_datagram() {
     let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
     receiver.set_read_timeout(Some(LONG)).unwrap();

@@ -34,13 +34,28 @@ async fn without_grace_it_is_tried_once_when_nothing_is_left_to_lose() {
 }
 
 #[tokio::test]
-async fn within_the_grace_it_is_tried_again_at_once_and_then_as_after_other_failures() {
+async fn within_the_grace_it_is_tried_again_at_once() {
+    for wish in [Wish::Due, Wish::NewToken] {
+        let home = Home::with(|settings| settings.reuse_grace = Duration::from_secs(30), |_| {}).await;
+        home.sleep_until(200);
+        let bell = home.hold(Reply::HangUpAfter);
+        let (outcome, ()) = tokio::join!(home.attend(wish), async {
+            until(|| home.posts() == 1).await;
+            home.server.script("/token", renewal());
+            bell.notify_one();
+        });
+        assert_eq!(outcome, Ok(Attended::Renewed), "who waits for it goes on waiting");
+        assert_eq!((home.posts(), home.token().as_deref()), (2, Some("at-new")));
+    }
+}
+
+#[tokio::test]
+async fn within_the_grace_it_is_not_hammered_with() {
     let home = lost(30).await;
-    assert_eq!(home.posts(), 2);
-    home.server.script("/token", renewal());
-    home.sleep_until(202);
-    home.attend_to_all_due().await;
-    assert_eq!((home.posts(), home.token().as_deref()), (3, Some("at-new")));
+    assert_eq!((home.posts(), trouble(&home).tries), (2, 2));
+    let due = home.session().due_at.unwrap();
+    assert!(at(201) <= due && due <= at(202), "{due:?}");
+    assert_eq!(home.attend_to_all_due().await, 0);
 }
 
 #[tokio::test]
