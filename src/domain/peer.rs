@@ -36,6 +36,7 @@ impl Peer {
     pub fn is_of_unit_of(&self, owner: &Owner) -> bool {
         matches!(owner, Owner::Unit { unit, .. } if self.unit.as_ref() == Some(unit))
     }
+
     /// What the peer is called where it does not matter which of its processes it was.
     pub fn name(&self) -> String {
         match &self.unit {
