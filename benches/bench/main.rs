@@ -25,6 +25,7 @@ use crate::compare::{Contest, Placement};
 use crate::daemon::{Daemon, Home};
 use crate::echo::Echo;
 use crate::load::Side;
+use crate::pin::Pinned;
 use crate::report::{Aim, Report};
 
 /// Where the summary goes, and where the store lies while it is measured: on a disk, as `/tmp` often is not.
@@ -119,6 +120,7 @@ fn contest(contest: &Contest<'_>, report: &mut Report) -> anyhow::Result<()> {
 fn measure_cold(home: &Home, sessions: &[SessionRef], report: &mut Report) -> anyhow::Result<()> {
     let daemon = Daemon::start(home, Some(COLD_CACHE))?;
     daemon.wait_until_idle()?;
-    report.add("token_cold_p50_us", load::cold_p50_us(&home.socket(), sessions)?, "one read, one open");
+    let _pinned = Pinned::with(&[daemon.id()])?;
+    report.add("token_cold_p50_us", load::cold_p50_us(&home.socket(), sessions)?, "one read, one open, one core");
     Ok(())
 }
