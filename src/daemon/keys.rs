@@ -27,10 +27,15 @@ pub(super) fn unlock(
     if is_first_start {
         let keyring = Keyring::generate();
         let bytes = keyring.to_file(&identity, &settings.recovery_recipients).map_err(keyring_error)?;
-        // Never in place of another: one that is started at the same time may have made its own, and seals with it already.
-        create_durably(&path, &bytes, 0o600).map_err(unusable)?;
-        tracing::info!(keyring = %path.display(), identity = %source, "first start: made a new keyring");
-        return Ok((keyring, source));
+        match create_durably(&path, &bytes, 0o600) {
+            Ok(()) => {
+                tracing::info!(keyring = %path.display(), identity = %source, "first start: made a new keyring");
+                return Ok((keyring, source));
+            }
+            // Another daemon that starts at the same time made its own, and may have sealed with it already.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(unusable(error)),
+        }
     }
     let bytes = fs::read(&path).map_err(|source| match source.kind() {
         ErrorKind::NotFound => StartError::KeyringMissing { dir: settings.state_dir.clone() },
