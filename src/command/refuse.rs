@@ -92,8 +92,11 @@ impl Service {
         reference
     }
 
-    /// Writes an event that belongs to no change.
+    /// Writes an event that belongs to no change, unless too many wait already.
     pub async fn record(&self, what: What) {
+        if self.keeper.vault().outbox_is_full().unwrap_or(false) {
+            return;
+        }
         let mut change = self.keeper.vault().change(self.keeper.clock().now());
         let written = match change.audit(what) {
             Ok(_) => change.commit().await,

@@ -86,9 +86,11 @@ impl Service {
         });
         let store = self.keeper.vault().fault().map(|why| format!("the store takes no writes: {why}"));
         let audit = (self.vitals.audit_fault)();
+        let full = self.keeper.vault().outbox_is_full().unwrap_or(false);
+        let full = full.then(|| "too many audit records wait: hand-outs and denials go unrecorded".to_owned());
         let config = refused.map(|why| format!("the last reload was refused: {why}"));
         let disk = (disk_free < DISK_LOW_PERCENT).then(|| format!("the disk is {disk_free}% free"));
-        down.chain(store).chain(audit).chain(config).chain(disk).collect()
+        down.chain(store).chain(audit).chain(full).chain(config).chain(disk).collect()
     }
 }
 

@@ -26,6 +26,10 @@ pub(super) async fn run(service: Arc<Service>, stop: CancellationToken) {
 
 /// Writes what was counted since the last time.
 pub(super) async fn write(service: &Service) {
+    // Counts that cannot be recorded go on counting.
+    if service.keeper.vault().outbox_is_full().unwrap_or(false) {
+        return;
+    }
     for what in service.tally.drain() {
         service.record(what).await;
     }

@@ -54,6 +54,12 @@ pub enum KeeperError {
         /// When another try can succeed.
         wait: Duration,
     },
+    /// The caller began, or failed, more logins than anybody needs.
+    #[error("too many logins were begun or failed; try again in {} s", wait.as_secs().max(1))]
+    TooManyLogins {
+        /// When there is room again.
+        wait: Duration,
+    },
     /// The caller was not ready to wait for as long as it takes.
     #[error("the refresh takes longer than the time you gave it; it goes on, so ask again")]
     StillWorking,
@@ -117,7 +123,7 @@ impl KeeperError {
                 problem.session = Some(*session);
                 problem.since = Some(*since);
             }
-            Self::ProviderDown { wait, .. } => {
+            Self::ProviderDown { wait, .. } | Self::TooManyLogins { wait } => {
                 problem.retry_after_ms = Some(u32::try_from(wait.as_millis()).unwrap_or(u32::MAX));
             }
             Self::StillWorking => problem.retry_after_ms = Some(1000),
@@ -131,7 +137,9 @@ impl KeeperError {
             Self::LoginRequired { .. } | Self::Ended { .. } => Code::LoginRequired,
             Self::NoSuchSession { .. } => Code::NotFound,
             Self::LifetimeTooShort { .. } => Code::LifetimeTooShort,
-            Self::ProviderDown { .. } | Self::StillWorking | Self::StoreDown { .. } => Code::TryLater,
+            Self::ProviderDown { .. } | Self::TooManyLogins { .. } | Self::StillWorking | Self::StoreDown { .. } => {
+                Code::TryLater
+            }
             Self::LoginFailed { .. } | Self::ForeignCallback { .. } => Code::LoginFailed,
             Self::BadRequest { .. } => Code::BadRequest,
             Self::Misconfigured { .. } | Self::ProviderRemoved { .. } => Code::Misconfigured,

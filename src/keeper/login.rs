@@ -55,6 +55,7 @@ impl Keeper {
             let why = format!("the name of the device is too long; {LONGEST_DEVICE} bytes are allowed");
             return Err(KeeperError::BadRequest { why });
         }
+        self.count_login(peer)?;
         let provider = self.provider(&begin.provider)?;
         let flow = Flow::begin(provider.settings(), begin, now)
             .map_err(|error| KeeperError::BadRequest { why: error.to_string() })?;
@@ -104,12 +105,17 @@ impl Keeper {
         match self.try_complete(permit, peer, complete, &login, query).await {
             Ok(answer) => Ok(answer),
             Err(error) => {
+                self.count_login(peer)?;
                 if let Err(unwritten) = self.note_failure(peer, complete.login_id, &login, &error).await {
                     tracing::error!(error = %unwritten, "a login that failed could not be audited");
                 }
                 Err(error)
             }
         }
+    }
+
+    fn count_login(&self, peer: &Peer) -> Result<(), KeeperError> {
+        self.login_quota.take(peer.owner(), self.clock.now()).map_err(|wait| KeeperError::TooManyLogins { wait })
     }
 
     async fn try_complete(

@@ -9,6 +9,7 @@ mod cache;
 mod error;
 mod flight;
 mod login;
+mod login_quota;
 mod logout;
 mod prune;
 mod recover;
@@ -51,6 +52,7 @@ pub struct Keeper {
     flights: flight::Flights,
     unwritten: unwritten::Unwritten,
     logins: LoginLocks,
+    login_quota: login_quota::LoginQuota,
     clock: Clock,
     /// Every task that the keeper starts, so that shutdown can wait for what must still be written.
     tasks: TaskTracker,
@@ -86,6 +88,7 @@ impl Keeper {
             flights: flight::Flights::default(),
             unwritten: unwritten::Unwritten::default(),
             logins: LoginLocks::default(),
+            login_quota: login_quota::LoginQuota::default(),
             clock: parts.clock,
             tasks: parts.tasks,
             agenda: Notify::new(),

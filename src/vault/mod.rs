@@ -18,7 +18,7 @@ mod tests;
 
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use crate::audit::Waker;
 use crate::seal::Keyring;
@@ -38,6 +38,8 @@ pub struct Vault {
     keyring: Keyring,
     /// The next sequence number of the audit outbox.
     outbox_next: AtomicU64,
+    /// Whether the outbox was found full.
+    outbox_full: AtomicBool,
     /// Woken when a batch with audit events was written.
     relay: OnceLock<Waker>,
 }

@@ -1,6 +1,6 @@
 //! Opening a vault: the keyring is believed only when it opens the sentinel that the store was made with.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 
 use super::{Vault, VaultError};
@@ -16,7 +16,13 @@ impl Vault {
     /// # Errors
     /// [`VaultError::ForeignKeyring`] when the store was made with another keyring.
     pub async fn open(store: Arc<dyn Store>, keyring: Keyring) -> Result<Self, VaultError> {
-        let vault = Self { store, keyring, outbox_next: AtomicU64::new(0), relay: OnceLock::new() };
+        let vault = Self {
+            store,
+            keyring,
+            outbox_next: AtomicU64::new(0),
+            outbox_full: AtomicBool::new(false),
+            relay: OnceLock::new(),
+        };
         let expected = vault.keyring.store_id();
         match vault.read::<[u8; 16]>(Table::Meta, SENTINEL) {
             Ok(Some(sentinel)) if sentinel.value == expected => {}

@@ -6,6 +6,9 @@ use super::{Vault, VaultError};
 use crate::audit::{Event, Outbox, OutboxError};
 use crate::store::{Batch, Table};
 
+/// Events that may wait: some hundred megabytes, and days of a busy host.
+const OUTBOX_LIMIT: u64 = 1_000_000;
+
 impl Vault {
     /// Continues the numbering behind the last event that is still waiting.
     pub(super) fn find_end_of_outbox(&self) -> Result<(), VaultError> {
@@ -26,6 +29,22 @@ impl Vault {
     /// Events that wait, counted up to a thousand.
     pub fn outbox_waiting(&self) -> Result<u64, VaultError> {
         Ok(self.store.scan(Table::Outbox, &[], None, 1000)?.len() as u64)
+    }
+
+    /// Whether so many events wait that only those which belong to a change are still taken. Told in the log when it changes.
+    pub fn outbox_is_full(&self) -> Result<bool, VaultError> {
+        let oldest = self.store.scan(Table::Outbox, &[], None, 1)?;
+        let next = self.outbox_next.load(Ordering::SeqCst);
+        let waiting = oldest.first().and_then(|(key, _)| sequence(key)).map_or(0, |oldest| next.saturating_sub(oldest));
+        let is_full = waiting >= OUTBOX_LIMIT;
+        if self.outbox_full.swap(is_full, Ordering::SeqCst) != is_full {
+            if is_full {
+                tracing::error!(waiting, "too many audit events wait for syslog; hand-outs and denials go unrecorded");
+            } else {
+                tracing::warn!("syslog takes audit events again; hand-outs and denials are recorded again");
+            }
+        }
+        Ok(is_full)
     }
 
     fn oldest_events(&self, limit: usize) -> Result<Vec<(u64, Event)>, VaultError> {
