@@ -48,7 +48,7 @@ pub(super) const PROVIDER: Keys = Keys {
 
 /// Those of a provider that discovery makes superfluous.
 pub(super) const OAUTH2_ONLY: &[&str] =
-    &["authorization_endpoint", "token_endpoint", "userinfo_endpoint", "revocation_endpoint", "subject_claim"];
+    &["authorization_endpoint", "token_endpoint", "userinfo_endpoint", "subject_claim"];
 
 pub(super) const CLIENT_SECRET: Keys = Keys { known: &["file", "credential"], later: &[] };
 

@@ -96,8 +96,9 @@ fn oidc(table: Table<'_>) -> Option<ProviderKind> {
             );
         }
     }
+    let revocation = table.parsed("revocation_endpoint", endpoint::provider_url);
     let issuer = table.required("issuer", "\"https://id.corp.example\"", endpoint::issuer)?;
-    Some(ProviderKind::Oidc { issuer })
+    Some(ProviderKind::Oidc { issuer, revocation })
 }
 
 fn oauth2(table: Table<'_>) -> Option<ProviderKind> {

@@ -107,6 +107,8 @@ pub enum ProviderKind {
     Oidc {
         /// Byte for byte as the provider writes it (RFC 8414 section 3.3).
         issuer: String,
+        /// RFC 7009, where discovery does not tell it.
+        revocation: Option<String>,
     },
     /// OAuth 2.0 without discovery.
     Oauth2(Endpoints),

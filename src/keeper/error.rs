@@ -81,12 +81,12 @@ pub enum KeeperError {
         /// What is wrong, and what is allowed.
         why: String,
     },
-    /// The provider does not accept us.
-    #[error("{provider} does not accept this registration: {why}; an administrator has to correct its configuration")]
+    /// The provider and its configuration do not fit.
+    #[error("{provider} does not work as it is configured: {why}; an administrator has to correct that")]
     Misconfigured {
         /// Which.
         provider: ProviderName,
-        /// What it said.
+        /// What does not fit.
         why: String,
     },
     /// The provider of a session is gone from the configuration.

@@ -15,7 +15,7 @@ use super::{Keeper, KeeperError};
 use crate::audit::What;
 use crate::domain::{Flow, Peer};
 use crate::policy::Permit;
-use crate::provider::{Callback, LoginFault};
+use crate::provider::{Callback, Fault, LoginFault};
 use crate::vault::{DoneLogin, PendingLogin, Versioned};
 
 /// How long a person may take at the provider's login page.
@@ -60,7 +60,7 @@ impl Keeper {
         let flow = Flow::begin(provider.settings(), begin, now)
             .map_err(|error| KeeperError::BadRequest { why: error.to_string() })?;
         let url = provider.authorize_url(&flow, now).await;
-        let authorize_url = url.map_err(|fault| down(&begin.provider, fault.to_string()))?;
+        let authorize_url = url.map_err(|fault| trouble(&begin.provider, &fault))?;
         let id = LoginId::from_random(rand::random());
         let login = PendingLogin {
             provider: begin.provider.clone(),
@@ -178,13 +178,17 @@ pub(super) fn completed(login: &PendingLogin, query: [u8; 16], answer: &LoggedIn
     PendingLogin { done, expires_at: now + REPEATABLE, ..login.clone() }
 }
 
-fn down(provider: &ProviderName, why: String) -> KeeperError {
-    KeeperError::ProviderDown { provider: provider.clone(), why, wait: Duration::from_secs(1) }
+fn trouble(provider: &ProviderName, fault: &Fault) -> KeeperError {
+    let (provider, why) = (provider.clone(), fault.to_string());
+    if fault.needs_administrator() {
+        return KeeperError::Misconfigured { provider, why };
+    }
+    KeeperError::ProviderDown { provider, why, wait: Duration::from_secs(1) }
 }
 
 fn login_error(provider: &ProviderName, fault: LoginFault) -> KeeperError {
     match fault {
-        LoginFault::Fault(fault) => down(provider, fault.to_string()),
+        LoginFault::Fault(fault) => trouble(provider, &fault),
         LoginFault::Configuration(why) => KeeperError::Misconfigured { provider: provider.clone(), why },
         other => failed(&other.to_string()),
     }

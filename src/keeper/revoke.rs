@@ -56,7 +56,7 @@ impl Keeper {
 
 fn issuer(settings: &ProviderSettings) -> &String {
     match &settings.kind {
-        ProviderKind::Oidc { issuer } => issuer,
+        ProviderKind::Oidc { issuer, .. } => issuer,
         ProviderKind::Oauth2(endpoints) => &endpoints.issuer,
     }
 }

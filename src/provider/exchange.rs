@@ -30,7 +30,7 @@ pub enum LoginFault {
     #[error("the browser came back to another login than this one (state)")]
     WrongState,
     /// The callback is from another provider than the browser was sent to (RFC 9207).
-    #[error("the callback is {} (iss), but the login began at {expected}; it may be an attack", from(found.as_deref()))]
+    #[error("the callback is {} (iss), but the login began at {expected}; it may be an attack, or the configured issuer is wrong", from(found.as_deref()))]
     WrongIssuer {
         /// Where the login began.
         expected: String,
@@ -70,6 +70,9 @@ pub enum LoginFault {
     /// The provider could not be asked, or its answer is of no use.
     #[error(transparent)]
     Fault(Fault),
+    /// The code was spent, and then the provider could not be asked who came.
+    #[error("it could not be found out who logged in: {0}")]
+    Unidentified(Fault),
 }
 
 impl From<Fault> for LoginFault {
@@ -94,7 +97,7 @@ impl Provider {
         let outcome = self.try_exchange(flow, callback, now).await;
         match &outcome {
             Ok(_) => self.record.succeeded(now),
-            Err(LoginFault::Fault(fault)) => self.record.failed(now, fault),
+            Err(LoginFault::Fault(fault) | LoginFault::Unidentified(fault)) => self.record.failed(now, fault),
             // What one callback or one user did says nothing about the provider.
             Err(_) => {}
         }
@@ -109,14 +112,23 @@ impl Provider {
         check_issuer(&metadata, callback.iss.as_deref())?;
         let code = match &callback.answer {
             Answer::Code(code) => code,
-            Answer::Error { error, description } => {
-                return Err(LoginFault::ProviderSaid { error: error.clone(), description: description.clone() });
-            }
+            Answer::Error { error, description } => return Err(refusal(flow, error.clone(), description.clone())),
         };
         let granted = self.spend_code(&metadata, flow, code, now).await?;
-        let (user, authentication) = self.identify(&metadata, flow, &granted, now).await?;
+        let identified = self.identify(&metadata, flow, &granted, now).await;
         let fallback = Fallback { scope: &flow.scopes.join(" "), life: self.settings().default_life };
-        Ok(Grant { tokens: granted.into_tokens(fallback, now), user, authentication })
+        let tokens = granted.into_tokens(fallback, now);
+        match identified {
+            Ok((user, authentication)) => Ok(Grant { tokens, user, authentication }),
+            Err(fault) => {
+                // Nobody will ever use these tokens. What the provider says to that changes nothing here.
+                let _ = self.revoke(&tokens, now).await;
+                Err(match fault {
+                    LoginFault::Fault(fault) => LoginFault::Unidentified(fault),
+                    other => other,
+                })
+            }
+        }
     }
 
     async fn spend_code(
@@ -135,10 +147,7 @@ impl Provider {
         let answer = self.post(Place::Token, &metadata.token, &fields, now).await.map_err(Fault::from)?;
         match read(&answer, &[code, &flow.verifier])? {
             Reading::Granted(granted) => Ok(granted),
-            Reading::Said { error, description } if is_about_client(&error) => {
-                Err(LoginFault::Configuration(said(&error, description.as_deref())))
-            }
-            Reading::Said { error, description } => Err(LoginFault::ProviderSaid { error, description }),
+            Reading::Said { error, description } => Err(refusal(flow, error, description)),
         }
     }
 
@@ -169,9 +178,20 @@ impl Provider {
     }
 }
 
-/// Errors of RFC 6749 section 5.2 that are about our registration, and that no user can mend.
-fn is_about_client(error: &str) -> bool {
-    matches!(error, "invalid_client" | "unauthorized_client" | "invalid_scope" | "unsupported_grant_type")
+/// Whose turn it is after an OAuth error, be it of the token endpoint or in the callback.
+fn refusal(flow: &Flow, error: String, description: Option<String>) -> LoginFault {
+    let said = || said(&error, description.as_deref());
+    match error.as_str() {
+        // Providers seldom say which scope it is that they do not know.
+        "invalid_scope" => LoginFault::Configuration(format!("{}; asked for were {:?}", said(), flow.scopes.join(" "))),
+        // RFC 6749 sections 4.1.2.1 and 5.2: these are about our registration, and no user can mend them.
+        "invalid_request"
+        | "invalid_client"
+        | "unauthorized_client"
+        | "unsupported_grant_type"
+        | "unsupported_response_type" => LoginFault::Configuration(said()),
+        _ => LoginFault::ProviderSaid { error, description },
+    }
 }
 
 /// RFC 9207 section 2.4: compared to the letter where it is there, and required where the provider says it sends it.

@@ -190,6 +190,19 @@ pub enum Fault {
     NoRefreshToken,
 }
 
+impl Fault {
+    /// Whether it stays until somebody changes the configuration, here or at the provider.
+    pub fn needs_administrator(&self) -> bool {
+        matches!(
+            self,
+            Self::IssuerMismatch { .. }
+                | Self::Insecure { .. }
+                | Self::Redirect { place: Place::Discovery, .. }
+                | Self::Missing { place: Place::Discovery, .. }
+        )
+    }
+}
+
 /// An OAuth error in words.
 pub(super) fn said(error: &str, description: Option<&str>) -> String {
     description.map_or_else(|| error.to_owned(), |description| format!("{error} ({description})"))

@@ -74,10 +74,11 @@ impl Flow {
         query.append_pair("code_challenge_method", "S256");
         if is_oidc {
             query.append_pair("nonce", self.nonce.expose());
-            // OpenID Connect Core 11: without it, a provider must ignore the request for offline access.
-            if self.scopes.iter().any(|scope| scope == "offline_access") {
-                query.append_pair("prompt", "consent");
-            }
+        }
+        // OpenID Connect Core 11: without it, a provider must ignore the request for offline access. Many that are spoken to
+        // as plain OAuth 2.0 know this scope from there, and ask for the same.
+        if self.scopes.iter().any(|scope| scope == "offline_access") {
+            query.append_pair("prompt", "consent");
         }
         if let Some(hint) = &self.login_hint {
             query.append_pair("login_hint", hint);
@@ -236,12 +237,16 @@ mod tests {
 
     #[test]
     fn offline_access_is_asked_for_with_the_consent_it_needs() {
-        let settings = scripted::oidc_settings("https://id.example");
+        let base = "https://id.example";
         let endpoint = SafeUrl::parse("https://id.example/auth?tenant=7").expect("a url");
-        let flow = begin("http://127.0.0.1/", &["offline_access"]).expect("a flow");
-        let url = flow.url(&endpoint, &settings);
-        assert!(url.expose().starts_with("https://id.example/auth?tenant=7&response_type=code&"), "{}", url.expose());
-        assert!(url.expose().contains("&prompt=consent"));
+        for settings in [scripted::oidc_settings(base), scripted::oauth2_settings(base)] {
+            let flow = begin("http://127.0.0.1/", &["offline_access"]).expect("a flow");
+            let url = flow.url(&endpoint, &settings);
+            assert!(url.expose().starts_with("https://id.example/auth?tenant=7&response_type=code&"), "{url:?}");
+            assert!(url.expose().contains("&prompt=consent"));
+            let flow = begin("http://127.0.0.1/", &["email"]).expect("a flow");
+            assert!(!flow.url(&endpoint, &settings).expose().contains("prompt"));
+        }
     }
 
     #[test]

@@ -109,7 +109,7 @@ fn check(
 ) -> Result<Claims, Rejected> {
     let invalid = |words: &str| Rejected::Invalid(words.to_owned());
     let token: CoreIdToken =
-        presented.token.expose().parse().map_err(|_| invalid("the ID token is no signed JSON Web Token"))?;
+        presented.token.expose().parse().map_err(|_| Rejected::Invalid(unreadable(presented.token)))?;
     let issuer_url = IssuerUrl::new(issuer.to_owned()).map_err(|_| invalid("the issuer is no URL"))?;
     let verifier =
         CoreIdTokenVerifier::new_public_client(ClientId::new(client_id.to_owned()), issuer_url, keys.clone())
@@ -184,6 +184,22 @@ fn reject(error: &ClaimsVerificationError, token: &CoreIdToken, issuer: &str) ->
 fn algorithm(token: &CoreIdToken) -> String {
     let name = token.signing_alg().ok().and_then(|alg| serde_json::to_value(alg).ok());
     name.as_ref().and_then(Value::as_str).unwrap_or("an unknown algorithm").to_owned()
+}
+
+/// Why a token that the library cannot read is refused. It may be a good one, made in a way that the library does not know.
+fn unreadable(token: &Secret) -> String {
+    let header = token.expose().split('.').next().and_then(|header| BASE64URL_NOPAD.decode(header.as_bytes()).ok());
+    let header: Map<String, Value> = header.and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default();
+    if header.contains_key("enc") {
+        return "the ID token is encrypted; register this client at the provider for tokens that are only signed"
+            .to_owned();
+    }
+    match header.get("alg") {
+        Some(Value::String(alg)) if serde_json::from_value::<Alg>(alg.as_str().into()).is_err() => {
+            format!("the ID token is signed with {}, which is not accepted", harmless(alg, &[]))
+        }
+        _ => "the ID token is no signed JSON Web Token".to_owned(),
+    }
 }
 
 fn same(a: &Nonce, b: &Nonce) -> bool {
@@ -309,6 +325,24 @@ mod tests {
         // What an attacker can do who knows the public key or shares the client secret.
         let hmac = verdict_with(&Signer::hmac("s3cr3t"), &keys, &[]).expect_err("a refusal");
         assert_eq!(hmac, "the ID token is signed with HS256, which is not accepted");
+    }
+
+    #[test]
+    fn a_token_that_is_made_in_an_unknown_way_is_refused_by_the_name_of_that_way() {
+        for (header, words) in [
+            (json!({"alg": "Ed25519"}), "the ID token is signed with Ed25519, which is not accepted"),
+            (json!({"alg": "ML-DSA-44", "kid": "k1"}), "the ID token is signed with ML-DSA-44, which is not accepted"),
+            (json!({"alg": "RSA-OAEP", "enc": "A256GCM"}), "the ID token is encrypted; register this client"),
+            (json!({"alg": "EdDSA"}), "the ID token is no signed JSON Web Token"),
+            (json!({"alg": 7}), "the ID token is no signed JSON Web Token"),
+            (json!([]), "the ID token is no signed JSON Web Token"),
+        ] {
+            let token = Secret::from([&BASE64URL_NOPAD.encode(header.to_string().as_bytes()), "e30", "AAAA"].join("."));
+            let presented = Presented { token: &token, access: &Secret::from("at"), nonce: None };
+            let refusal =
+                check(&Signer::ed25519("k1").key_set(), ISSUER, "shop", presented, NOW).expect_err("a refusal");
+            assert!(matches!(&refusal, Rejected::Invalid(said) if said.starts_with(words)), "{header}");
+        }
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub(super) enum Source {
         issuer: String,
         /// Of the document.
         url: SafeUrl,
+        /// The revocation endpoint of a provider that has one and does not say so.
+        revocation: Option<SafeUrl>,
         /// What it said last.
         document: Box<Cached<Metadata>>,
     },
@@ -48,9 +50,12 @@ impl Source {
     /// The source for `kind`.
     pub(super) fn new(kind: &ProviderKind) -> Result<Self, SetupError> {
         Ok(match kind {
-            ProviderKind::Oidc { issuer } => {
-                Self::Discovered { issuer: issuer.clone(), url: well_known(issuer)?, document: Box::default() }
-            }
+            ProviderKind::Oidc { issuer, revocation } => Self::Discovered {
+                issuer: issuer.clone(),
+                url: well_known(issuer)?,
+                revocation: revocation.as_ref().map(|url| safe("revocation endpoint", url)).transpose()?,
+                document: Box::default(),
+            },
             ProviderKind::Oauth2(endpoints) => Self::Fixed(Arc::new(configured(endpoints)?)),
         })
     }
@@ -64,10 +69,11 @@ impl Source {
     ) -> Result<Arc<Metadata>, Fault> {
         match self {
             Self::Fixed(metadata) => Ok(Arc::clone(metadata)),
-            Self::Discovered { issuer, url, document } => {
+            Self::Discovered { issuer, url, revocation, document } => {
                 let fetch = async {
                     let answer = http.get(Place::Discovery, url, None, now).await?;
-                    answer.ok_json::<Document>()?.check(issuer)
+                    let said = answer.ok_json::<Document>()?.check(issuer)?;
+                    Ok(Metadata { revocation: said.revocation.or_else(|| revocation.clone()), ..said })
                 };
                 let recorded = async {
                     let outcome = fetch.await;
@@ -92,8 +98,6 @@ fn well_known(issuer: &str) -> Result<SafeUrl, SetupError> {
 }
 
 fn configured(endpoints: &Endpoints) -> Result<Metadata, SetupError> {
-    let safe =
-        |key, value: &String| SafeUrl::parse(value).ok_or_else(|| SetupError::Insecure { key, value: value.clone() });
     Ok(Metadata {
         issuer: endpoints.issuer.clone(),
         authorization: safe("authorization endpoint", &endpoints.authorization)?,
@@ -104,6 +108,10 @@ fn configured(endpoints: &Endpoints) -> Result<Metadata, SetupError> {
         end_session: None,
         callback_has_issuer: false,
     })
+}
+
+fn safe(key: &'static str, value: &str) -> Result<SafeUrl, SetupError> {
+    SafeUrl::parse(value).ok_or_else(|| SetupError::Insecure { key, value: value.to_owned() })
 }
 
 /// The discovery document: what is used of it.

@@ -76,13 +76,28 @@ fn a_user_who_says_no_is_told_so() {
 }
 
 #[test]
+fn a_scope_that_the_provider_does_not_know_is_for_an_administrator() {
+    let provider = ScriptedProvider::start();
+    let home = Home::new(&Config::corp(&provider.issuer));
+    let _daemon = Daemon::start(&home);
+    provider.lie(Lie::InvalidScope);
+
+    let login = home.begin_login(&[]);
+    Browser::default().log_in(&login.url, "alice");
+    let why = login.finish().fails_with(78);
+
+    assert!(why.contains("invalid_scope; asked for were") && why.contains("offline_access"), "{why}");
+    assert!(why.contains("administrator"), "{why}");
+}
+
+#[test]
 fn a_provider_that_calls_itself_something_else_is_not_used() {
     let provider = ScriptedProvider::start();
     provider.lie(Lie::DiscoveryIssuer);
     let home = Home::new(&Config::corp(&provider.issuer));
     let _daemon = Daemon::start(&home);
     let failed = home.cli(["login", "corp", "--no-browser"]);
-    assert!([75, 78].contains(&failed.status), "{failed:?}");
+    assert_eq!(failed.status, 78, "{failed:?}");
     assert!(failed.stderr.contains("issuer"), "{failed:?}");
 }
 

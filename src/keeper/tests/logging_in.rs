@@ -222,3 +222,33 @@ async fn what_a_user_calls_a_device_is_short() {
     let refused = home.keeper.begin_login(permit(Action::Login), &peer(1000), &begin).await;
     assert!(matches!(refused, Err(KeeperError::BadRequest { .. })));
 }
+
+#[tokio::test]
+async fn a_wrong_issuer_is_for_an_administrator_and_a_provider_that_is_down_for_another_try() {
+    for (reply, misconfigured) in [
+        (Reply::json(200, &json!({"issuer": "https://other.example"})), true),
+        (Reply::redirect("/elsewhere"), true),
+        (Reply::text(503, "text/plain", ""), false),
+    ] {
+        let home = Home::new().await;
+        home.server.script("/.well-known/openid-configuration", reply);
+        let request = login_begin("https://shop.example/cb");
+        let error = home.keeper.begin_login(permit(Action::Login), &peer(1000), &request).await.unwrap_err();
+        assert_eq!(matches!(error, KeeperError::Misconfigured { .. }), misconfigured, "{error}");
+        assert_eq!(error.to_problem().retry_after_ms.is_none(), misconfigured, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_login_whose_code_is_spent_without_telling_the_user_begins_anew() {
+    let home = Home::new().await;
+    let visit = begin(&home, None).await;
+    grant(&home, &visit, &[("preferred_username", json!(null))]);
+    home.server.script("/userinfo", Reply::text(503, "text/plain", ""));
+    home.server.script("/revoke", Reply::text(200, "text/plain", ""));
+    let error = complete(&home, &visit).await.unwrap_err();
+    assert!(matches!(error, KeeperError::LoginFailed { .. }), "{error}");
+    assert_eq!(home.server.count("/revoke"), 2);
+    complete(&home, &visit).await.unwrap_err();
+    assert_eq!(home.posts(), 1);
+}

@@ -194,7 +194,7 @@ async fn userinfo_about_another_user_is_refused() {
     grant(&server, &flow, &[("email", json!(null))]);
     server.script("/userinfo", Reply::json(200, &json!({"sub": "u-2", "email": "mallory@corp.example"})));
     let fault = provider.exchange(&flow, &callback(&flow), NOW).await.expect_err("a fault");
-    assert_eq!(fault, LoginFault::Fault(Fault::AnotherUser));
+    assert_eq!(fault, LoginFault::Unidentified(Fault::AnotherUser));
 }
 
 #[tokio::test]
@@ -207,7 +207,14 @@ async fn a_login_can_do_without_an_address_but_not_with_a_name_by_chance() {
     assert!(provider.exchange(&flow, &callback(&flow), NOW).await.is_ok());
     grant(&server, &flow, &[("preferred_username", json!(null))]);
     let fault = provider.exchange(&flow, &callback(&flow), NOW).await.expect_err("a fault");
-    assert_eq!(fault.to_string(), "the userinfo endpoint answered HTTP 503 without saying why");
+    assert_eq!(
+        fault.to_string(),
+        "it could not be found out who logged in: the userinfo endpoint answered HTTP 503 without saying why"
+    );
+    assert_eq!(
+        provider.health().failure,
+        Some((NOW, "the userinfo endpoint answered HTTP 503 without saying why".into()))
+    );
     // The provider knows no such name: then it is the same every time.
     server.script("/userinfo", Reply::json(200, &json!({"sub": "u-1"})));
     let user = provider.exchange(&flow, &callback(&flow), NOW).await.expect("a grant").user;
@@ -262,5 +269,38 @@ async fn a_code_is_posted_once_whatever_happens_to_the_connection() {
         let fault = provider.exchange(&flow, &callback(&flow), NOW).await.expect_err("a fault");
         assert!(matches!(fault, LoginFault::Fault(_)), "{fault}");
         assert_eq!((server.count("/token"), server.count("/token2")), (1, 0));
+    }
+}
+
+#[tokio::test]
+async fn the_tokens_of_a_login_whose_user_stays_unknown_are_revoked() {
+    let server = Server::oidc().await;
+    let provider = server.provider();
+    let flow = begin(&provider);
+    server.script("/revoke", Reply::text(200, "text/plain", ""));
+    server.script("/userinfo", Reply::text(200, "application/jwt", "a.b.c"));
+    for changes in [("preferred_username", json!(null)), ("nonce", json!("other"))] {
+        let before = server.count("/revoke");
+        grant(&server, &flow, &[changes]);
+        provider.exchange(&flow, &callback(&flow), NOW).await.expect_err("a fault");
+        let revoked: Vec<_> =
+            server.requests("/revoke").iter().skip(before).filter_map(|it| it.field("token")).collect();
+        assert_eq!(revoked, ["rt-0123456789", "at-0123456789"]);
+    }
+}
+
+#[tokio::test]
+async fn a_callback_that_only_an_administrator_can_mend_says_so() {
+    let server = Server::oidc().await;
+    let provider = server.provider();
+    let flow = begin(&provider);
+    for (error, words) in [
+        ("invalid_scope", "invalid_scope (no); asked for were \"openid profile\"; ask an administrator"),
+        ("invalid_request", "does not accept this client: invalid_request (no); ask an administrator"),
+        ("unauthorized_client", "does not accept this client: unauthorized_client (no)"),
+    ] {
+        let answer = Answer::Error { error: error.to_owned(), description: Some("no".to_owned()) };
+        let fault = provider.exchange(&flow, &Callback { answer, ..callback(&flow) }, NOW).await.expect_err("a fault");
+        assert!(matches!(fault, LoginFault::Configuration(_)) && fault.to_string().contains(words), "{fault}");
     }
 }

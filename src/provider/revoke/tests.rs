@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::config::ProviderKind;
 use crate::provider::scripted::{NOW, Reply, Server, session};
 
 fn tokens() -> Tokens {
@@ -74,5 +75,21 @@ async fn what_the_provider_will_not_do_is_final() {
     ] {
         let outcome = outcome_of(reply).await;
         assert!(matches!(outcome, RevokeOutcome::Refused(_)), "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_revocation_endpoint_that_discovery_leaves_out_can_be_configured() {
+    for (told, asked) in [(json!(null), "/revoke2"), (json!("/revoke"), "/revoke")] {
+        let server = Server::oidc().await;
+        let at = |path: &str| format!("{}{path}", server.url());
+        server.discover("revocation_endpoint", told.as_str().map_or(json!(null), |path| json!(at(path))));
+        server.script(asked, Reply::text(200, "text/plain", ""));
+        let provider = server.provider_with(|settings| {
+            settings.kind = ProviderKind::Oidc { issuer: server.url().to_owned(), revocation: Some(at("/revoke2")) };
+        });
+        let tokens = session(server.url()).tokens.expect("tokens");
+        assert_eq!(provider.revoke(&tokens, NOW).await, RevokeOutcome::Done);
+        assert!(server.count(asked) > 0);
     }
 }

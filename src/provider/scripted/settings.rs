@@ -15,7 +15,7 @@ use crate::provider::{Answer, Callback, Provider};
 pub(crate) fn oidc_settings(issuer: &str) -> ProviderSettings {
     ProviderSettings {
         name: "corp".parse().expect("a name"),
-        kind: ProviderKind::Oidc { issuer: issuer.to_owned() },
+        kind: ProviderKind::Oidc { issuer: issuer.to_owned(), revocation: None },
         client_id: "shop".to_owned(),
         client_secret: Some(Secret::from("s3cr3t")),
         client_authentication: ClientAuthentication::Basic,

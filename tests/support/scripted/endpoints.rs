@@ -140,6 +140,8 @@ fn log_in(request: &Received, state: &mut State) -> Response {
     if state.lie == Some(Lie::AccessDenied) {
         let error = [("error", "access_denied"), ("error_description", "the user said no")];
         back.query_pairs_mut().extend_pairs(error).append_pair("state", &callback_state);
+    } else if state.lie == Some(Lie::InvalidScope) {
+        back.query_pairs_mut().append_pair("error", "invalid_scope").append_pair("state", &callback_state);
     } else {
         let code = state.secret("code");
         back.query_pairs_mut().append_pair("code", &code).append_pair("state", &callback_state);

@@ -47,6 +47,8 @@ pub(crate) enum Lie {
     State,
     /// The browser comes back with `error=access_denied`.
     AccessDenied,
+    /// The browser comes back with `error=invalid_scope`, as from a provider that does not know `offline_access`.
+    InvalidScope,
     /// Discovery names another issuer (RFC 8414 section 3.3).
     DiscoveryIssuer,
     /// No ID token at all.
