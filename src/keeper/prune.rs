@@ -14,6 +14,9 @@ use crate::vault::VaultError;
 
 /// A login that was begun in time may take this long to be completed: it needs its flow until then.
 const COMPLETION: Duration = Duration::from_mins(2);
+/// A session that is over is not removed before its provider has been told, unless that fails for so long. Most refresh
+/// tokens are worth nothing by then.
+const REVOCATION: Duration = Duration::from_hours(30 * 24);
 /// Sessions read from the agenda in one go.
 const AGENDA_PAGE: usize = 256;
 
@@ -67,8 +70,9 @@ impl Keeper {
                 let event = What::Expired { session: id, provider, state: "ended".to_owned() };
                 self.replace(&session, &self.ended(&session, EndReason::TooOld), event).await
             }
-            // Not before the provider has been told.
-            State::Ended { .. } if session.value.tokens.is_some() => return Ok(false),
+            State::Ended { since, .. } if session.value.tokens.is_some() && now < since + REVOCATION => {
+                return Ok(false);
+            }
             State::Ended { .. } => {
                 let mut change = self.vault.change(now);
                 change.remove(&session).audit(What::Removed { session: id, provider })?;

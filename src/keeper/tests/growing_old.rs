@@ -40,6 +40,21 @@ async fn a_session_ages_step_by_step_and_is_revoked_before_it_is_gone() {
 }
 
 #[tokio::test]
+async fn a_provider_that_never_takes_a_revocation_does_not_keep_a_session_for_ever() {
+    let home = Home::with(|_| {}, |session| session.due_at = None).await;
+    home.server.script("/revoke", Reply::text(503, "text/plain", ""));
+    home.sleep_until(30 * DAY);
+    assert_eq!(prune(&home).await, 1);
+    home.sleep_until(37 * DAY);
+    assert_eq!(prune(&home).await, 1);
+    home.sleep_until(67 * DAY - 1);
+    assert_eq!(prune(&home).await, 0, "not before the provider was told");
+    home.sleep_until(67 * DAY);
+    assert_eq!(prune(&home).await, 1);
+    assert!(matches!(home.keeper.look(home.id), Ok(Look::Absent)));
+}
+
+#[tokio::test]
 async fn a_session_at_its_end_is_not_refreshed_any_more() {
     let home = Home::with(|_| {}, |session| session.ends_at = at(250)).await;
     home.sleep_until(250);
