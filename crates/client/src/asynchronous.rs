@@ -228,6 +228,10 @@ impl Shared {
             () = self.wake.notified() => return Ok(()),
         };
         let sent = self.flush(&mut self.lock());
+        if sent.is_err() {
+            // The daemon hung up, which is readable too: what it said before may explain why.
+            self.stream.readable().await.map_err(|_| Broken::Disconnected)?;
+        }
         self.receive(inbox)?;
         sent.map(drop).map_err(|_| Broken::Disconnected)
     }
