@@ -8,6 +8,12 @@ SHELL := /bin/bash
 # Where scripts/ puts tools that the system does not have.
 export PATH := $(abspath $(or $(CARGO_TARGET_DIR),target))/tools/bin:$(PATH):$(HOME)/.cargo/bin
 
+# Tests that act as other users need root.
+ifneq ($(shell id -u),0)
+LEFT_OUT := --skip as_root::
+ONLY := and not test(/^as_root::/)
+endif
+
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 PROVIDER := tests/provider/node_modules/.package-lock.json
 
@@ -26,21 +32,23 @@ build: ## build daemon and command line, for development
 test: deps ## run all tests: unit, black box, and with a real OpenID provider
 	cargo build --workspace --bins --tests
 ifdef NEXTEST
-	cargo nextest run --workspace
+	cargo nextest run --workspace -E 'all() $(ONLY)'
 else
-	cargo test --workspace --bins --lib --tests
+	cargo test --workspace --bins --lib --tests -- $(LEFT_OUT)
 endif
 	cargo test --workspace --doc --quiet
+	@$(if $(ONLY),echo 'NOT RUN: the tests that act as other users. They need root.')
 
 test-offline: ## run the tests that need no npm
 	@scripts/prerequisites build
 	cargo build --workspace --bins --tests
 ifdef NEXTEST
-	cargo nextest run --workspace -E 'not binary(real)'
+	cargo nextest run --workspace -E 'not binary(real) $(ONLY)'
 else
 	cargo test --workspace --exclude tokenkeeperd --bins --lib --tests
-	cargo test --package tokenkeeperd --bins --lib --test architecture --test documentation --test offline
+	cargo test --package tokenkeeperd --bins --lib --test architecture --test documentation --test offline -- $(LEFT_OUT)
 endif
+	@$(if $(ONLY),echo 'NOT RUN: the tests that act as other users. They need root.')
 
 test-systemd: deps ## try the systemd units with the real daemon, in a Debian booted for it (needs root)
 	cargo build --workspace --bins

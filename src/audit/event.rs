@@ -52,7 +52,7 @@ pub enum What {
         /// Who began it.
         peer: String,
         /// Where.
-        provider: Option<ProviderName>,
+        provider: ProviderName,
         /// What was wrong.
         why: String,
     },

@@ -31,13 +31,6 @@ impl Record {
         self.fields.push((name, fit(&value.to_string())));
         self
     }
-
-    fn with_known(self, name: &'static str, value: Option<impl Display>) -> Self {
-        match value {
-            Some(value) => self.with(name, value),
-            None => self,
-        }
-    }
 }
 
 impl From<&Event> for Record {
@@ -58,7 +51,7 @@ impl From<&Event> for Record {
                 .with("session", session)
                 .with("user", user),
             What::LoginFailed { peer, provider, why } => {
-                warning(7, "login_failed").with("peer", peer).with_known("provider", provider.as_ref()).with("why", why)
+                warning(7, "login_failed").with("peer", peer).with("provider", provider).with("why", why)
             }
             What::TokenHandedOut { peer, session, generation, count } => notice(8, "token_handed_out")
                 .with("peer", peer)

@@ -156,7 +156,7 @@ impl Keeper {
         login: &Versioned<PendingLogin>,
         error: &KeeperError,
     ) -> Result<(), KeeperError> {
-        let provider = Some(login.value.provider.clone());
+        let provider = login.value.provider.clone();
         let event = What::LoginFailed { peer: peer.to_string(), provider, why: error.to_string() };
         let mut change = self.vault.change(self.clock.now());
         change.audit(event)?;

@@ -35,7 +35,7 @@ impl Keeper {
 
     async fn end_session_url(&self, session: &Session) -> Option<String> {
         let provider = self.provider(&session.provider).ok()?;
-        provider.end_session_url(session.tokens.as_ref(), self.clock.now()).await
+        provider.end_session_url(self.clock.now()).await
     }
 
     /// Writes the tombstone.

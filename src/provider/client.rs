@@ -14,7 +14,7 @@ use super::metadata::{Metadata, Source};
 use super::url::SafeUrl;
 use super::{Fault, Health, Place, SetupError};
 use crate::config::settings::{ProviderKind, ProviderSettings};
-use crate::domain::{Flow, Tokens};
+use crate::domain::Flow;
 
 /// One client registration at one provider.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Provider {
 
     /// Where to send the browser to end the session that the provider itself has with it (OpenID Connect RP-Initiated Logout).
     /// The ID token, which would spare the user a question there, is not put into it: URLs end up in logs and histories.
-    pub async fn end_session_url(&self, _tokens: Option<&Tokens>, now: UnixSeconds) -> Option<String> {
+    pub async fn end_session_url(&self, now: UnixSeconds) -> Option<String> {
         let metadata = self.metadata(now).await.ok()?;
         let mut url = metadata.end_session.as_ref()?.url().clone();
         url.query_pairs_mut().append_pair("client_id", &self.settings.client_id);
@@ -210,7 +210,7 @@ mod tests {
         is_send(&provider.exchange(&flow, &callback, NOW));
         is_send(&provider.refresh(&session, NOW));
         is_send(&provider.revoke(&tokens, NOW));
-        is_send(&provider.end_session_url(None, NOW));
+        is_send(&provider.end_session_url(NOW));
         let shown = format!("{provider:?}{flow:?}{callback:?}");
         assert!(!shown.contains("s3cr3t") && !shown.contains("0123456789"), "{shown}");
     }
@@ -218,9 +218,9 @@ mod tests {
     #[tokio::test]
     async fn the_end_session_page_is_offered_where_there_is_one_and_carries_no_token() {
         let server = Server::oidc().await;
-        let url = server.provider().end_session_url(None, NOW).await;
+        let url = server.provider().end_session_url(NOW).await;
         assert_eq!(url, Some(format!("{}/end?client_id=shop", server.url())));
         let oauth2 = Server::oauth2().await;
-        assert_eq!(oauth2.provider().end_session_url(None, NOW).await, None);
+        assert_eq!(oauth2.provider().end_session_url(NOW).await, None);
     }
 }

@@ -6,6 +6,7 @@ mod support;
 
 mod access;
 mod age;
+mod as_root;
 mod audit;
 mod fixtures;
 mod login;

@@ -31,7 +31,7 @@ fn examples() -> Vec<What> {
         What::ConfigRefused { why: r#"corp.toml:3:1: unknown key "clientid"; did you mean "client_id"?"#.into() },
         What::LoginBegun { peer: peer.clone(), provider: provider.clone() },
         What::LoginCompleted { peer: peer.clone(), provider: provider.clone(), session, user: "alice".into() },
-        What::LoginFailed { peer: peer.clone(), provider: Some(provider.clone()), why: why.clone() },
+        What::LoginFailed { peer: peer.clone(), provider: provider.clone(), why: why.clone() },
         What::TokenHandedOut { peer: peer.clone(), session, generation: 7, count: 1 },
         What::TokensHandedOutUnlisted { peer: "crawler.service (uid 61)".into(), count: 2113 },
         What::RefreshDone { session, provider: provider.clone(), generation: 8 },
@@ -122,12 +122,6 @@ fn every_kind_of_event_is_among_the_examples() {
 }
 
 #[test]
-fn a_login_that_failed_before_its_provider_was_known_has_no_provider_field() {
-    let record = bsd(What::LoginFailed { peer: shop(), provider: None, why: "unknown flow".into() });
-    assert!(!record.contains("provider="), "{record}");
-}
-
-#[test]
 fn a_user_name_cannot_forge_fields_or_records() {
     let user = "x\" session=\"b91xw0tz\"]\\\n<85>sshd[1]: \u{202e}".to_owned();
     let what = What::LoginCompleted { peer: shop(), provider: corp(), session: session(), user };
@@ -152,7 +146,7 @@ fn no_record_is_longer_than_two_kibibytes() {
             session: session(),
             user: worst.clone(),
         },
-        What::LoginFailed { peer: peer.clone(), provider: Some(provider.clone()), why: why.clone() },
+        What::LoginFailed { peer: peer.clone(), provider: provider.clone(), why: why.clone() },
         What::RefreshFailed { session: session(), provider, why, needs_login: true },
         What::Denied { peer, action: worst.clone(), target: worst.clone(), reference: worst, count: u64::MAX },
     ];
