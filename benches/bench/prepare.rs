@@ -102,6 +102,8 @@ fn session(number: u64, made_at: UnixSeconds) -> anyhow::Result<Session> {
         trouble: None,
         due_at: Some(made_at + DAY * 7 / 10),
         prune_at: made_at + 30 * DAY,
+        scopes: Vec::new(),
+        told: 0,
     })
 }
 

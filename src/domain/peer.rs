@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use tokenkeeper_protocol::AccountName;
 
 /// Who is asking. Frozen by the kernel when the peer connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +30,7 @@ impl Peer {
         match owner {
             Owner::Uid(uid) => self.unit.is_none() && self.uid == *uid,
             Owner::Unit { uid, .. } => self.is_of_unit_of(owner) && self.uid == *uid,
+            Owner::Account(_) => false,
         }
     }
 
@@ -67,6 +69,8 @@ pub enum Owner {
         /// The user.
         uid: u32,
     },
+    /// A service account of the configuration.
+    Account(AccountName),
 }
 
 impl fmt::Display for Owner {
@@ -74,6 +78,7 @@ impl fmt::Display for Owner {
         match self {
             Self::Uid(uid) => write!(f, "uid {uid}"),
             Self::Unit { unit, .. } => f.write_str(unit),
+            Self::Account(_) => f.write_str("config"),
         }
     }
 }

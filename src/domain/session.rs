@@ -22,6 +22,8 @@ pub struct Session {
     pub device: Option<String>,
     /// The peer that opened it.
     pub opened_by: Owner,
+    /// What was asked of the provider; what it granted stands with the token.
+    pub scopes: Vec<String>,
     /// When the user logged in.
     pub opened_at: UnixSeconds,
     /// When the user must log in again.
@@ -44,6 +46,8 @@ pub struct Session {
     pub due_at: Option<UnixSeconds>,
     /// When it takes the next step of growing old: needs login, ended, removed.
     pub prune_at: UnixSeconds,
+    /// Entries that its history has had so far.
+    pub told: u64,
 }
 
 /// A refresh or revocation that does not succeed for now.

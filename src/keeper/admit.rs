@@ -101,6 +101,7 @@ impl Keeper {
             user: grant.user.clone(),
             device: login.device.clone().or_else(|| replaced.and_then(|old| old.value.device.clone())),
             opened_by: replaced.map_or_else(|| login.begun_by.clone(), |old| old.value.opened_by.clone()),
+            scopes: login.flow.scopes.clone(),
             opened_at: now,
             ends_at,
             last_used_at: now,
@@ -112,6 +113,7 @@ impl Keeper {
             trouble: None,
             due_at: None,
             prune_at: ends_at,
+            told: replaced.map_or(0, |old| old.value.told),
         };
         session.due_at = timing::refresh_due(&session, arrival.settings, 2.0 * rand::random::<f64>() - 1.0);
         session

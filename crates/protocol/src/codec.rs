@@ -37,6 +37,15 @@ impl Request {
             Self::Session(it) => payload(kind::SESSION, it),
             Self::Logout(it) => payload(kind::LOGOUT, it),
             Self::Status => payload(kind::STATUS, &()),
+            Self::TokenFor(it) => payload(kind::TOKEN_FOR, it),
+            Self::DeviceBegin(it) => payload(kind::DEVICE_BEGIN, it),
+            Self::DeviceWait(it) => payload(kind::DEVICE_WAIT, it),
+            Self::History(it) => payload(kind::HISTORY, it),
+            Self::WhoAmI => payload(kind::WHO_AM_I, &()),
+            Self::Explain(it) => payload(kind::EXPLAIN, it),
+            Self::Providers => payload(kind::PROVIDERS, &()),
+            Self::ProviderTest(it) => payload(kind::PROVIDER_TEST, it),
+            Self::Metrics => payload(kind::METRICS, &()),
         }
     }
 
@@ -50,10 +59,16 @@ impl Request {
             kind::SESSIONS => Self::Sessions(message(kind, bytes)?),
             kind::SESSION => Self::Session(message(kind, bytes)?),
             kind::LOGOUT => Self::Logout(message(kind, bytes)?),
-            kind::STATUS => {
-                message::<()>(kind, bytes)?;
-                Self::Status
-            }
+            kind::STATUS => nothing(kind, bytes, Self::Status)?,
+            kind::TOKEN_FOR => Self::TokenFor(message(kind, bytes)?),
+            kind::DEVICE_BEGIN => Self::DeviceBegin(message(kind, bytes)?),
+            kind::DEVICE_WAIT => Self::DeviceWait(message(kind, bytes)?),
+            kind::HISTORY => Self::History(message(kind, bytes)?),
+            kind::WHO_AM_I => nothing(kind, bytes, Self::WhoAmI)?,
+            kind::EXPLAIN => Self::Explain(message(kind, bytes)?),
+            kind::PROVIDERS => nothing(kind, bytes, Self::Providers)?,
+            kind::PROVIDER_TEST => Self::ProviderTest(message(kind, bytes)?),
+            kind::METRICS => nothing(kind, bytes, Self::Metrics)?,
             other => return Err(CodecError::UnknownType(other)),
         })
     }
@@ -71,6 +86,13 @@ impl Reply {
             Self::Session(it) => payload(kind::SESSION, it),
             Self::LoggedOut(it) => payload(kind::LOGGED_OUT, it),
             Self::Status(it) => payload(kind::STATUS, it),
+            Self::DeviceBegun(it) => payload(kind::DEVICE_BEGUN, it),
+            Self::History(it) => payload(kind::HISTORY, it),
+            Self::Identity(it) => payload(kind::IDENTITY, it),
+            Self::Explanation(it) => payload(kind::EXPLANATION, it),
+            Self::Providers(it) => payload(kind::PROVIDERS, it),
+            Self::ProviderReport(it) => payload(kind::PROVIDER_REPORT, it),
+            Self::Metrics(it) => payload(kind::METRICS, it),
             Self::Problem(it) => payload(kind::PROBLEM, it),
         }
     }
@@ -86,6 +108,13 @@ impl Reply {
             kind::SESSION => Self::Session(message(kind, bytes)?),
             kind::LOGGED_OUT => Self::LoggedOut(message(kind, bytes)?),
             kind::STATUS => Self::Status(message(kind, bytes)?),
+            kind::DEVICE_BEGUN => Self::DeviceBegun(message(kind, bytes)?),
+            kind::HISTORY => Self::History(message(kind, bytes)?),
+            kind::IDENTITY => Self::Identity(message(kind, bytes)?),
+            kind::EXPLANATION => Self::Explanation(message(kind, bytes)?),
+            kind::PROVIDERS => Self::Providers(message(kind, bytes)?),
+            kind::PROVIDER_REPORT => Self::ProviderReport(message(kind, bytes)?),
+            kind::METRICS => Self::Metrics(message(kind, bytes)?),
             kind::PROBLEM => Self::Problem(message(kind, bytes)?),
             other => return Err(CodecError::UnknownType(other)),
         })
@@ -106,4 +135,9 @@ fn payload<T: Serialize>(kind: u16, message: &T) -> Result<Encoded, CodecError> 
 
 fn message<T: DeserializeOwned>(kind: u16, bytes: &[u8]) -> Result<T, CodecError> {
     layout().deserialize(bytes).map_err(|_| CodecError::Malformed(kind))
+}
+
+/// The request `whole`, whose payload is empty.
+fn nothing(kind: u16, bytes: &[u8], whole: Request) -> Result<Request, CodecError> {
+    message::<()>(kind, bytes).map(|()| whole)
 }

@@ -20,6 +20,9 @@ pub enum InvalidId {
     /// Not a [`ProviderName`].
     #[error("a provider name is 1 to 64 of a-z, 0-9, '-' and '_', and begins with a letter or digit")]
     ProviderName,
+    /// Not an [`AccountName`].
+    #[error("the name of a service account is 1 to 64 of a-z, 0-9, '-' and '_', and begins with a letter or digit")]
+    AccountName,
     /// Not a [`UserName`].
     #[error("a user name is 1 to 256 bytes without control characters")]
     UserName,
@@ -145,12 +148,36 @@ impl TryFrom<String> for ProviderName {
     type Error = InvalidId;
 
     fn try_from(text: String) -> Result<Self, InvalidId> {
-        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-        let well_formed = (1..=64).contains(&text.len())
-            && text.bytes().all(|byte| plain(byte) || byte == b'-' || byte == b'_')
-            && text.bytes().next().is_some_and(plain);
-        if well_formed { Ok(Self(text)) } else { Err(InvalidId::ProviderName) }
+        if is_plain(&text) { Ok(Self(text)) } else { Err(InvalidId::ProviderName) }
     }
+}
+
+/// The name that the configuration gives to a service account: a session without a user.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct AccountName(String);
+
+impl AccountName {
+    /// The name itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for AccountName {
+    type Error = InvalidId;
+
+    fn try_from(text: String) -> Result<Self, InvalidId> {
+        if is_plain(&text) { Ok(Self(text)) } else { Err(InvalidId::AccountName) }
+    }
+}
+
+/// Names of the configuration stand in URLs, files and logs: they need no escaping anywhere.
+fn is_plain(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    (1..=64).contains(&name.len())
+        && name.bytes().all(|byte| plain(byte) || byte == b'-' || byte == b'_')
+        && name.bytes().next().is_some_and(plain)
 }
 
 /// What a user is called at one provider, by the claim that the configuration chose (`preferred_username` unless told).
@@ -204,6 +231,7 @@ macro_rules! text_name {
     };
 }
 
+text_name!(AccountName);
 text_name!(ProviderName);
 text_name!(UserName);
 

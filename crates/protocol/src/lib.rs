@@ -12,7 +12,7 @@ pub mod request;
 pub mod secret;
 pub mod time;
 
-pub use id::{LoginId, ProviderName, SessionRef, UserName};
+pub use id::{AccountName, LoginId, ProviderName, SessionRef, UserName};
 pub use problem::{Code, Problem};
 pub use reply::Reply;
 pub use request::Request;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{LoginId, ProviderName, SessionRef, UserName};
+use crate::id::{AccountName, LoginId, ProviderName, SessionRef, UserName};
 use crate::secret::{self, Secret};
 
 /// One request, as it travels in one frame.
@@ -22,6 +22,24 @@ pub enum Request {
     Logout(SessionRef),
     /// How the daemon is doing.
     Status,
+    /// A valid access token, of a session or of a service account, that is good for something in particular.
+    TokenFor(TokenFor),
+    /// Begins a login whose browser is on another device.
+    DeviceBegin(DeviceBegin),
+    /// Waits until the user of such a login has come, or a while has passed.
+    DeviceWait(DeviceWait),
+    /// What happened to one session.
+    History(HistoryRequest),
+    /// Who the peer is to the daemon, and what it may do.
+    WhoAmI,
+    /// Whether somebody may do something, and why.
+    Explain(Explain),
+    /// The providers that the peer may know of.
+    Providers,
+    /// Whether a provider works: every step that can be tried without a user.
+    ProviderTest(ProviderName),
+    /// Everything that is counted, as OpenMetrics text.
+    Metrics,
 }
 
 /// Type numbers of requests.
@@ -33,6 +51,15 @@ pub(crate) mod kind {
     pub(crate) const SESSION: u16 = 0x0005;
     pub(crate) const LOGOUT: u16 = 0x0006;
     pub(crate) const STATUS: u16 = 0x0007;
+    pub(crate) const TOKEN_FOR: u16 = 0x0008;
+    pub(crate) const DEVICE_BEGIN: u16 = 0x0009;
+    pub(crate) const DEVICE_WAIT: u16 = 0x000a;
+    pub(crate) const HISTORY: u16 = 0x000b;
+    pub(crate) const WHO_AM_I: u16 = 0x000c;
+    pub(crate) const EXPLAIN: u16 = 0x000d;
+    pub(crate) const PROVIDERS: u16 = 0x000e;
+    pub(crate) const PROVIDER_TEST: u16 = 0x000f;
+    pub(crate) const METRICS: u16 = 0x0010;
 }
 
 /// Which session a token is wanted of.
@@ -98,4 +125,97 @@ pub struct SessionsRequest {
     pub user: Option<UserName>,
     /// Continue behind this session: the `next` of the page before.
     pub cursor: Option<SessionRef>,
+}
+
+/// Asks for an access token that stays valid for a while, and that is good for something in particular.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenFor {
+    /// Whose token is wanted.
+    pub of: Holder,
+    /// As in [`TokenRequest`].
+    pub min_valid_seconds: Option<u32>,
+    /// As in [`TokenRequest`].
+    pub timeout_ms: Option<u32>,
+    /// Scopes that the token must have, space separated (RFC 6749 section 3.3). It may have more.
+    pub scope: Option<String>,
+    /// The resource that the token must be for: one of those the configuration names for the provider (RFC 8707).
+    pub resource: Option<String>,
+}
+
+/// What holds the token that is wanted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Holder {
+    /// A session.
+    Session(Selector),
+    /// A service account.
+    Account(AccountName),
+}
+
+/// Begins a device flow (RFC 8628).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceBegin {
+    /// Where to log in.
+    pub provider: ProviderName,
+    /// Scopes to ask for; those of the configuration if empty.
+    pub scopes: Vec<String>,
+    /// What the user calls the device the session is on.
+    pub device: Option<String>,
+    /// Authentication context classes wanted, best first (`acr_values`).
+    pub acr_values: Vec<String>,
+    /// A session that this login renews, as in [`LoginBegin`].
+    pub replaces: Option<SessionRef>,
+}
+
+/// Waits for the user of a device flow. The daemon goes on polling whether anybody waits or not; repeating it within 60
+/// seconds of the end gives the same answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceWait {
+    /// The flow, as its begin answered.
+    pub login_id: LoginId,
+    /// Milliseconds to wait before [`Code::TryLater`](crate::Code::TryLater); the daemon's own limit if not given.
+    pub timeout_ms: Option<u32>,
+}
+
+/// Asks for a page of what happened to a session, the newest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryRequest {
+    /// The session.
+    pub session: SessionRef,
+    /// Continue behind this entry: the `next` of the page before.
+    pub cursor: Option<u64>,
+}
+
+/// Asks whether somebody may do something. About others it takes the `manage` action.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explain {
+    /// Who; the peer itself if not given.
+    pub subject: Option<Subject>,
+    /// The word of an action, as in `may` of a rule.
+    pub action: String,
+    /// On what.
+    pub on: ExplainOn,
+}
+
+/// Somebody as rules see them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subject {
+    /// The user; none, if only the unit matters.
+    pub uid: Option<u32>,
+    /// All groups.
+    pub gids: Vec<u32>,
+    /// The system service.
+    pub unit: Option<String>,
+}
+
+/// What a judgement is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ExplainOn {
+    /// The daemon as a whole.
+    Daemon,
+    /// A provider.
+    Provider(ProviderName),
+    /// A session.
+    Session(SessionRef),
+    /// A service account.
+    Account(AccountName),
 }

@@ -104,5 +104,7 @@ pub(crate) fn session(issuer: &str) -> Session {
         trouble: None,
         due_at: None,
         prune_at: NOW + Duration::from_hours(30 * 24),
+        scopes: Vec::new(),
+        told: 0,
     }
 }

@@ -74,6 +74,8 @@ fn session(number: u8) -> Session {
         trouble: None,
         due_at: Some(NOW + Duration::from_mins(3)),
         prune_at: NOW + Duration::from_hours(24),
+        scopes: Vec::new(),
+        told: 0,
     }
 }
 
