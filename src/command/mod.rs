@@ -5,6 +5,7 @@
 mod find;
 mod login;
 mod logout;
+mod policy;
 mod reach;
 mod refuse;
 mod sessions;
@@ -77,12 +78,12 @@ impl Service {
             Request::Session(id) => self.session(peer, id).await.map(Reply::Session),
             Request::Logout(id) => self.logout(peer, id).await.map(Reply::LoggedOut),
             Request::Status => self.status(peer).await.map(Reply::Status),
+            Request::WhoAmI => Ok(Reply::Identity(self.who_am_i(peer))),
+            Request::Explain(request) => self.explain(peer, &request).await.map(Reply::Explanation),
             Request::TokenFor(_)
             | Request::DeviceBegin(_)
             | Request::DeviceWait(_)
             | Request::History(_)
-            | Request::WhoAmI
-            | Request::Explain(_)
             | Request::Providers
             | Request::ProviderTest(_)
             | Request::Metrics => Err(Problem::new(Code::Unsupported, "this request is not answered yet")),

@@ -9,7 +9,7 @@ use tokenkeeper_protocol::{Problem, UnixSeconds};
 use super::Service;
 use crate::domain::Peer;
 use crate::keeper::KeeperError;
-use crate::policy::{Action, Permit, Target};
+use crate::policy::{Action, Permit, Rule, Target, Who};
 
 /// Below this share of free disk an administrator should know.
 const DISK_LOW_PERCENT: u8 = 10;
@@ -22,6 +22,8 @@ pub struct Vitals {
     pub identity_source: String,
     /// Directory of the store.
     pub state_dir: PathBuf,
+    /// Why units cannot be told on this host, if so.
+    pub why_no_units: Option<&'static str>,
     /// Why the last reload was refused, if it was.
     pub config_refused: Mutex<Option<String>>,
     /// Why audit records do not get through, if so.
@@ -90,7 +92,10 @@ impl Service {
         let full = full.then(|| "too many audit records wait: hand-outs and denials go unrecorded".to_owned());
         let config = refused.map(|why| format!("the last reload was refused: {why}"));
         let disk = (disk_free < DISK_LOW_PERCENT).then(|| format!("the disk is {disk_free}% free"));
-        down.chain(store).chain(audit).chain(full).chain(config).chain(disk).collect()
+        let about_units = |rule: &Rule| matches!(rule.who, Who::Unit(_));
+        let units = self.vitals.why_no_units.filter(|_| self.in_force.load().rules.list.iter().any(about_units));
+        let units = units.map(|why| format!("rules about units match nobody: {why}"));
+        down.chain(units).chain(store).chain(audit).chain(full).chain(config).chain(disk).collect()
     }
 }
 

@@ -3,7 +3,7 @@
 use tokenkeeper_protocol::{ProviderName, UserName};
 
 use super::weigh::{is_about, weigh};
-use super::{Action, On, Reach, Rules};
+use super::{Action, On, Reach, Rule, Rules};
 use crate::domain::{Owner, Peer, Session};
 
 /// What an action is to be done on.
@@ -95,13 +95,18 @@ impl Reaches {
 
 /// Whether any rule is about `peer` at all.
 pub fn concerns(rules: &Rules, peer: &Peer) -> bool {
-    rules.list.iter().any(|rule| is_about(&rule.who, peer))
+    about(rules, peer).next().is_some()
+}
+
+/// The rules that are about `peer`.
+pub fn about<'a>(rules: &'a Rules, peer: &'a Peer) -> impl Iterator<Item = &'a Rule> {
+    rules.list.iter().filter(|rule| is_about(&rule.who, peer))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{Rule, Who};
+    use crate::policy::Who;
 
     fn peer(uid: u32, unit: Option<&str>) -> Peer {
         Peer { uid, gids: vec![uid, 50], pid: 1, unit: unit.map(str::to_owned) }
