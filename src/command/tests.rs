@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokenkeeper_protocol::reply::{SessionsPage, TokenReply};
-use tokenkeeper_protocol::request::{
-    Explain, ExplainOn, LoginComplete, Selector, SessionsRequest, Subject, TokenRequest,
-};
+use tokenkeeper_protocol::request::{LoginComplete, Selector, SessionsRequest, TokenRequest};
 use tokenkeeper_protocol::{Code, LoginId, Problem, Reply, Request, Secret, SessionRef};
 
 use super::{Answer, InForce, Service, Vitals};

@@ -2,6 +2,7 @@
 
 mod login;
 mod logout;
+mod policy;
 mod session;
 mod sessions;
 mod status;
@@ -22,6 +23,9 @@ pub(crate) enum Command {
     Logout(logout::Logout),
     /// Show how the daemon is doing
     Status,
+    /// Show who you are to the daemon, and which rules are about you
+    Whoami,
+    Policy(policy::Policy),
 }
 
 impl Command {
@@ -34,6 +38,8 @@ impl Command {
             Self::Session(session) => session.run(context),
             Self::Logout(logout) => logout.run(context),
             Self::Status => status::run(context),
+            Self::Whoami => policy::who_am_i(context),
+            Self::Policy(policy) => policy.run(context),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod login;
 mod logout;
+mod policy;
 mod problem;
 mod session;
 mod status;
@@ -15,6 +16,7 @@ mod token;
 
 pub use login::{LoggedIn, LoginBegun, User};
 pub use logout::LoggedOut;
+pub use policy::{Explanation, Identity, Rule, RuleOutcome};
 pub use problem::ProblemDetails;
 pub use session::{Session, SessionSummary, SessionsPage};
 pub use status::{ProviderStatus, SessionCounts, Status};
