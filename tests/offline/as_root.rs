@@ -97,7 +97,7 @@ fn the_sessions_of_a_unix_user_are_those_that_the_configuration_maps_to_it() {
 
     let listed = home.cli_as(STRANGER, &["--json", "sessions"]).json();
     let listed: Vec<_> = listed["sessions"].as_array().unwrap().iter().map(|row| row["session"].clone()).collect();
-    assert_eq!(listed, [bobs.clone()]);
+    assert_eq!(listed, [bobs.as_str()]);
     assert!(provider.accepts(&home.cli_as(STRANGER, &["token", "corp"]).ok()), "the only one that it may use");
     home.cli_as(STRANGER, &["token", "--session", &bobs]).ok();
     home.cli_as(STRANGER, &["token", "--session", &alices]).fails_with(4);

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use tokenkeeper_protocol::request::{Explain, ExplainOn, Subject};
 use tokenkeeper_protocol::{Code, Reply, Request, SessionRef};
 
+use crate::command::InForce;
 use crate::command::tests::{ask, service, token, token_request};
 use crate::domain::Peer;
-use crate::keeper::tests::{Home, peer};
+use crate::keeper::tests::{Home, at, peer};
+use crate::policy::Who;
 
 fn explain(subject: Option<Subject>, on: ExplainOn) -> Request {
     Request::Explain(Explain { subject, action: "token".to_owned(), on })
@@ -98,4 +100,20 @@ async fn a_refusal_names_the_command_that_explains_it() {
     let start = "backup.service (uid 34) has no rule for \"token\" on this session, or it does not exist. ";
     assert!(refused.message.starts_with(start), "{}", refused.message);
     assert!(refused.message.contains("--as-unit backup.service token --session "), "{}", refused.message);
+}
+
+#[tokio::test]
+async fn a_host_that_cannot_tell_units_is_complained_of_where_a_rule_needs_them() {
+    let home = Home::new().await;
+    let mut service = service(&home);
+    service.vitals.why_no_units = Some("the kernel is too old");
+    let complaints = async |service: &crate::command::Service| {
+        let Reply::Status(status) = ask(service, &Arc::new(peer(1000)), Request::Status).await else { panic!() };
+        status.complaints.into_iter().filter(|complaint| complaint.contains("units")).collect::<Vec<_>>()
+    };
+    assert!(complaints(&service).await.is_empty());
+    let mut rules = service.in_force.load().rules.clone();
+    rules.list[1].who = Who::Unit("shop.service".to_owned());
+    service.in_force.store(Arc::new(InForce { rules, loaded_at: at(0) }));
+    assert_eq!(complaints(&service).await, ["rules about units match nobody: the kernel is too old"]);
 }

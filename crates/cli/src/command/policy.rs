@@ -95,10 +95,8 @@ impl Explain {
         let user = self.as_user.as_deref().map(people::find).transpose()?;
         let (uid, gids) = user.map_or((None, Vec::new()), |user| (Some(user.uid), user.gids));
         // As systemctl has it: a unit without a type is a service.
-        let unit = self.as_unit.as_ref().map(|unit| match unit.contains('.') {
-            true => unit.clone(),
-            false => format!("{unit}.service"),
-        });
+        let whole = |unit: &String| if unit.contains('.') { unit.clone() } else { format!("{unit}.service") };
+        let unit = self.as_unit.as_ref().map(whole);
         Ok(Some(Subject { uid, gids, unit }))
     }
 
@@ -137,7 +135,7 @@ fn describe_identity(identity: &Identity) -> String {
 fn describe(explanation: &Explanation) -> String {
     let style = if explanation.allowed { AnsiColor::Green } else { AnsiColor::Red }.on_default();
     let word = if explanation.allowed { "allowed" } else { "refused" };
-    let mut text = format!("{style}{word}{style:#}: {}\n", plain(&explanation.verdict));
+    let mut parts = vec![format!("{style}{word}{style:#}: {}\n", plain(&explanation.verdict))];
     if !explanation.rules.is_empty() {
         let mut table = Table::default();
         table.row(["RULE", "WHO", "MAY", "ON", "OUTCOME"].map(Cell::from));
@@ -146,14 +144,13 @@ fn describe(explanation: &Explanation) -> String {
             let [source, who, may, on] = columns(&outcome.rule);
             table.row([source, who, may, on, Cell(plain(&outcome.why), style)]);
         }
-        text += &format!("\n{table}");
+        parts.push(table.to_string());
     }
     if let Some(advice) = &explanation.advice {
-        let lines: Vec<_> = advice.lines().map(plain).collect();
-        let add = "To allow it, add this to a file in /etc/tokenkeeper/conf.d, and reload:";
-        text += &format!("\n{add}\n\n{}\n", lines.join("\n"));
+        parts.push("To allow it, add this to a file in /etc/tokenkeeper/conf.d, and reload:\n".to_owned());
+        parts.push(advice.lines().map(|line| plain(line) + "\n").collect());
     }
-    text
+    parts.join("\n")
 }
 
 fn columns(rule: &RuleView) -> [Cell; 4] {
