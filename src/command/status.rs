@@ -9,7 +9,7 @@ use tokenkeeper_protocol::{Problem, UnixSeconds};
 use super::Service;
 use crate::domain::Peer;
 use crate::keeper::KeeperError;
-use crate::policy::{Action, Target};
+use crate::policy::{Action, Rule, Target, Who};
 
 /// An administrator should know when less is free than this share of the disk, and less than so many bytes: on a large disk, a
 /// small share is plenty.
@@ -24,6 +24,8 @@ pub struct Vitals {
     pub identity_source: String,
     /// Directory of the store.
     pub state_dir: PathBuf,
+    /// Why units cannot be told on this host, if so.
+    pub why_no_units: Option<&'static str>,
     /// Why the last reload was refused, if it was.
     pub config_refused: Mutex<Option<String>>,
     /// Why audit records do not get through, if so.
@@ -97,7 +99,10 @@ impl Service {
         let full = full.then(|| "too many audit records wait: hand-outs and denials go unrecorded".to_owned());
         let config = refused.map(|why| format!("the last reload was refused: {why}"));
         let disk = disk.is_low().then(|| format!("the disk is nearly full: {} MB are left", disk.free / 1_000_000));
-        down.chain(store).chain(audit).chain(full).chain(config).chain(disk).collect()
+        let about_units = |rule: &Rule| matches!(rule.who, Who::Unit(_));
+        let units = self.vitals.why_no_units.filter(|_| self.in_force.load().rules.list.iter().any(about_units));
+        let units = units.map(|why| format!("rules about units match nobody: {why}"));
+        down.chain(units).chain(store).chain(audit).chain(full).chain(config).chain(disk).collect()
     }
 }
 
