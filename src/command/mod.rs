@@ -2,6 +2,7 @@
 //!
 //! Both the native protocol and any other front end come through [`Service::answer`]; nothing here knows sockets.
 
+mod device;
 mod find;
 mod login;
 mod logout;
@@ -39,7 +40,7 @@ pub struct Service {
     /// Keeps the sessions.
     pub keeper: Arc<Keeper>,
     /// The configuration in force; replaced as a whole.
-    pub in_force: ArcSwap<InForce>,
+    pub in_force: Arc<ArcSwap<InForce>>,
     /// Counts hand-outs and denials for the audit trail.
     pub tally: Arc<Tally>,
     /// What only the wiring knows of how the daemon is doing.
@@ -76,9 +77,9 @@ impl Service {
             Request::Session(id) => self.session(peer, id).await.map(Reply::Session),
             Request::Logout(id) => self.logout(peer, id).await.map(Reply::LoggedOut),
             Request::Status => self.status(peer).await.map(Reply::Status),
+            Request::DeviceBegin(begin) => self.begin_device_login(peer, &begin).await.map(Reply::DeviceBegun),
+            Request::DeviceWait(wait) => self.wait_for_device_login(peer, &wait).await.map(Reply::LoggedIn),
             Request::TokenFor(_)
-            | Request::DeviceBegin(_)
-            | Request::DeviceWait(_)
             | Request::History(_)
             | Request::WhoAmI
             | Request::Explain(_)

@@ -18,6 +18,7 @@ use crate::command::{InForce, Service, Vitals};
 use crate::config::{Environment, Loaded, load};
 use crate::ipc;
 use crate::keeper::{Keeper, Parts};
+use crate::policy::judge;
 use crate::schedule::{Cron, run_due_timer};
 use crate::store::RocksStore;
 use crate::vault::Vault;
@@ -37,11 +38,18 @@ pub(super) async fn start(options: &Options) -> Result<Running, StartError> {
     let store = RocksStore::open(&settings.daemon.state_dir.join(STORE))?;
     let vault = Arc::new(Vault::open(Arc::new(store), keyring).await?);
 
+    let rules = InForce { rules: settings.rules.clone(), loaded_at: clock.now() };
+    let in_force = Arc::new(ArcSwap::from_pointee(rules));
     let keeper = Arc::new(Keeper::new(Parts {
         vault: Arc::clone(&vault),
         providers: reload::providers(&settings.providers, None)?,
+        judge: Box::new({
+            let in_force = Arc::clone(&in_force);
+            move |peer, action, target| judge(&in_force.load().rules, peer, action, target)
+        }),
         clock: clock.clone(),
         tasks: tasks.clone(),
+        stop: stop.clone(),
         cache_sessions: settings.daemon.cache_sessions,
         retention: settings.schedule.retention,
     }));
@@ -54,7 +62,7 @@ pub(super) async fn start(options: &Options) -> Result<Running, StartError> {
     vault.wake_on_events(relay.waker());
     let service = Arc::new(Service {
         keeper: Arc::clone(&keeper),
-        in_force: ArcSwap::from_pointee(InForce { rules: settings.rules.clone(), loaded_at: clock.now() }),
+        in_force,
         tally: Arc::new(Tally::default()),
         vitals: Vitals {
             started_at: clock.now(),
@@ -68,6 +76,7 @@ pub(super) async fn start(options: &Options) -> Result<Running, StartError> {
         },
     });
 
+    keeper.resume_device_logins()?;
     let listener = ipc::listen(&settings.daemon.socket)?;
     let cron = Cron::start(&settings.schedule, &keeper, &tasks, &stop).await?;
     let timer = run_due_timer(Arc::clone(&keeper), stop.clone());

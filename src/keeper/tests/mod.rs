@@ -2,6 +2,7 @@
 //! when it is told to.
 
 mod agenda;
+mod device;
 mod growing_old;
 mod logging_in;
 mod logging_out;
@@ -14,9 +15,11 @@ mod unknown;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use serde_json::{Value, json};
 use tokenkeeper_protocol::{Reply as Answer, SessionRef, UnixSeconds};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::store::Moody;
@@ -38,6 +41,8 @@ pub(crate) struct Home {
     pub(crate) clock: Clock,
     pub(crate) vault: Arc<Vault>,
     pub(crate) keeper: Arc<Keeper>,
+    pub(crate) rules: Arc<ArcSwap<Rules>>,
+    pub(crate) stop: CancellationToken,
     pub(crate) id: SessionRef,
 }
 
@@ -53,11 +58,17 @@ impl Home {
         let clock = Clock::manual(NOW);
         let vault = Arc::new(Vault::open(Arc::clone(&store) as _, Keyring::generate()).await.unwrap());
         let provider = Arc::new(server.provider_with(settings));
+        let (rules, stop) = (Arc::new(ArcSwap::from_pointee(rules())), CancellationToken::new());
         let keeper = Arc::new(Keeper::new(Parts {
             vault: Arc::clone(&vault),
             providers: Providers::from([(provider.settings().name.clone(), provider)]),
+            judge: Box::new({
+                let rules = Arc::clone(&rules);
+                move |peer, action, target| judge(&rules.load(), peer, action, target)
+            }),
             clock: clock.clone(),
             tasks: TaskTracker::new(),
+            stop: stop.clone(),
             cache_sessions: 100,
             retention: RETENTION,
         }));
@@ -69,7 +80,7 @@ impl Home {
         change.commit().await.unwrap();
         server.script("/token", renewal());
         server.script("/revoke", Reply::text(200, "text/plain", ""));
-        Self { server, store, clock, vault, keeper, id: first.id }
+        Self { server, store, clock, vault, keeper, rules, stop, id: first.id }
     }
 
     /// Sets the clock to so many seconds after the beginning.
@@ -141,10 +152,14 @@ pub(crate) fn peer(uid: u32) -> Peer {
     Peer { uid, gids: Vec::new(), pid: 1, unit: None }
 }
 
-fn permit(action: Action) -> Permit {
+/// User 1000 may do everything.
+fn rules() -> Rules {
     let may = Action::ALL.to_vec();
-    let rule = Rule { who: Who::User(1000), may, provider: None, reach: Reach::All, source: String::new() };
-    judge(&Rules(vec![rule]), &peer(1000), action, Target::Daemon).unwrap()
+    Rules(vec![Rule { who: Who::User(1000), may, provider: None, reach: Reach::All, source: String::new() }])
+}
+
+fn permit(action: Action) -> Permit {
+    judge(&rules(), &peer(1000), action, Target::Daemon).unwrap()
 }
 
 /// Waits for what other tasks do; fails if they do not.
