@@ -6,6 +6,7 @@ mod device;
 mod find;
 mod login;
 mod logout;
+mod reach;
 mod refuse;
 mod sessions;
 mod status;

@@ -150,12 +150,10 @@ impl Keeper {
         let permit = (self.judge)(peer, Action::Login, Target::Provider(provider))
             .map_err(|_| failed(&format!("no rule lets {name} log in at {provider} any more")))?;
         if let Some(replaced) = login.replaces {
-            let may = |provider: &_, owner: &_| {
-                (self.judge)(peer, Action::Login, Target::Session { provider, owner }).is_ok()
-            };
+            let may = |target| (self.judge)(peer, Action::Login, target).is_ok();
             let may = match self.look(replaced)? {
-                Look::Live(live) => may(&live.provider, &live.owner),
-                Look::Dormant(session) => may(&session.provider, &session.opened_by),
+                Look::Live(live) => may(live.target()),
+                Look::Dormant(session) => may(Target::of(&session)),
                 Look::Absent => false,
             };
             if !may {

@@ -27,7 +27,7 @@ use super::{Attended, Keeper, KeeperError, Look, Parts, Providers, Wish};
 use crate::clock::Clock;
 use crate::config::ProviderSettings;
 use crate::domain::{Peer, Session};
-use crate::policy::{Action, Permit, Reach, Rule, Rules, Target, Who, judge};
+use crate::policy::{Action, On, Permit, Rule, Rules, Target, Who, judge};
 use crate::provider::scripted::{NOW, Reply, Server, session};
 use crate::seal::Keyring;
 use crate::vault::Vault;
@@ -155,7 +155,7 @@ pub(crate) fn peer(uid: u32) -> Peer {
 /// User 1000 may do everything.
 fn rules() -> Rules {
     let may = Action::ALL.to_vec();
-    Rules(vec![Rule { who: Who::User(1000), may, provider: None, reach: Reach::All, source: String::new() }])
+    vec![Rule { who: Who::User(1000), may, on: On::EVERYTHING, source: String::new() }].into()
 }
 
 fn permit(action: Action) -> Permit {
