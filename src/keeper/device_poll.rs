@@ -43,7 +43,7 @@ impl Keeper {
                 Ok(None) => {}
                 Ok(Some(failure)) => drop(over.send_replace(Some(failure))),
                 Err(error) => {
-                    tracing::error!(%error, "a login with a code cannot be looked up; whoever waits for it begins anew")
+                    tracing::error!(%error, "a login with a code cannot be looked up; it is asked about again when somebody waits for it");
                 }
             }
         });

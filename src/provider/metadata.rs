@@ -38,15 +38,20 @@ pub(super) enum Source {
         issuer: String,
         /// Of the document.
         url: SafeUrl,
-        /// The revocation endpoint of a provider that has one and does not say so.
-        revocation: Option<SafeUrl>,
-        /// The device authorization endpoint of such a provider.
-        device: Option<Box<SafeUrl>>,
+        /// What it has and does not tell.
+        untold: Box<Untold>,
         /// What it said last.
         document: Box<Cached<Metadata>>,
     },
     /// From the configuration.
     Fixed(Arc<Metadata>),
+}
+
+/// The endpoints of a provider that has them and does not say so.
+#[derive(Debug)]
+pub(super) struct Untold {
+    revocation: Option<SafeUrl>,
+    device: Option<SafeUrl>,
 }
 
 impl Source {
@@ -56,11 +61,10 @@ impl Source {
             ProviderKind::Oidc { issuer, revocation, device } => Self::Discovered {
                 issuer: issuer.clone(),
                 url: well_known(issuer)?,
-                revocation: revocation.as_ref().map(|url| safe("revocation endpoint", url)).transpose()?,
-                device: device
-                    .as_ref()
-                    .map(|url| safe("device authorization endpoint", url).map(Box::new))
-                    .transpose()?,
+                untold: Box::new(Untold {
+                    revocation: revocation.as_ref().map(|url| safe("revocation endpoint", url)).transpose()?,
+                    device: device.as_ref().map(|url| safe("device authorization endpoint", url)).transpose()?,
+                }),
                 document: Box::default(),
             },
             ProviderKind::Oauth2(endpoints) => Self::Fixed(Arc::new(configured(endpoints)?)),
@@ -76,12 +80,12 @@ impl Source {
     ) -> Result<Arc<Metadata>, Fault> {
         match self {
             Self::Fixed(metadata) => Ok(Arc::clone(metadata)),
-            Self::Discovered { issuer, url, revocation, device, document } => {
+            Self::Discovered { issuer, url, untold, document } => {
                 let fetch = async {
                     let answer = http.get(Place::Discovery, url, None, now).await?;
                     let said = answer.ok_json::<Document>()?.check(issuer)?;
-                    let (revocation, device) = (revocation.clone(), device.clone());
-                    let (revocation, device) = (said.revocation.or(revocation), said.device.or(device.map(|url| *url)));
+                    let revocation = said.revocation.or_else(|| untold.revocation.clone());
+                    let device = said.device.or_else(|| untold.device.clone());
                     Ok(Metadata { revocation, device, ..said })
                 };
                 let recorded = async {
