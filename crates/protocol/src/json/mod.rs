@@ -4,6 +4,7 @@
 //! RFC 3339 in UTC, a value that is not known is `null`. A view borrows its reply and copies no token.
 
 mod device;
+mod history;
 mod login;
 mod logout;
 mod problem;
@@ -15,6 +16,7 @@ mod time;
 mod token;
 
 pub use device::DeviceBegun;
+pub use history::{HistoryEntry, HistoryPage};
 pub use login::{LoggedIn, LoginBegun, User};
 pub use logout::LoggedOut;
 pub use problem::ProblemDetails;
