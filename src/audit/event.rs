@@ -29,7 +29,7 @@ pub enum What {
         /// The first thing wrong with it.
         why: String,
     },
-    /// A browser is on its way to the provider.
+    /// A browser is on its way to the provider, or a code waits to be typed there.
     LoginBegun {
         /// Who began it.
         peer: String,

@@ -107,7 +107,7 @@ impl Keeper {
             user: grant.user.clone(),
             device: login.device.clone().or_else(|| replaced.and_then(|old| old.value.device.clone())),
             opened_by: replaced.map_or_else(|| login.begun_by.clone(), |old| old.value.opened_by.clone()),
-            scopes: login.flow.scopes.clone(),
+            scopes: login.way.scopes().to_vec(),
             opened_at: now,
             ends_at,
             last_used_at: now,

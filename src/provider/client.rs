@@ -190,8 +190,9 @@ mod tests {
             change(&mut settings);
             Provider::new(Arc::new(settings)).expect_err("a refusal").to_string()
         };
-        let issuer =
-            refusal(|it| it.kind = ProviderKind::Oidc { issuer: "http://id.example".to_owned(), revocation: None });
+        let issuer = refusal(|it| {
+            it.kind = ProviderKind::Oidc { issuer: "http://id.example".to_owned(), revocation: None, device: None }
+        });
         assert!(issuer.starts_with("issuer \"http://id.example\" is no https URL"), "{issuer}");
         let missing = refusal(|it| it.ca_file = Some("/nonexistent/ca.pem".into()));
         assert_eq!(missing, "cannot read ca_file /nonexistent/ca.pem");

@@ -20,6 +20,8 @@ pub enum Place {
     Userinfo,
     /// RFC 7009.
     Revocation,
+    /// RFC 8628 section 3.1.
+    Device,
 }
 
 impl fmt::Display for Place {
@@ -30,6 +32,7 @@ impl fmt::Display for Place {
             Self::Token => "the token endpoint",
             Self::Userinfo => "the userinfo endpoint",
             Self::Revocation => "the revocation endpoint",
+            Self::Device => "the device authorization endpoint",
         })
     }
 }

@@ -141,7 +141,7 @@ struct Wire {
 /// A value of whatever type the provider thought fit.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Loose {
+pub(super) enum Loose {
     Text(#[serde(with = "secret::exposed")] Secret),
     Number(f64),
     List(Vec<Loose>),
@@ -156,7 +156,7 @@ impl Default for Loose {
 
 impl Loose {
     /// A text with something in it.
-    fn text(self) -> Option<Secret> {
+    pub(super) fn text(self) -> Option<Secret> {
         match self {
             Self::Text(text) if !text.is_empty() => Some(text),
             _ => None,
@@ -164,7 +164,7 @@ impl Loose {
     }
 
     /// A span that is longer than nothing. Some providers write 0 or -1 for "never": that is not believed, but no error.
-    fn seconds(&self) -> Option<Duration> {
+    pub(super) fn seconds(&self) -> Option<Duration> {
         let seconds = match self {
             Self::Number(number) => *number,
             Self::Text(text) => text.expose().trim().parse().ok()?,

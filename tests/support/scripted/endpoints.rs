@@ -11,7 +11,10 @@ use super::super::config::CLIENT_SECRET;
 use super::super::deadline::{Deadline, unix_seconds};
 use super::super::http::{self, Received};
 use super::keys;
-use super::state::{Fault, Grant, Lie, Shared, State};
+use super::state::{DeviceUser, Fault, Grant, Lie, Shared, State};
+
+/// RFC 8628 section 3.4.
+const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
 struct Response {
     status: u16,
@@ -84,6 +87,11 @@ fn route(request: &Received, on: &str, state: &mut State) -> Response {
         "/jwks" => Response::text(200, "application/json", keys::key_set()),
         "/authorize" => login_page(request),
         "/login" => log_in(request, state),
+        "/device" | DEVICE_CODE if !is_the_client(request) => {
+            Response::json(401, &json!({ "error": "invalid_client" }))
+        }
+        "/device" => begin_device(request, state),
+        DEVICE_CODE => ask_device(request, state),
         "authorization_code" | "refresh_token" if !is_the_client(request) => {
             Response::json(401, &json!({ "error": "invalid_client" }))
         }
@@ -92,6 +100,43 @@ fn route(request: &Received, on: &str, state: &mut State) -> Response {
         "/revoke" => revoke(request, state),
         "/userinfo" => userinfo(request, state),
         _ => Response::text(404, "text/html", "<h1>Not Found</h1>".to_owned()),
+    }
+}
+
+/// RFC 8628 section 3.2.
+fn begin_device(request: &Received, state: &mut State) -> Response {
+    let Some(life) = state.device_life else { return Response::error("unauthorized_client", "no codes for you") };
+    let code = state.secret("dc");
+    let scope = request.parameter("scope").unwrap_or_default();
+    state.device_codes.insert(code.clone(), (scope, DeviceUser::Nothing));
+    Response::json(
+        200,
+        &json!({
+            "device_code": code,
+            "user_code": "WDJB-MJHT",
+            "verification_uri": format!("{}/device/page", state.issuer),
+            "verification_uri_complete": format!("{}/device/page?user_code=WDJB-MJHT", state.issuer),
+            "expires_in": life,
+            "interval": 1,
+        }),
+    )
+}
+
+/// RFC 8628 section 3.5.
+fn ask_device(request: &Received, state: &mut State) -> Response {
+    let code = request.parameter("device_code").unwrap_or_default();
+    let Some((scope, user)) = state.device_codes.get(&code).cloned() else {
+        return Response::error("invalid_grant", "this device code is not known, or was used before");
+    };
+    match user {
+        DeviceUser::Nothing => Response::error("authorization_pending", "nobody has come yet"),
+        DeviceUser::Refused => Response::error("access_denied", "the user said no"),
+        DeviceUser::LoggedIn(user) => {
+            state.device_codes.remove(&code);
+            let refresh_token = state.secret("rt");
+            state.refresh_tokens.insert(refresh_token.clone(), (user.clone(), scope.clone()));
+            tokens(state, &user, &scope, None, Some(refresh_token))
+        }
     }
 }
 
@@ -107,6 +152,7 @@ fn discovery(state: &State) -> Response {
             "userinfo_endpoint": format!("{issuer}/userinfo"),
             "revocation_endpoint": format!("{issuer}/revoke"),
             "jwks_uri": format!("{issuer}/jwks"),
+            "device_authorization_endpoint": state.device_life.map(|_| format!("{issuer}/device")),
             "response_types_supported": ["code"],
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["RS256"],

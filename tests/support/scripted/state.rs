@@ -70,6 +70,14 @@ pub(super) struct Grant {
     pub(super) scope: String,
 }
 
+/// What the user of a device code has done.
+#[derive(Clone)]
+pub(super) enum DeviceUser {
+    Nothing,
+    LoggedIn(String),
+    Refused,
+}
+
 pub(super) struct State {
     pub(super) issuer: String,
     pub(super) access_life: u64,
@@ -82,6 +90,10 @@ pub(super) struct State {
     pub(super) faults: HashMap<String, VecDeque<Fault>>,
     pub(super) requests: Vec<(String, Received)>,
     pub(super) codes: HashMap<String, Grant>,
+    /// How long device codes are good, if there are any.
+    pub(super) device_life: Option<u64>,
+    /// Device codes: what was asked for, and what their user did.
+    pub(super) device_codes: BTreeMap<String, (String, DeviceUser)>,
     /// Access tokens and their users.
     pub(super) access_tokens: BTreeMap<String, String>,
     /// Refresh tokens, their users and scopes.
@@ -102,6 +114,8 @@ impl Shared {
             faults: HashMap::new(),
             requests: vec![],
             codes: HashMap::new(),
+            device_life: None,
+            device_codes: BTreeMap::new(),
             access_tokens: BTreeMap::new(),
             refresh_tokens: BTreeMap::new(),
             secrets: vec![],
