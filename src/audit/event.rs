@@ -141,4 +141,13 @@ pub enum What {
         /// How often, since the last such record.
         count: u64,
     },
+    /// A login or refresh was granted less than was wanted.
+    ScopeNarrowed {
+        /// Which session.
+        session: SessionRef,
+        /// Where.
+        provider: ProviderName,
+        /// The scopes that are missing, space separated.
+        missing: String,
+    },
 }

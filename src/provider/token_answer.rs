@@ -68,7 +68,9 @@ pub(super) fn read(answer: &HttpAnswer, sent: &[&Secret]) -> Result<Reading, Fau
     if is_success && let Some(access) = wire.access_token.text() {
         let member = |member| Fault::Missing { place: answer.place, member };
         let is_presentable = access.expose().bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
-        let token_type = wire.token_type.text().unwrap_or_else(|| Secret::from("Bearer"));
+        // Its case means nothing (RFC 6749 section 5.1), but callers write it into a header as they get it.
+        let bearer = |it: &Secret| it.expose().eq_ignore_ascii_case("Bearer");
+        let token_type = wire.token_type.text().filter(|it| !bearer(it)).unwrap_or_else(|| Secret::from("Bearer"));
         let is_token_type = token_type.expose().bytes().all(|byte| byte.is_ascii_graphic());
         return Ok(Reading::Granted(Granted {
             access: within(ACCESS_LIMIT, "the access token", access)
@@ -265,8 +267,10 @@ mod tests {
     }
 
     #[test]
-    fn token_types_are_kept_as_spelled_and_bearer_if_missing() {
-        assert_eq!(tokens(&json!({"access_token": "at", "token_type": "bearer"})).access.token_type, "bearer");
+    fn token_types_are_kept_as_spelled_but_bearer_is_always_spelled_the_same() {
+        for (written, kept) in [("bearer", "Bearer"), ("BEARER", "Bearer"), ("DPoP", "DPoP"), ("mac", "mac")] {
+            assert_eq!(tokens(&json!({"access_token": "at", "token_type": written})).access.token_type, kept);
+        }
         assert_eq!(tokens(&json!({"access_token": "at"})).access.token_type, "Bearer");
     }
 
@@ -314,10 +318,12 @@ mod tests {
     fn broken_bodies_are_faults_of_their_own() {
         let fault = |status, body: &str| read(&answer(status, body.as_bytes()), &[]).expect_err("a fault");
         assert_eq!(fault(200, "{\"access_token\":\"a"), Fault::NotJson { place: Place::Token });
-        assert_eq!(fault(200, ""), Fault::NotJson { place: Place::Token });
+        assert_eq!(fault(200, ""), Fault::Empty { place: Place::Token });
         assert_eq!(fault(200, "{}"), Fault::Missing { place: Place::Token, member: "access_token" });
         assert_eq!(fault(400, "<html>"), Fault::Status { place: Place::Token, status: 400 });
         assert_eq!(fault(400, "{\"error\":{\"message\":1}}"), Fault::Status { place: Place::Token, status: 400 });
+        assert_eq!(fault(429, ""), Fault::Busy { place: Place::Token, status: 429, retry_after: None });
+        assert_eq!(fault(404, "<html>"), Fault::NotThere { place: Place::Token, status: 404 });
         assert_eq!(fault(302, ""), Fault::Redirect { place: Place::Token, status: 302 });
     }
 }
