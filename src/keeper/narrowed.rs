@@ -41,8 +41,7 @@ mod tests {
         let more = || more.then(|| Secret::from("another"));
         let (obtained_at, expires_at) = (UnixSeconds(0), UnixSeconds(60));
         let token_type = "Bearer".to_owned();
-        let access =
-            AccessToken { token: "at".into(), token_type, scope: scope.to_owned(), obtained_at, expires_at };
+        let access = AccessToken { token: "at".into(), token_type, scope: scope.to_owned(), obtained_at, expires_at };
         Tokens { access, refresh: more(), id: more() }
     }
 

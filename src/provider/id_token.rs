@@ -123,7 +123,8 @@ fn check(
         Some(expected) if found.is_some_and(|found| same(found, expected)) => Ok(()),
         Some(_) => Err("another nonce".to_owned()),
     };
-    let claims = token.claims(&verifier, nonce).map_err(|error| reject(&error, presented.token, &token, issuer, now))?;
+    let claims =
+        token.claims(&verifier, nonce).map_err(|error| reject(&error, presented.token, &token, issuer, now))?;
 
     let authorized_party = claims.authorized_party().map(|party| party.as_str());
     if authorized_party.is_some_and(|party| party != client_id) {

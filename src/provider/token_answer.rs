@@ -26,6 +26,9 @@ const SCOPE_LIMIT: usize = 4 * 1024;
 /// `Bearer`, `DPoP`; RFC 6749 appendix A.13 sets no limit.
 const TOKEN_TYPE_LIMIT: usize = 64;
 
+/// A longer life is taken for this one: some providers write a huge number for "never", which no calendar can show.
+const LONGEST_LIFE: Duration = Duration::from_hours(10 * 365 * 24);
+
 /// What an answer says.
 #[derive(Debug)]
 pub(super) enum Reading {
@@ -98,6 +101,7 @@ impl Granted {
     pub(super) fn into_tokens(self, fallback: Fallback<'_>, now: UnixSeconds) -> Tokens {
         let said = self.life.map(|life| now + life);
         let expires_at = said.or_else(|| expiry_of_jwt(&self.access, now)).unwrap_or(now + fallback.life);
+        let expires_at = expires_at.min(now + LONGEST_LIFE);
         let scope = self.scope.unwrap_or_else(|| fallback.scope.to_owned());
         let access =
             AccessToken { token: self.access, token_type: self.token_type, scope, obtained_at: now, expires_at };
@@ -235,6 +239,7 @@ mod tests {
             (json!(null), 900),
             (json!({}), 900),
             (json!(1e300), 900),
+            (json!(1e18), 315_360_000),
         ] {
             assert_eq!(life(&json!({"access_token": "at", "expires_in": written})), seconds, "{written}");
         }

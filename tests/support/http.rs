@@ -113,7 +113,9 @@ pub(crate) fn reply(mut stream: &TcpStream, status: u16, headers: &[(String, Str
 
 /// Begins an answer, and closes the connection half-way.
 pub(crate) fn cut_short(mut stream: &TcpStream) -> io::Result<()> {
-    stream.write_all(b"HTTP/1.1 200 Scripted\r\nContent-Type: application/json\r\nContent-Length: 4096\r\n\r\n{\"access_token\":")
+    stream.write_all(
+        b"HTTP/1.1 200 Scripted\r\nContent-Type: application/json\r\nContent-Length: 4096\r\n\r\n{\"access_token\":",
+    )
 }
 
 /// Begins an answer that ends when the client has had enough.
