@@ -24,18 +24,13 @@ pub(super) struct Seen {
 
 impl Seen {
     fn of(result: &CliResult, home: Home, daemon: Option<Daemon>) -> Self {
-        Self { exit: result.status, said: said(result), home, known: vec![("me", who_i_am())], _daemon: daemon }
+        Self { exit: result.status, said: said(result), home, known: Known::new(), _daemon: daemon }
     }
 
     fn knowing(mut self, name: &'static str, value: String) -> Self {
         self.known.push((name, value));
         self
     }
-}
-
-fn who_i_am() -> String {
-    let user = me().trim_start_matches("user:").to_owned();
-    format!("{user} (uid {})", nix::unistd::Uid::effective())
 }
 
 /// A daemon with a provider that nothing is ever asked of.
@@ -135,7 +130,8 @@ pub(super) fn removed_provider() -> Seen {
     let session = home.login("alice");
     home.configure(&Config::empty().rule(&me(), EVERYTHING, "*", "own"));
     daemon.reload();
-    asked(home, daemon, &["token", "--session", &session, "--min-valid", "59m"]).knowing("session", session)
+    home.age_token();
+    asked(home, daemon, &["token", "--session", &session, "--min-valid", "3599s"]).knowing("session", session)
 }
 
 pub(super) fn refused_reload() -> Seen {
@@ -143,7 +139,7 @@ pub(super) fn refused_reload() -> Seen {
     home.configure(&Config::corp("https://id.corp.example").with("clientid = \"shop\""));
     daemon.reload();
     let result = home.cli(["status"]);
-    let line = result.stdout.lines().find(|line| line.contains("REFUSED")).unwrap_or_default().to_owned();
+    let line = result.stdout.lines().find(|line| line.contains("REFUSED")).unwrap_or_default().trim().to_owned();
     Seen { said: line, ..Seen::of(&result, home, Some(daemon)) }
 }
 

@@ -1,6 +1,7 @@
 //! What the provider says of itself, and of who came.
 
 use super::super::row::{Entry, How, Row, When, failed, later, misconfigured};
+use super::connection::unidentified;
 use crate::support::{Fault, Lie};
 
 pub(super) fn entries() -> Vec<Entry> {
@@ -120,7 +121,7 @@ pub(super) fn entries() -> Vec<Entry> {
                     "another subject",
                     When::Identify,
                     How::At("/userinfo", Fault::Alter(|it| it["sub"] = "sub-mallory".into())),
-                    later("the userinfo endpoint speaks of another user than the ID token"),
+                    unidentified("the userinfo endpoint speaks of another user than the ID token"),
                 )
                 .with(&["user_name_claim = \"nickname\""]),
             ],

@@ -190,7 +190,7 @@ fn files() -> Vec<Entry> {
                     local::unknown_key,
                     gives_up(
                         CONFIGURATION,
-                        "{home}/config/conf.d/corp.toml:{line}:1: unknown key \"clientid\"; did you mean \"client_id\"?",
+                        "corp.toml:{line}:1: unknown key \"clientid\"; did you mean \"client_id\"?",
                     ),
                 ),
                 row(
@@ -198,11 +198,11 @@ fn files() -> Vec<Entry> {
                     local::refused_reload,
                     gives_up(
                         1,
-                        "config{time}reload REFUSED: {home}/config/conf.d/corp.toml:{line}:1: unknown key \"clientid\"; \
+                        "reload REFUSED: corp.toml:{line}:1: unknown key \"clientid\"; \
                          did you mean \"client_id\"?",
                     ),
                 )
-                .audits("config_refused", &[("why", "{home}/config/conf.d/corp.toml:…")]),
+                .audits("config_refused", &[("why", "corp.toml:…")]),
             ],
         },
         Entry {
@@ -210,8 +210,16 @@ fn files() -> Vec<Entry> {
             means: "The file with the secret is not there, is empty, or others can read it.",
             next: "Do what the sentence says. A secret that others could read is better replaced at the provider.",
             rows: vec![
-                secret("missing", local::secret_missing, "does not exist; create it with: install -D -m 600 {more}/dev/stdin {home}/config/secret"),
-                secret("mode 0644", local::secret_open, "is open to others (mode 0644); run: chmod 600 {home}/config/secret"),
+                secret(
+                    "missing",
+                    local::secret_missing,
+                    "does not exist; create it with: install -D -m 600 {more}/dev/stdin {home}/config/secret",
+                ),
+                secret(
+                    "mode 0644",
+                    local::secret_open,
+                    "is open to others (mode 0644); run: chmod 600 {home}/config/secret",
+                ),
                 secret("empty", local::secret_empty, "is empty; write the client secret into it"),
             ],
         },
@@ -225,8 +233,8 @@ fn files() -> Vec<Entry> {
                     local::authority_missing,
                     gives_up(
                         CONFIGURATION,
-                        "cannot read ca_file /nonexistent/ca.pem: No such file or directory (os error 2); \
-                         correct the path, or let the daemon's user read it",
+                        "corp.toml:{line}:{column}: ca_file cannot be read: /nonexistent/ca.pem: \
+                         No such file or directory (os error 2); correct the path, or let the daemon's user read it",
                     ),
                 ),
                 row(
@@ -340,6 +348,6 @@ fn files() -> Vec<Entry> {
 }
 
 fn secret(what: &'static str, happens: fn() -> Seen, why: &str) -> Row {
-    let sentence = format!("{{home}}/config/conf.d/corp.toml:{{line}}:{{column}}: {{home}}/config/secret {why}");
+    let sentence = format!("corp.toml:{{line}}:{{column}}: {{home}}/config/secret {why}");
     row(what, happens, gives_up(CONFIGURATION, &sentence))
 }
