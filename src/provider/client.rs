@@ -155,7 +155,7 @@ mod tests {
         for (reply, words) in [
             (Reply::redirect("/elsewhere"), "the discovery document answered HTTP 302, a redirect"),
             (Reply::text(200, "text/html", "<html>hello</html>"), "text/html instead of JSON"),
-            (Reply::text(404, "text/html", "gone"), "the discovery document answered HTTP 404"),
+            (Reply::text(404, "text/html", "gone"), "the discovery document is not where it is looked for (HTTP 404)"),
             (Reply::text(200, "application/json", "{\"issuer\":"), "JSON that is broken"),
             (Reply::Endless, "more than 262144 bytes"),
             (Reply::json(200, &json!({})).with("Content-Encoding", "gzip"), "compressed by gzip"),

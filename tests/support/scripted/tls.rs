@@ -30,6 +30,8 @@ pub(crate) enum Tls {
     PlainHttp,
     /// It hangs up when it was greeted.
     CutOff,
+    /// It says nothing at all.
+    Silent,
     /// It says that the version is not one of its own.
     TooOld,
     /// It says that there is nothing both sides can do.
@@ -63,6 +65,8 @@ impl TlsServer {
 
 fn serve(tls: Tls, mut stream: TcpStream, config: Arc<ServerConfig>) -> std::io::Result<()> {
     let answer: &[u8] = match tls {
+        // Until the client has had enough.
+        Tls::Silent => return std::io::copy(&mut stream, &mut std::io::sink()).map(drop),
         Tls::PlainHttp => b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
         Tls::CutOff => b"",
         // A fatal alert (RFC 8446 section 6): protocol_version, handshake_failure.

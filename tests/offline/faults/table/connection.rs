@@ -64,6 +64,24 @@ pub(super) fn entries() -> Vec<Entry> {
             ],
         },
     ];
+    all.push(Entry {
+        name: "Nothing answers",
+        means: "There is no connection within half of `timeout`: a host that is switched off, a firewall that drops what it does not like, or a \
+                server that does not begin its side of TLS.",
+        next: "Look whether the provider runs, and whether a firewall is in between. It is tried again by itself.",
+        rows: vec![
+            Row::new(
+                "silent in the handshake",
+                When::Begin,
+                How::Tls(Tls::Silent),
+                later(
+                    "cannot connect to {host}: nothing answers within 1 s; \
+                     check that it runs, and that no firewall is in between",
+                ),
+            )
+            .with(SHORT),
+        ],
+    });
     all.extend(handshakes());
     all
 }

@@ -5,7 +5,7 @@ use tokenkeeper_protocol::Code;
 use super::super::local::{self, Seen};
 use super::super::row::{End, Entry, How, Row, When, gives_up, login_required, refused};
 
-/// EX_IOERR, EX_TEMPFAIL and EX_CONFIG of sysexits.
+/// `EX_IOERR`, `EX_TEMPFAIL` and `EX_CONFIG` of sysexits.
 const INPUT_OUTPUT: i32 = 74;
 const TRY_LATER: i32 = 75;
 const CONFIGURATION: i32 = 78;

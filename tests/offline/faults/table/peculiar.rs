@@ -112,7 +112,7 @@ pub(super) fn entries() -> Vec<Entry> {
                     "no revocation endpoint in discovery",
                     When::Logout,
                     How::Discovers(Fault::Alter(|it| {
-                        drop(it.as_object_mut().map(|it| it.remove("revocation_endpoint")))
+                        drop(it.as_object_mut().map(|it| it.remove("revocation_endpoint")));
                     })),
                     works(UNSUPPORTED),
                 )
