@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::row::{Entry, Row, When};
+use super::row::{Entry, Row, When, http_status};
 use super::table;
 
 const HEAD: &str = "# Errors
@@ -12,7 +12,7 @@ What can go wrong, what is said then, what it means and what to do. This page is
 `tests/offline/faults`, every row of which is made to happen with the real daemon and the real command line.
 
 `corp` stands for the name of the provider, `7k3vq2mx` for the session, and other words in `{braces}` for what varies. The code in front of a sentence is that of
-[the protocol](protocol.md); `--json` gives it as `code`. An exit status of 0 means that it works all the same. The audit events stand
+[the protocol](protocol.md); `--json` gives it as `code`. An exit status of 0 means that it works all the same. Over HTTP the status is\nthat of the code, and the sentence is the `detail` of the problem. The audit events stand
 in [the audit trail](audit.md).
 ";
 
@@ -23,7 +23,7 @@ fn page() -> String {
         let _ = write!(page, "\n## {}\n", part.heading);
         for Entry { name, means, next, rows } in &part.entries {
             let _ = write!(page, "\n### {name}\n\n{means}\n\n**What to do:** {next}\n\n");
-            page.push_str("| when | exit | audit event | what is said |\n|---|---|---|---|\n");
+            page.push_str("| when | exit | HTTP | audit event | what is said |\n|---|---|---|---|---|\n");
             for row in rows {
                 let _ = writeln!(page, "| {} |", cells(row).map(|cell| cell.replace('|', "\\|")).join(" | "));
             }
@@ -32,7 +32,7 @@ fn page() -> String {
     page
 }
 
-fn cells(row: &Row) -> [String; 4] {
+fn cells(row: &Row) -> [String; 5] {
     let during = match row.when {
         When::Begin => "login begins: ",
         When::Exchange | When::Identify => "login: ",
@@ -41,12 +41,14 @@ fn cells(row: &Row) -> [String; 4] {
         When::Here | When::AsRoot => "",
     };
     let audit = row.audit.as_ref().map_or_else(|| "-".to_owned(), |(event, _)| format!("`{event}`"));
+    let works = (row.exit == 0).then_some(200);
+    let http = row.code.map(http_status).or(works).map_or_else(|| "-".to_owned(), |status| status.to_string());
     let advice = if row.advice.is_empty() { String::new() } else { format!("\n{}", row.advice) };
     let said = format!("{}{}{advice}", row.label, row.sentence);
     let said =
         [("{provider}", "corp"), ("{session}", "7k3vq2mx")].iter().fold(said, |said, (gap, it)| said.replace(gap, it));
     let lines: Vec<_> = said.lines().map(|line| format!("`{}`", line.trim().replace('`', "'"))).collect();
-    [format!("{during}{}", row.what), row.exit.to_string(), audit, lines.join("<br>")]
+    [format!("{during}{}", row.what), row.exit.to_string(), http, audit, lines.join("<br>")]
 }
 
 #[test]

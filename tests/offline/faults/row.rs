@@ -138,6 +138,20 @@ impl Row {
     }
 }
 
+/// The status with which the same refusal comes over HTTP.
+pub(super) fn http_status(code: Code) -> u16 {
+    match code {
+        Code::BadRequest => 400,
+        Code::Denied => 403,
+        Code::NotFound => 404,
+        Code::LoginRequired | Code::Ambiguous => 409,
+        Code::LoginFailed | Code::LifetimeTooShort => 422,
+        Code::Unsupported => 501,
+        Code::TryLater => 503,
+        _ => 500,
+    }
+}
+
 /// How a command ends.
 pub(super) struct End {
     label: &'static str,
