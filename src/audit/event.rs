@@ -163,7 +163,8 @@ impl What {
             | Self::LoggedOut { session, .. }
             | Self::Revoked { session, .. }
             | Self::Expired { session, .. }
-            | Self::Removed { session, .. } => Some(*session),
+            | Self::Removed { session, .. }
+            | Self::ScopeNarrowed { session, .. } => Some(*session),
             Self::DaemonStarted { .. }
             | Self::DaemonStopped
             | Self::ConfigReloaded
