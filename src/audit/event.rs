@@ -141,6 +141,15 @@ pub enum What {
         /// How often, since the last such record.
         count: u64,
     },
+    /// A login or refresh was granted less than was wanted.
+    ScopeNarrowed {
+        /// Which session.
+        session: SessionRef,
+        /// Where.
+        provider: ProviderName,
+        /// The scopes that are missing, space separated.
+        missing: String,
+    },
 }
 
 impl What {
@@ -154,7 +163,8 @@ impl What {
             | Self::LoggedOut { session, .. }
             | Self::Revoked { session, .. }
             | Self::Expired { session, .. }
-            | Self::Removed { session, .. } => Some(*session),
+            | Self::Removed { session, .. }
+            | Self::ScopeNarrowed { session, .. } => Some(*session),
             Self::DaemonStarted { .. }
             | Self::DaemonStopped
             | Self::ConfigReloaded

@@ -101,9 +101,9 @@ impl Service {
             Request::DeviceWait(wait) => self.wait_for_device_login(peer, &wait).await.map(Reply::LoggedIn),
             Request::History(request) => self.history(peer, &request).await.map(Reply::History),
             Request::Metrics => self.metrics(peer).await.map(Reply::Metrics),
-            Request::TokenFor(_)
-            | Request::Providers
-            | Request::ProviderTest(_) => Err(Problem::new(Code::Unsupported, "this request is not answered yet")),
+            Request::TokenFor(_) | Request::Providers | Request::ProviderTest(_) => {
+                Err(Problem::new(Code::Unsupported, "this request is not answered yet"))
+            }
         };
         answered.map_or_else(Answer::from, |reply| Answer::Reply(Box::new(reply)))
     }

@@ -178,7 +178,10 @@ fn refresh_mode(text: &str) -> Result<RefreshMode, Complaint> {
 fn ca_file(path: &Path) -> Result<PathBuf, Complaint> {
     match File::open(path) {
         Ok(_) => Ok(path.to_owned()),
-        Err(error) => Err(Complaint::new(format!("cannot be read: {}: {error}", path.display()))),
+        Err(error) => Err(Complaint::new(format!(
+            "cannot be read: {}: {error}; correct the path, or let the daemon's user read it",
+            path.display()
+        ))),
     }
 }
 

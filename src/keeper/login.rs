@@ -192,7 +192,7 @@ fn trouble(provider: &ProviderName, fault: &Fault) -> KeeperError {
     if fault.needs_administrator() {
         return KeeperError::Misconfigured { provider, why };
     }
-    KeeperError::ProviderDown { provider, why, wait: Duration::from_secs(1) }
+    KeeperError::ProviderDown { provider, why, wait: fault.retry_after().unwrap_or(Duration::from_secs(1)) }
 }
 
 pub(super) fn login_error(provider: &ProviderName, fault: LoginFault) -> KeeperError {

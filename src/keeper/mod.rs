@@ -14,6 +14,7 @@ mod flight;
 mod login;
 mod login_quota;
 mod logout;
+mod narrowed;
 mod prune;
 mod recover;
 mod refresh;

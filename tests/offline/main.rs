@@ -9,6 +9,7 @@ mod age;
 mod as_root;
 mod audit;
 mod device;
+mod faults;
 mod fixtures;
 mod history;
 mod login;

@@ -63,6 +63,30 @@ pub(super) fn answer(stream: &TcpStream, request: &Received, shared: &Shared) ->
             response.headers.push(("Retry-After".to_owned(), seconds.to_string()));
             response
         }
+        Some(Fault::RetryAt(status, seconds)) => {
+            let at = chrono::DateTime::from_timestamp(unix_seconds() + i64::from(*seconds), 0).unwrap_or_default();
+            let mut response = Response::text(*status, "text/html", String::new());
+            response.headers.push(("Retry-After".to_owned(), at.format("%a, %d %b %Y %H:%M:%S GMT").to_string()));
+            response
+        }
+        Some(Fault::Reply(status, headers, body)) => {
+            let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            Response { status: *status, headers, body: (*body).to_owned() }
+        }
+        Some(Fault::Quote(status, error)) => {
+            let sent = ["code", "refresh_token", "token"].iter().find_map(|name| request.parameter(name));
+            let description = format!("I do not like {}", sent.unwrap_or_default());
+            Response::json(*status, &json!({ "error": error, "error_description": description }))
+        }
+        Some(Fault::CutShort) => return http::cut_short(stream),
+        Some(Fault::Endless) => return http::go_on(stream),
+        Some(Fault::Alter(change)) => {
+            let mut response = route(request, &on, &mut state);
+            let mut answer = serde_json::from_str(&response.body).expect("what is altered is JSON");
+            change(&mut answer);
+            response.body = answer.to_string();
+            response
+        }
         Some(Fault::Hold) => {
             let deadline = Deadline::after(std::time::Duration::from_mins(2));
             while !state.released
@@ -254,7 +278,8 @@ fn tokens(state: &mut State, user: &str, scope: &str, nonce: Option<&str>, refre
 
 fn id_token(state: &State, user: &str, nonce: Option<&str>, access_token: &str) -> String {
     let lies = |lie| state.lie == Some(lie);
-    let now = unix_seconds() - if lies(Lie::Expired) { 86_400 } else { 0 };
+    let day = 86_400;
+    let now = unix_seconds() + if lies(Lie::Expired) { -day } else { day * i64::from(lies(Lie::FromTheFuture)) };
     let hashed = if lies(Lie::AccessTokenHash) { "another access token" } else { access_token };
     let mut claims = json!({
         "iss": if lies(Lie::Issuer) { "https://id.evil.example" } else { &state.issuer },

@@ -6,6 +6,7 @@
 mod endpoints;
 mod keys;
 mod state;
+mod tls;
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, MutexGuard};
@@ -16,6 +17,7 @@ use super::http::{self, Received};
 use state::{DeviceUser, Shared, State};
 
 pub(crate) use state::{Fault, Lie};
+pub(crate) use tls::{Tls, TlsServer};
 
 /// A running provider.
 pub(crate) struct ScriptedProvider {

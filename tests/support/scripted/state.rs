@@ -20,6 +20,18 @@ pub(crate) enum Fault {
     Answer(u16, String),
     /// The same, with a `Retry-After` of so many seconds.
     RetryAfter(u16, u32),
+    /// The same, with the time that so many seconds from now will be.
+    RetryAt(u16, u32),
+    /// Nothing was done; this is the answer, with these headers.
+    Reply(u16, &'static [(&'static str, &'static str)], &'static str),
+    /// Announces more than it sends, then closes the connection.
+    CutShort,
+    /// A body without an end.
+    Endless,
+    /// Nothing was done; an OAuth error that quotes what was sent.
+    Quote(u16, &'static str),
+    /// Everything is done, and the JSON of the answer changed.
+    Alter(fn(&mut serde_json::Value)),
 }
 
 /// Something that the provider says although it is not so.
@@ -37,6 +49,8 @@ pub(crate) enum Lie {
     Nonce,
     /// The ID token is long expired.
     Expired,
+    /// The ID token is issued tomorrow.
+    FromTheFuture,
     /// `at_hash` belongs to another access token.
     AccessTokenHash,
     /// The ID token of a refresh names another user.
