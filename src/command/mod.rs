@@ -5,6 +5,7 @@
 mod find;
 mod login;
 mod logout;
+mod providers;
 mod refuse;
 mod sessions;
 mod status;
@@ -76,14 +77,14 @@ impl Service {
             Request::Session(id) => self.session(peer, id).await.map(Reply::Session),
             Request::Logout(id) => self.logout(peer, id).await.map(Reply::LoggedOut),
             Request::Status => self.status(peer).await.map(Reply::Status),
+            Request::Providers => Ok(Reply::Providers(self.providers(peer))),
+            Request::ProviderTest(name) => self.test_provider(peer, &name).await.map(Reply::ProviderReport),
             Request::TokenFor(_)
             | Request::DeviceBegin(_)
             | Request::DeviceWait(_)
             | Request::History(_)
             | Request::WhoAmI
             | Request::Explain(_)
-            | Request::Providers
-            | Request::ProviderTest(_)
             | Request::Metrics => Err(Problem::new(Code::Unsupported, "this request is not answered yet")),
         };
         answered.map_or_else(Answer::from, |reply| Answer::Reply(Box::new(reply)))

@@ -116,7 +116,7 @@ fn safe(key: &'static str, value: &str) -> Result<SafeUrl, SetupError> {
 
 /// The discovery document: what is used of it.
 #[derive(Deserialize)]
-struct Document {
+pub(super) struct Document {
     issuer: Option<String>,
     authorization_endpoint: Option<String>,
     token_endpoint: Option<String>,
@@ -128,7 +128,8 @@ struct Document {
 }
 
 impl Document {
-    fn check(self, expected: &str) -> Result<Metadata, Fault> {
+    /// The metadata, if this is the document of the issuer that is configured.
+    pub(super) fn check(self, expected: &str) -> Result<Metadata, Fault> {
         let issuer = self.issuer.ok_or(missing("issuer"))?;
         if issuer != expected {
             return Err(Fault::IssuerMismatch { expected: expected.to_owned(), found: harmless(&issuer, &[]) });
