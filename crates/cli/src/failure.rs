@@ -5,6 +5,7 @@ use std::io;
 
 use tokenkeeper_client::{Code, Error, Problem, ProviderName};
 
+use crate::command::provider::SecretError;
 use crate::escape::plain;
 use crate::{exit, json};
 
@@ -25,7 +26,7 @@ pub(crate) enum Failure {
     #[error("cannot write the answer: {0}")]
     Output(io::Error),
     /// Standard input or the terminal failed.
-    #[error("cannot read the pasted address: {0}")]
+    #[error("cannot read what was typed or pasted: {0}")]
     Input(io::Error),
     /// The port is taken, or the system has no loopback.
     #[error("cannot listen on 127.0.0.1 port {port}: {source}; choose another port, or use --paste")]
@@ -41,6 +42,9 @@ pub(crate) enum Failure {
     /// The daemon's authorize URL is none.
     #[error("the daemon gave an address that cannot be used for logging in; report it to its administrator")]
     BadAuthorizeUrl,
+    /// A client secret that was not stored.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// Ctrl-C at a prompt.
     #[error("interrupted")]
     Interrupted,
@@ -112,6 +116,7 @@ impl Failure {
             Self::Output(_) | Self::Input(_) | Self::Listen { .. } => ("io", exit::IO),
             Self::LoginExpired => (Code::LoginFailed.name(), Code::LoginFailed.exit_status()),
             Self::WrongPaste => (Code::BadRequest.name(), exit::DATA),
+            Self::Secret(error) => error.class(),
             Self::Interrupted => ("interrupted", exit::INTERRUPTED),
         }
     }

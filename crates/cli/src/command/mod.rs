@@ -1,13 +1,17 @@
 //! The commands, one file each.
 
+mod completions;
 mod login;
 mod logout;
+pub(crate) mod provider;
 mod session;
 mod sessions;
 mod status;
 mod token;
 
 use clap::Subcommand;
+
+pub(crate) use completions::Shell;
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -20,8 +24,9 @@ pub(crate) enum Command {
     Sessions(sessions::Sessions),
     Session(session::Session),
     Logout(logout::Logout),
-    /// Show how the daemon is doing
-    Status,
+    Provider(provider::Provider),
+    Status(status::Status),
+    Completions(completions::Completions),
 }
 
 impl Command {
@@ -33,7 +38,9 @@ impl Command {
             Self::Sessions(sessions) => sessions.run(context),
             Self::Session(session) => session.run(context),
             Self::Logout(logout) => logout.run(context),
-            Self::Status => status::run(context),
+            Self::Provider(provider) => provider.run(context),
+            Self::Status(status) => status.run(context),
+            Self::Completions(completions) => completions.run(context),
         }
     }
 }
