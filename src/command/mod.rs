@@ -6,6 +6,7 @@ mod find;
 mod login;
 mod logout;
 mod providers;
+mod reach;
 mod refuse;
 mod sessions;
 mod status;

@@ -11,6 +11,7 @@ mod token;
 
 use clap::Subcommand;
 
+#[cfg(test)]
 pub(crate) use completions::Shell;
 
 use crate::context::Context;

@@ -107,7 +107,8 @@ fn table<Zone: TimeZone<Offset: Display>>(status: &StatusReply, calendar: &Calen
 }
 
 fn store(status: &StatusReply) -> Cell {
-    let (word, style) = if status.health == Health::NotServing { ("takes NO WRITES", color::BAD) } else { ("ok", Style::new()) };
+    let (word, style) =
+        if status.health == Health::NotServing { ("takes NO WRITES", color::BAD) } else { ("ok", Style::new()) };
     Cell(format!("{word}, {}, disk {}% free", bytes(status.store_bytes), status.disk_free_percent), style)
 }
 

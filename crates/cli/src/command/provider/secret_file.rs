@@ -40,7 +40,9 @@ pub(crate) enum SecretError {
     #[error("that is longer than {0} bytes and no client secret; nothing was written")]
     TooLong(usize),
     /// More than one line, or bytes that are no text.
-    #[error("that holds control characters, more than one line or no text, and is no client secret; nothing was written")]
+    #[error(
+        "that holds control characters, more than one line or no text, and is no client secret; nothing was written"
+    )]
     NoText,
     /// Whoever can write to the directory could put a secret of their own there.
     #[error("others can write to {}; run: chmod go-w {}", .0.display(), .0.display())]

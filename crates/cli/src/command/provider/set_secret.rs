@@ -122,7 +122,10 @@ impl SetSecret {
             None => format!("client_secret = {{ file = \"{name}\" }}"),
         };
         let shown = plain(&path.display().to_string());
-        format!("Wrote {shown}.\nBelow [provider.{name}] of the configuration there must stand:\n  {}\n{reload}", plain(&line))
+        format!(
+            "Wrote {shown}.\nBelow [provider.{name}] of the configuration there must stand:\n  {}\n{reload}",
+            plain(&line)
+        )
     }
 }
 

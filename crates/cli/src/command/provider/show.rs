@@ -40,7 +40,8 @@ impl Show {
         let reply = context.connect()?.providers()?;
         let Some(found) = reply.providers.iter().find(|it| it.status.provider == self.provider) else {
             let name = &self.provider;
-            let words = format!("there is no provider {name} that you may know of; `tokenkeeper provider list` names those");
+            let words =
+                format!("there is no provider {name} that you may know of; `tokenkeeper provider list` names those");
             return Err(Error::Problem(Problem::new(Code::NotFound, words)).into());
         };
         context.answer(describe(found, &Calendar::here()), &json::Provider::from(found))?;
