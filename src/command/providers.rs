@@ -73,3 +73,50 @@ fn view(provider: &Provider) -> ProviderView {
         accounts: Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokenkeeper_protocol::{Code, Reply, Request};
+
+    use super::super::tests::{ask, service};
+    use super::super::{InForce, Service};
+    use crate::domain::Peer;
+    use crate::keeper::tests::{Home, at, peer};
+    use crate::policy::{Action, On, Reach, Rule, Rules, Who};
+
+    async fn list(service: &Service, peer: &Arc<Peer>) -> usize {
+        match ask(service, peer, Request::Providers).await {
+            Reply::Providers(reply) => reply.providers.len(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_provider_is_known_to_those_whose_rules_name_it_and_tested_by_those_who_could_log_in() {
+        let home = Home::new().await;
+        let (service, alice, stranger) = (service(&home), Arc::new(peer(1000)), Arc::new(peer(7)));
+        let corp = home.session().provider;
+        for (may, provider, sees, may_test) in [
+            (Action::Token, &corp, true, false),
+            (Action::Login, &corp, true, true),
+            (Action::Manage, &corp, true, true),
+            (Action::Login, &"other".parse().unwrap(), false, false),
+            (Action::Status, &"other".parse().unwrap(), true, false),
+        ] {
+            let on = On::Sessions { provider: Some(provider.clone()), reach: Reach::Own };
+            let rule = Rule { who: Who::User(1000), may: vec![may], on, source: String::new() };
+            service.in_force.store(Arc::new(InForce { rules: Rules::from(vec![rule]), loaded_at: at(0) }));
+            assert_eq!(list(&service, &alice).await, usize::from(sees), "{may}");
+            assert_eq!(list(&service, &stranger).await, 0);
+            let answer = ask(&service, &alice, Request::ProviderTest(corp.clone())).await;
+            let tested = matches!(answer, Reply::ProviderReport(_));
+            assert_eq!(tested, may_test, "{may}: {answer:?}");
+            let Reply::Problem(problem) = ask(&service, &stranger, Request::ProviderTest(corp.clone())).await else {
+                panic!("a stranger tests")
+            };
+            assert_eq!(problem.code, Code::Denied);
+        }
+    }
+}

@@ -48,7 +48,7 @@ fn decoded(answer: Answer) -> Reply {
     Reply::decode(encoded.0, &encoded.1).unwrap()
 }
 
-async fn ask(service: &Service, peer: &Arc<Peer>, request: Request) -> Reply {
+pub(super) async fn ask(service: &Service, peer: &Arc<Peer>, request: Request) -> Reply {
     match service.answer_at_once(peer, &request) {
         Some(answer) => decoded(answer),
         None => decoded(service.answer(peer, request).await),

@@ -12,6 +12,7 @@ mod fixtures;
 mod login;
 mod login_refused;
 mod logout;
+mod providers;
 mod refresh;
 mod refresh_trouble;
 mod reload;

@@ -17,6 +17,12 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 /// Set by `make man`.
 const WRITE: &str = "TOKENKEEPER_WRITE_MAN";
 
+/// How a page begins.
+const APOSTROPHES: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
+
+/// Commands that print no JSON: one writes a script for a shell.
+const NO_JSON: &[&str] = &["tokenkeeper-completions"];
+
 #[test]
 fn the_manual_pages_are_those_of_this_command_line() {
     let directory = Path::new(ROOT).join("docs/man");
@@ -58,6 +64,19 @@ fn every_command_teaches_by_example_and_tells_its_exit_status() {
     }
 }
 
+#[test]
+fn the_schema_of_json_knows_every_command() {
+    let schema = fs::read_to_string(Path::new(ROOT).join("docs/guide/json.schema.json")).unwrap();
+    let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+    let mut root = Arguments::command().disable_help_subcommand(true);
+    root.build();
+    for command in with_subcommands(&root).iter().filter(|command| !command.has_subcommands()) {
+        let name = command.get_bin_name().unwrap_or_default().replace(' ', "-");
+        let known = name.strip_prefix("tokenkeeper-").is_some_and(|name| schema["$defs"].get(name).is_some());
+        assert!(known || NO_JSON.contains(&name.as_str()), "docs/guide/json.schema.json lacks {name}");
+    }
+}
+
 fn with_subcommands(command: &Command) -> Vec<Command> {
     let below = command.get_subcommands().filter(|below| !below.is_hide_set()).flat_map(with_subcommands);
     std::iter::once(command.clone()).chain(below).collect()
@@ -94,7 +113,10 @@ fn page(command: &Command) -> (String, String) {
     }
     rest.control("SH", ["SEE ALSO"]).text([roman(see)]);
     rest.to_writer(&mut text).unwrap();
-    (format!("{name}.1"), String::from_utf8(text).unwrap())
+    let text = String::from_utf8(text).unwrap();
+    // Each part comes with it; once is enough.
+    let text = text.strip_prefix(APOSTROPHES).map(|rest| rest.replace(APOSTROPHES, "")).unwrap();
+    (format!("{name}.1"), [APOSTROPHES, &text].concat())
 }
 
 /// A part of the help that follows the options: its first line names it, alone or up to a colon.

@@ -61,12 +61,13 @@ fn describe<Zone: TimeZone<Offset: Display>>(status: &StatusReply, calendar: &Ca
 
 /// What is wrong, in few words: how many providers are down, and each other complaint up to its reason.
 fn summary(status: &StatusReply) -> String {
-    let down = match status.providers.iter().filter(|it| it.failure.is_some()).count() {
+    let others: Vec<_> = others(status).collect();
+    let down = match status.complaints.len() - others.len() {
         0 => None,
         1 => Some("1 provider down".to_owned()),
         several => Some(format!("{several} providers down")),
     };
-    let others = others(status).map(|complaint| complaint.split(": ").next().unwrap_or_default().to_owned());
+    let others = others.iter().map(|complaint| complaint.split(": ").next().unwrap_or_default().to_owned());
     down.into_iter().chain(others).collect::<Vec<_>>().join(", ")
 }
 
