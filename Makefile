@@ -72,7 +72,7 @@ bench: ## measure, with a release build
 man: ## write the manual pages and completion scripts anew, after a change of the command line or its guide
 	@scripts/prerequisites build
 	TOKENKEEPER_WRITE_MAN=1 cargo test --quiet --package tokenkeeper --bins manual::
-	TOKENKEEPER_WRITE_MAN=1 cargo test --quiet --package tokenkeeperd --bins --test manual
+	TOKENKEEPER_WRITE_MAN=1 cargo test --quiet --package tokenkeeperd --test manual
 
 demo: ## show the whole way once, told line by line
 	@demo/run
