@@ -130,7 +130,7 @@ fn a_secret_goes_from_standard_input_to_a_file_for_the_daemon_alone() {
         assert_eq!(fs::read_to_string(dir.join("corp")).unwrap(), kept);
         assert_eq!(fs::metadata(dir.join("corp")).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(
-            done.stdout.contains("systemctl reload tokenkeeperd && tokenkeeper provider test corp"),
+            done.stdout.contains("systemctl reload tokenkeeperd && sudo tokenkeeper provider test corp"),
             "{}",
             done.stdout
         );

@@ -101,16 +101,18 @@ fn table<Zone: TimeZone<Offset: Display>>(status: &StatusReply, calendar: &Calen
         table.row(["".into(), Cell(format!("reload REFUSED: {}", plain(why)), color::BAD)]);
     }
     table.row(["running".into(), format!("since {}", calendar.full(status.started_at)).into()]);
-    for (index, complaint) in others(status).filter(|complaint| !complaint.starts_with(RELOAD_REFUSED)).enumerate() {
+    // Those without a reason are told in full by the summary.
+    let has_more = |complaint: &&String| complaint.contains(": ") && !complaint.starts_with(RELOAD_REFUSED);
+    for (index, complaint) in others(status).filter(has_more).enumerate() {
         table.row([if index == 0 { "trouble" } else { "" }.into(), Cell(plain(complaint), color::BAD)]);
     }
     table
 }
 
+/// What is wrong, if nothing is served, stands in the last row.
 fn store(status: &StatusReply) -> Cell {
-    let (word, style) =
-        if status.health == Health::NotServing { ("takes NO WRITES", color::BAD) } else { ("ok", Style::new()) };
-    Cell(format!("{word}, {}, disk {}% free", bytes(status.store_bytes), status.disk_free_percent), style)
+    let (word, style) = if status.health == Health::NotServing { ("", color::BAD) } else { ("ok, ", Style::new()) };
+    Cell(format!("{word}{}, disk {}% free", bytes(status.store_bytes), status.disk_free_percent), style)
 }
 
 /// Records wait for a moment after every change; that they do not get through is a complaint.

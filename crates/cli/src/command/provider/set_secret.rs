@@ -115,7 +115,7 @@ impl SetSecret {
         let reload = if self.user {
             format!("Let your daemon read it again (SIGHUP), and try it:\n  tokenkeeper provider test {name}\n")
         } else {
-            format!("Then:\n  sudo systemctl reload tokenkeeperd && tokenkeeper provider test {name}\n")
+            format!("Then:\n  sudo systemctl reload tokenkeeperd && sudo tokenkeeper provider test {name}\n")
         };
         let line = match self.dir {
             Some(_) => format!("client_secret = {{ file = {:?} }}", path.display().to_string()),

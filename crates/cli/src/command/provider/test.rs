@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 
 const EXAMPLES: &str = "\
 Example:
-  sudo systemctl reload tokenkeeperd && tokenkeeper provider test corp
+  sudo systemctl reload tokenkeeperd && sudo tokenkeeper provider test corp
 
 Exit status: 0 it works, 1 it does not, 4 no such provider, 69 daemon not reachable, 77 refused.";
 
