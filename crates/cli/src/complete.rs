@@ -32,15 +32,6 @@ pub(crate) fn providers() -> Vec<CompletionCandidate> {
     })
 }
 
-/// The service accounts at them.
-pub(crate) fn accounts() -> Vec<CompletionCandidate> {
-    ask(|client| {
-        let found = client.providers()?.providers;
-        let accounts = found.iter().flat_map(|it| it.accounts.iter().map(move |name| (name, it)));
-        Ok(accounts.map(|(name, it)| candidate(name.as_str(), it.status.provider.as_str())).collect())
-    })
-}
-
 /// The sessions one may see: the first page of them is more than anybody reads.
 pub(crate) fn sessions() -> Vec<CompletionCandidate> {
     ask(|client| {

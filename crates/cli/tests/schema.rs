@@ -9,9 +9,9 @@ use std::sync::LazyLock;
 use common::{AT, Daemon, session, user};
 use serde_json::{Map, Value};
 use tokenkeeper_protocol::reply::{
-    Authentication, Health, LoggedIn, LoggedOut, LoginBegun, ProviderReport, ProviderStatus, ProviderStep,
-    ProviderView, ProvidersReply, Revocation, SessionCounts, SessionDetail, SessionState, SessionsPage, StatusReply,
-    StepOutcome, TokenReply,
+    Authentication, Health, HistoryEntry, HistoryPage, LoggedIn, LoggedOut, LoginBegun, ProviderReport, ProviderStatus,
+    ProviderStep, ProviderView, ProvidersReply, Revocation, SessionCounts, SessionDetail, SessionState, SessionsPage,
+    StatusReply, StepOutcome, TokenReply,
 };
 use tokenkeeper_protocol::{Code, LoginId, Problem, Reply, Request, UnixSeconds};
 
@@ -31,6 +31,8 @@ fn every_command_prints_what_the_schema_says() {
             ("session", "session 7k3vq2mx"),
             ("logout", "logout 7k3vq2mx"),
             ("status", "status"),
+            ("history", "history 7k3vq2mx"),
+            ("metrics", "metrics"),
             ("provider-list", "provider list"),
             ("provider-show", "provider show corp"),
             ("provider-test", "provider test corp"),
@@ -215,6 +217,12 @@ fn answer(request: Request, knows_much: bool) -> Reply {
             config_loaded_at: AT,
             config_refused: told("corp.toml:3:1: unknown key"),
         }),
+        Request::History(_) => {
+            let (event, peer) = ("login_completed".to_owned(), told("uid 1000 (pid 1)"));
+            let entry = HistoryEntry { at: AT, event, peer, detail: "by a browser".to_owned() };
+            Reply::History(HistoryPage { entries: vec![entry], next: None })
+        }
+        Request::Metrics => Reply::Metrics("# EOF\n".to_owned()),
         Request::Providers => Reply::Providers(ProvidersReply {
             providers: vec![ProviderView {
                 status,

@@ -1,8 +1,10 @@
 //! The commands, one file each.
 
 mod completions;
+mod history;
 mod login;
 mod logout;
+mod metrics;
 pub(crate) mod provider;
 mod session;
 mod sessions;
@@ -24,9 +26,11 @@ pub(crate) enum Command {
     Token(token::Token),
     Sessions(sessions::Sessions),
     Session(session::Session),
+    History(history::History),
     Logout(logout::Logout),
     Provider(provider::Provider),
     Status(status::Status),
+    Metrics(metrics::Metrics),
     Completions(completions::Completions),
 }
 
@@ -38,9 +42,11 @@ impl Command {
             Self::Token(token) => token.run(context),
             Self::Sessions(sessions) => sessions.run(context),
             Self::Session(session) => session.run(context),
+            Self::History(history) => history.run(context),
             Self::Logout(logout) => logout.run(context),
             Self::Provider(provider) => provider.run(context),
             Self::Status(status) => status.run(context),
+            Self::Metrics(metrics) => metrics.run(context),
             Self::Completions(completions) => completions.run(context),
         }
     }
