@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build test test-offline test-systemd test-long lint bench demo deps
+.PHONY: help build test test-offline test-systemd test-long lint bench demo deps man
 
 # Where scripts/ puts tools that the system does not have.
 export PATH := $(abspath $(or $(CARGO_TARGET_DIR),target))/tools/bin:$(PATH):$(HOME)/.cargo/bin
@@ -68,6 +68,11 @@ bench: ## measure, with a release build
 	@scripts/prerequisites build
 	cargo build --release --workspace
 	cargo bench --package tokenkeeperd --bench bench
+
+man: ## write the manual pages and completion scripts anew, after a change of the command line or its guide
+	@scripts/prerequisites build
+	TOKENKEEPER_WRITE_MAN=1 cargo test --quiet --package tokenkeeper --bins manual::
+	TOKENKEEPER_WRITE_MAN=1 cargo test --quiet --package tokenkeeperd --test manual
 
 demo: ## show the whole way once, told line by line
 	@demo/run

@@ -10,6 +10,7 @@ mod logout;
 mod meter;
 mod metrics;
 mod policy;
+mod providers;
 mod reach;
 mod refuse;
 mod sessions;
@@ -97,13 +98,13 @@ impl Service {
             Request::Status => self.status(peer).await.map(Reply::Status),
             Request::WhoAmI => Ok(Reply::Identity(self.who_am_i(peer))),
             Request::Explain(request) => self.explain(peer, &request).await.map(Reply::Explanation),
+            Request::Providers => Ok(Reply::Providers(self.providers(peer))),
+            Request::ProviderTest(name) => self.test_provider(peer, &name).await.map(Reply::ProviderReport),
             Request::DeviceBegin(begin) => self.begin_device_login(peer, &begin).await.map(Reply::DeviceBegun),
             Request::DeviceWait(wait) => self.wait_for_device_login(peer, &wait).await.map(Reply::LoggedIn),
             Request::History(request) => self.history(peer, &request).await.map(Reply::History),
             Request::Metrics => self.metrics(peer).await.map(Reply::Metrics),
-            Request::TokenFor(_) | Request::Providers | Request::ProviderTest(_) => {
-                Err(Problem::new(Code::Unsupported, "this request is not answered yet"))
-            }
+            Request::TokenFor(_) => Err(Problem::new(Code::Unsupported, "this request is not answered yet")),
         };
         answered.map_or_else(Answer::from, |reply| Answer::Reply(Box::new(reply)))
     }

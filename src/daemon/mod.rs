@@ -1,5 +1,6 @@
 //! Wiring: from a configuration to a running daemon, and back to an empty process.
 
+mod arguments;
 mod counts;
 mod error;
 mod keys;
@@ -17,6 +18,7 @@ use tokio::runtime::Runtime;
 
 use crate::config::{Environment, Mode, Source, load};
 
+pub use arguments::Arguments;
 pub use error::StartError;
 pub use log::log_to_stderr;
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use serde::de::DeserializeOwned;
+use tokenkeeper_protocol::UnixSeconds;
 use zeroize::Zeroizing;
 
 use super::words::harmless;
@@ -23,6 +24,8 @@ pub(super) struct HttpAnswer {
     pub(super) content_type: Option<String>,
     /// `Retry-After`.
     pub(super) retry_after: Option<Duration>,
+    /// `Date`: what time it is there.
+    pub(super) date: Option<UnixSeconds>,
     /// Its body: tokens may be in it. Empty if the status says no and the body could not be read.
     pub(super) body: Zeroizing<Vec<u8>>,
 }

@@ -11,6 +11,7 @@ use super::credentials::Credentials;
 use super::health::Record;
 use super::http::{Http, Unanswered};
 use super::metadata::{Metadata, Source};
+use super::probe::LastProbe;
 use super::url::SafeUrl;
 use super::{Fault, Health, Place, SetupError};
 use crate::config::settings::{ProviderKind, ProviderSettings};
@@ -22,9 +23,10 @@ pub struct Provider {
     settings: Arc<ProviderSettings>,
     credentials: Credentials,
     pub(super) http: Http,
-    source: Source,
+    pub(super) source: Source,
     keys: Cached<CoreJsonWebKeySet>,
     pub(super) record: Record,
+    pub(super) probed: LastProbe,
 }
 
 impl Provider {
@@ -36,6 +38,7 @@ impl Provider {
             source: Source::new(&settings.kind)?,
             keys: Cached::default(),
             record: Record::default(),
+            probed: LastProbe::default(),
             settings,
         })
     }

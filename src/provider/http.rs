@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderValue};
 use reqwest::{Certificate, Client, Proxy, RequestBuilder, Response, redirect, retry};
 use rustls::crypto::ring;
 use tokenkeeper_protocol::UnixSeconds;
@@ -112,13 +112,14 @@ impl Http {
         let status = response.status();
         let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let (content_type, retry_after) = (text(CONTENT_TYPE), retry_after::read(response.headers(), now));
+        let date = retry_after::date(response.headers(), &DATE);
         let body = match self.read(place, url, response).await {
             Ok(body) => body,
             // The status alone says what is to be done.
             Err(_) if !status.is_success() => Zeroizing::default(),
             Err(fault) => return Err(Unanswered::Lost(fault)),
         };
-        Ok(HttpAnswer { place, status, content_type, retry_after, body })
+        Ok(HttpAnswer { place, status, content_type, retry_after, date, body })
     }
 
     /// The body, of which no more than the limit is ever held.

@@ -54,6 +54,15 @@ pub(super) struct Untold {
     device: Option<SafeUrl>,
 }
 
+impl Untold {
+    /// What was said, and the rest as configured.
+    pub(super) fn complete(&self, said: Metadata) -> Metadata {
+        let revocation = said.revocation.or_else(|| self.revocation.clone());
+        let device = said.device.or_else(|| self.device.clone());
+        Metadata { revocation, device, ..said }
+    }
+}
+
 impl Source {
     /// The source for `kind`.
     pub(super) fn new(kind: &ProviderKind) -> Result<Self, SetupError> {
@@ -84,9 +93,7 @@ impl Source {
                 let fetch = async {
                     let answer = http.get(Place::Discovery, url, None, now).await?;
                     let said = answer.ok_json::<Document>()?.check(issuer)?;
-                    let revocation = said.revocation.or_else(|| untold.revocation.clone());
-                    let device = said.device.or_else(|| untold.device.clone());
-                    Ok(Metadata { revocation, device, ..said })
+                    Ok(untold.complete(said))
                 };
                 let recorded = async {
                     let outcome = fetch.await;
@@ -130,7 +137,7 @@ fn safe(key: &'static str, value: &str) -> Result<SafeUrl, SetupError> {
 
 /// The discovery document: what is used of it.
 #[derive(Deserialize)]
-struct Document {
+pub(super) struct Document {
     issuer: Option<String>,
     authorization_endpoint: Option<String>,
     token_endpoint: Option<String>,
@@ -143,7 +150,8 @@ struct Document {
 }
 
 impl Document {
-    fn check(self, expected: &str) -> Result<Metadata, Fault> {
+    /// The metadata, if this is the document of the issuer that is configured.
+    pub(super) fn check(self, expected: &str) -> Result<Metadata, Fault> {
         let issuer = self.issuer.ok_or(missing("issuer"))?;
         if issuer != expected {
             return Err(Fault::IssuerMismatch { expected: expected.to_owned(), found: harmless(&issuer, &[]) });

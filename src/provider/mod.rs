@@ -3,7 +3,8 @@
 //! Invariant: one call of [`Provider::exchange`], [`Provider::poll_device`] or [`Provider::refresh`] is at most one POST. No layer repeats it, follows a
 //! redirect with it or takes it through a proxy that the configuration does not name. What is not certain to have failed
 //! before it was sent is [`RefreshOutcome::Unknown`]: the refresh token may be spent.
-//! It knows no store and no clock: `now` comes in, outcomes go out, and the keeper decides what becomes of them.
+//! It knows no store and no clock: `now` comes in, outcomes go out, and the keeper decides what becomes of them. Only
+//! [`Provider::probe`] is lent a clock: it tells how long things took.
 
 mod answer;
 mod cache;
@@ -19,6 +20,7 @@ mod health;
 mod http;
 mod id_token;
 mod metadata;
+mod probe;
 mod profile;
 mod refresh;
 mod retry_after;

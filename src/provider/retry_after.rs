@@ -21,7 +21,8 @@ pub(super) fn read(headers: &HeaderMap, now: UnixSeconds) -> Option<Duration> {
     Some(wait.min(LONGEST))
 }
 
-fn date(headers: &HeaderMap, name: &HeaderName) -> Option<UnixSeconds> {
+/// A header that holds a date.
+pub(super) fn date(headers: &HeaderMap, name: &HeaderName) -> Option<UnixSeconds> {
     let text = headers.get(name)?.to_str().ok()?;
     DateTime::parse_from_rfc2822(text).ok().map(|date| UnixSeconds(date.timestamp()))
 }

@@ -208,6 +208,7 @@ mod tests {
             status: StatusCode::from_u16(status).expect("a status"),
             content_type: Some("application/json".to_owned()),
             retry_after: None,
+            date: None,
             body: Zeroizing::new(body.to_vec()),
         }
     }

@@ -17,6 +17,7 @@ mod login_refused;
 mod logout;
 mod metrics;
 mod policy;
+mod providers;
 mod refresh;
 mod refresh_trouble;
 mod reload;

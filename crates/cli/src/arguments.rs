@@ -18,6 +18,7 @@ Examples:
   curl -H \"Authorization: Bearer $(tokenkeeper token corp)\" https://api.corp.example/
   tokenkeeper sessions                  what you are logged in to
   tokenkeeper logout 7k3vq2mx           end a session, here and at its provider
+  tokenkeeper provider test corp        does this provider work, and if not, what to do
 
 Exit status:
   0 done                      65 the request makes no sense     75 try again later
@@ -26,7 +27,8 @@ Exit status:
   5 several sessions match    74 cannot read or write           78 wrong configuration
   6 login failed              64 wrong usage
   7 tokens never live that long
-  `tokenkeeper status` ends with 0 when all is well, 1 when degraded, 2 when nothing is served.";
+  `tokenkeeper status` ends with 0 when all is well, 1 when degraded, 2 when nothing is served;
+  `tokenkeeper provider test` ends with 1 if the provider does not work.";
 
 const SOCKET_HELP: &str =
     "The daemon's socket [default: $TOKENKEEPER_SOCKET, else that of your own daemon, else that of the system]";

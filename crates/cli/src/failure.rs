@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use tokenkeeper_client::{Code, Error, Problem, ProviderName};
 
+use crate::command::provider::SecretError;
 use crate::escape::plain;
 use crate::{exit, json};
 
@@ -32,7 +33,7 @@ pub(crate) enum Failure {
     #[error("cannot write {}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
     /// Standard input or the terminal failed.
-    #[error("cannot read the pasted address: {0}")]
+    #[error("cannot read what was typed or pasted: {0}")]
     Input(io::Error),
     /// The port is taken, or the system has no loopback.
     #[error("cannot listen on 127.0.0.1 port {port}: {source}; choose another port, or use --paste")]
@@ -51,6 +52,9 @@ pub(crate) enum Failure {
     /// A user on the command line whom this host does not know.
     #[error("this host knows no user {name:?}; a number works too")]
     UnknownUser { name: String },
+    /// A client secret that was not stored.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// Ctrl-C at a prompt.
     #[error("interrupted")]
     Interrupted,
@@ -124,6 +128,7 @@ impl Failure {
             Self::Output(_) | Self::File { .. } | Self::Input(_) | Self::Listen { .. } => ("io", exit::IO),
             Self::LoginExpired => (Code::LoginFailed.name(), Code::LoginFailed.exit_status()),
             Self::WrongPaste | Self::UnknownUser { .. } => (Code::BadRequest.name(), exit::DATA),
+            Self::Secret(error) => error.class(),
             Self::Interrupted => ("interrupted", exit::INTERRUPTED),
         }
     }

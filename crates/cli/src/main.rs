@@ -1,9 +1,11 @@
-//! The command line of tokenkeeper: arguments -> command -> exit status.
+//! The command line of tokenkeeper: arguments -> command -> exit status. A shell that wants completions is answered before that.
 
 mod arguments;
 mod browser;
 mod clock;
+mod color;
 mod command;
+mod complete;
 mod context;
 mod device;
 mod escape;
@@ -12,6 +14,8 @@ mod failure;
 mod hidden_line;
 mod json;
 mod loopback;
+#[cfg(test)]
+mod manual;
 mod moment;
 mod paste;
 mod people;
@@ -22,6 +26,7 @@ mod table;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    complete::answer_shell();
     let arguments = match arguments::parse() {
         Ok(arguments) => arguments,
         Err(status) => return status,

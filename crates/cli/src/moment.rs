@@ -66,7 +66,7 @@ where
 }
 
 /// The two digits that matter: `40s`, `43m`, `9h`, `12d`.
-fn span(span: Duration) -> String {
+pub(crate) fn span(span: Duration) -> String {
     let seconds = span.as_secs();
     match seconds {
         0..60 => format!("{seconds}s"),

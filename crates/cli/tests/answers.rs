@@ -243,20 +243,27 @@ fn the_status_is_told_in_words_and_in_the_exit_status() {
 
 #[test]
 fn the_status_looks_as_the_documentation_shows_it() {
-    let done = Daemon::answering(|_| Reply::Status(status(Health::Degraded, &["1 provider down"]))).run("status");
+    let complaints = [
+        "provider corp fails: HTTP 503",
+        "the last reload was refused: corp.toml:3:1: unknown key",
+        "audit records wait: no such file",
+    ];
+    let done = Daemon::answering(move |_| Reply::Status(status(Health::Degraded, &complaints))).run("status");
     let (down, rest) = done.stdout.split_once("DOWN ").unwrap();
-    assert_eq!(down, "tokenkeeper 0.1.0: degraded (1 provider down)\nprovider  corp    ");
+    let summary = "1 provider down, the last reload was refused, audit records wait";
+    assert_eq!(down, format!("tokenkeeper 0.1.0: degraded ({summary})\nprovider  corp    "));
     let rest = rest.split_once(": ").unwrap().1;
     let expected = "\
 HTTP 503
           github  ok, last answer 14 Nov
 sessions  1204 active, 3 need login, 7 ended
-store     41 MB, disk 63% free
+store     ok, 41 MB, disk 63% free
 keys      systemd credential, epoch 3
-audit     0 waiting
+audit     ok, 0 waiting
 config    read 14 Nov
           reload REFUSED: corp.toml:3:1: unknown key
 running   since 14 Nov 2023 22:13
+trouble   audit records wait: no such file
 ";
     assert_eq!(rest, expected);
 }

@@ -167,7 +167,7 @@ fn ask_device(request: &Received, state: &mut State) -> Response {
 fn discovery(state: &State) -> Response {
     let issuer = &state.issuer;
     let named = if state.lie == Some(Lie::DiscoveryIssuer) { "https://id.evil.example" } else { issuer };
-    Response::json(
+    let mut document = Response::json(
         200,
         &json!({
             "issuer": named,
@@ -184,7 +184,11 @@ fn discovery(state: &State) -> Response {
             "code_challenge_methods_supported": ["S256"],
             "authorization_response_iss_parameter_supported": true,
         }),
-    )
+    );
+    if state.lie == Some(Lie::Date) {
+        document.headers.push(("Date".to_owned(), "Sun, 06 Nov 1994 08:49:37 GMT".to_owned()));
+    }
+    document
 }
 
 fn login_page(request: &Received) -> Response {

@@ -65,6 +65,8 @@ pub(crate) enum Lie {
     InvalidScope,
     /// Discovery names another issuer (RFC 8414 section 3.3).
     DiscoveryIssuer,
+    /// The discovery document comes with a `Date` of long ago.
+    Date,
     /// No ID token at all.
     NoIdToken,
 }

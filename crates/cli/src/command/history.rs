@@ -2,9 +2,10 @@
 
 use std::fmt::Display;
 
-use anstyle::{AnsiColor, Style};
+use anstyle::Style;
 use chrono::TimeZone;
 use clap::{Args, value_parser};
+use clap_complete::engine::ArgValueCandidates;
 use serde::Serialize;
 use tokenkeeper_client::blocking::Client;
 use tokenkeeper_client::reply::HistoryEntry;
@@ -16,15 +17,24 @@ use crate::escape::{plain, plain_or_dash};
 use crate::failure::Failure;
 use crate::moment::Calendar;
 use crate::table::{Cell, Table};
+use crate::{color, complete};
+
+const EXAMPLES: &str = "\
+Examples:
+  tokenkeeper history 7k3vq2mx
+  tokenkeeper history 7k3vq2mx --limit 5
+
+Exit status: 0 done, 4 no such session, 69 daemon not reachable, 77 refused.";
 
 /// Show what happened to a session
 ///
 /// The newest comes last. EVENT is as in the audit trail, BY the process that did it. A token is listed once for each user and unit
 /// that got it. The last 100 changes of a session are kept.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct History {
     /// The session, as `tokenkeeper sessions` calls it
-    #[arg(value_name = "REF")]
+    #[arg(value_name = "REF", add = ArgValueCandidates::new(complete::sessions))]
     session: SessionRef,
 
     /// Only the newest N entries
@@ -63,8 +73,7 @@ impl History {
 }
 
 fn table<Zone: TimeZone<Offset: Display>>(entries: &[HistoryEntry], calendar: &Calendar<Zone>) -> Table {
-    let mut table = Table::default();
-    table.row(["WHEN", "EVENT", "BY", "WHAT"].map(|title| Cell(title.to_owned(), Style::new().bold())));
+    let mut table = Table::headed(["WHEN", "EVENT", "BY", "WHAT"]);
     for entry in entries.iter().rev() {
         table.row([
             calendar.full(entry.at).into(),
@@ -78,9 +87,9 @@ fn table<Zone: TimeZone<Offset: Display>>(entries: &[HistoryEntry], calendar: &C
 
 fn style(event: &str) -> Style {
     match event {
-        "refresh_failed" => AnsiColor::Red.on_default(),
-        "logged_out" | "expired" => AnsiColor::Yellow.on_default(),
-        "login_completed" => AnsiColor::Green.on_default(),
+        "refresh_failed" => color::BAD,
+        "logged_out" | "expired" => color::FAIR,
+        "login_completed" => color::GOOD,
         _ => Style::new(),
     }
 }

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 use tokenkeeper_client::reply::{LoggedIn, LoginBegun};
 use tokenkeeper_client::{DeviceBegin, LoginBegin, LoginComplete, ProviderName, Secret, SessionRef};
 use tokenkeeper_protocol::json;
@@ -14,10 +15,20 @@ use crate::escape::plain;
 use crate::failure::Failure;
 use crate::loopback::{AuthorizeUrl, Loopback, Outcome};
 use crate::moment::Calendar;
-use crate::{browser, clock, device, paste};
+use crate::{browser, clock, complete, device, paste};
 
 /// Completing a login takes the daemon several requests to the provider, and each may take a while.
 const COMPLETION_TIMEOUT: Duration = Duration::from_secs(90);
+
+const EXAMPLES: &str = "\
+Examples:
+  tokenkeeper login corp
+  tokenkeeper login corp --device laptop --scope openid --scope mail
+  tokenkeeper login corp --paste                  over SSH, with the browser at hand
+  tokenkeeper login corp --replaces 7k3vq2mx      log in again, and keep the session's reference
+
+Exit status: 0 logged in, 4 no such provider, 6 login failed, 65 a wrong address was pasted, 69 daemon not reachable,
+74 the loopback port is taken, 75 try again later, 77 refused, 78 wrong configuration.";
 
 /// Log in at a provider
 ///
@@ -26,8 +37,10 @@ const COMPLETION_TIMEOUT: Duration = Duration::from_secs(90);
 /// On a machine without a browser, such as over SSH, it shows a code to type into a browser on another device, if the provider
 /// offers that. With --paste, log in with any browser, then paste the address it ends at.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Login {
     /// Where to log in
+    #[arg(add = ArgValueCandidates::new(complete::providers))]
     provider: ProviderName,
 
     /// Log in with a browser on another device, by a code to type there [default without a browser here]
@@ -59,7 +72,7 @@ pub(crate) struct Login {
     hint: Option<String>,
 
     /// The session that this login renews; it keeps its reference
-    #[arg(long, value_name = "REF")]
+    #[arg(long, value_name = "REF", add = ArgValueCandidates::new(complete::sessions))]
     replaces: Option<SessionRef>,
 }
 

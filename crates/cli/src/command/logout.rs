@@ -1,22 +1,32 @@
 //! `tokenkeeper logout`: the end of sessions, here and at their providers.
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 use serde::Serialize;
 use tokenkeeper_client::SessionRef;
 use tokenkeeper_client::reply::{LoggedOut, Revocation};
 use tokenkeeper_protocol::json;
 
+use crate::complete;
 use crate::context::Context;
 use crate::escape::plain;
 use crate::failure::Failure;
+
+const EXAMPLES: &str = "\
+Examples:
+  tokenkeeper logout 7k3vq2mx
+  tokenkeeper logout 7k3vq2mx b91xw0tz
+
+Exit status: 0 all ended, else that of the first that failed: 4 no such session, 69 daemon not reachable, 77 refused.";
 
 /// End sessions, here and at their providers
 ///
 /// No token of such a session is handed out from then on, even where the provider cannot be told at once.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Logout {
     /// The sessions, as `tokenkeeper sessions` calls them
-    #[arg(required = true, value_name = "REF")]
+    #[arg(required = true, value_name = "REF", add = ArgValueCandidates::new(complete::sessions))]
     sessions: Vec<SessionRef>,
 }
 

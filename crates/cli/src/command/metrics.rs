@@ -16,8 +16,16 @@ use crate::failure::Failure;
 /// Collectors run as users of their own.
 const MODE: u32 = 0o644;
 
+const EXAMPLES: &str = "\
+Examples:
+  tokenkeeper metrics
+  tokenkeeper metrics --output /var/lib/prometheus/node-exporter/tokenkeeper.prom
+
+Exit status: 0 done, 69 daemon not reachable, 74 the file cannot be written, 77 refused.";
+
 /// Print what is counted and measured, for monitoring
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Metrics {
     /// Write it to this file, all at once, for a collector of text files
     #[arg(long, value_name = "FILE")]

@@ -1,16 +1,21 @@
 //! The commands, one file each.
 
+mod completions;
 mod history;
 mod login;
 mod logout;
 mod metrics;
 mod policy;
+pub(crate) mod provider;
 mod session;
 mod sessions;
 mod status;
 mod token;
 
 use clap::Subcommand;
+
+#[cfg(test)]
+pub(crate) use completions::Shell;
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -24,12 +29,12 @@ pub(crate) enum Command {
     Session(session::Session),
     History(history::History),
     Logout(logout::Logout),
-    /// Show how the daemon is doing
-    Status,
-    /// Show who you are to the daemon, and which rules are about you
-    Whoami,
+    Provider(provider::Provider),
+    Status(status::Status),
+    Whoami(policy::Whoami),
     Policy(policy::Policy),
     Metrics(metrics::Metrics),
+    Completions(completions::Completions),
 }
 
 impl Command {
@@ -42,10 +47,12 @@ impl Command {
             Self::Session(session) => session.run(context),
             Self::History(history) => history.run(context),
             Self::Logout(logout) => logout.run(context),
-            Self::Status => status::run(context),
-            Self::Whoami => policy::who_am_i(context),
+            Self::Provider(provider) => provider.run(context),
+            Self::Status(status) => status.run(context),
+            Self::Whoami(whoami) => whoami.run(context),
             Self::Policy(policy) => policy.run(context),
             Self::Metrics(metrics) => metrics.run(context),
+            Self::Completions(completions) => completions.run(context),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use anstyle::AnsiColor;
 use clap::{Args, Subcommand};
+use clap_complete::engine::ArgValueCandidates;
 use nix::unistd::{Gid, Group, Uid, User};
 use tokenkeeper_client::reply::{Explanation, Identity, RuleView};
 use tokenkeeper_client::{AccountName, ExplainOn, ProviderName, SessionRef, Subject};
@@ -9,19 +10,40 @@ use tokenkeeper_protocol::json;
 
 use crate::context::Context;
 use crate::escape::plain;
-use crate::exit;
 use crate::failure::Failure;
-use crate::people;
 use crate::table::{Cell, Table};
+use crate::{complete, exit, people};
 
-pub(super) fn who_am_i(context: &Context) -> Result<u8, Failure> {
-    let identity = context.connect()?.who_am_i()?;
-    context.answer(describe_identity(&identity), &json::Identity::from(&identity))?;
-    Ok(0)
+const WHOAMI_EXAMPLES: &str = "\
+Examples:
+  tokenkeeper whoami
+  tokenkeeper whoami --json | jq -r .unit
+
+Exit status: 0 done, 69 daemon not reachable.";
+
+/// Show who you are to the daemon, and which rules are about you
+#[derive(Debug, Args)]
+#[command(after_help = WHOAMI_EXAMPLES)]
+pub(crate) struct Whoami {}
+
+impl Whoami {
+    #[expect(clippy::unused_self, reason = "like every command")]
+    pub(crate) fn run(&self, context: &Context) -> Result<u8, Failure> {
+        let identity = context.connect()?.who_am_i()?;
+        context.answer(describe_identity(&identity), &json::Identity::from(&identity))?;
+        Ok(0)
+    }
 }
+
+const POLICY_EXAMPLES: &str = "\
+Examples:
+  tokenkeeper policy explain token --provider corp
+
+Exit status: 0 allowed, 77 not allowed.";
 
 /// Look into the rules
 #[derive(Debug, Args)]
+#[command(after_help = POLICY_EXAMPLES)]
 pub(crate) struct Policy {
     #[command(subcommand)]
     command: PolicyCommand,
@@ -46,7 +68,7 @@ Examples:
   sudo tokenkeeper policy explain --as-unit backup.service token --session 7k3vq2mx
   sudo tokenkeeper policy explain --as-unit shop.service --as-user www-data login --provider corp
 
-The exit status is 0 if it is allowed, and 77 if not.";
+Exit status: 0 allowed, 77 not allowed.";
 
 /// Say why something is allowed or not
 ///
@@ -67,11 +89,11 @@ struct Explain {
     action: String,
 
     /// On this session, as `tokenkeeper sessions` calls it
-    #[arg(long, value_name = "REF", group = "on")]
+    #[arg(long, value_name = "REF", group = "on", add = ArgValueCandidates::new(complete::sessions))]
     session: Option<SessionRef>,
 
     /// At this provider, whatever the session
-    #[arg(long, value_name = "NAME", group = "on")]
+    #[arg(long, value_name = "NAME", group = "on", add = ArgValueCandidates::new(complete::providers))]
     provider: Option<ProviderName>,
 
     /// On this service account

@@ -4,22 +4,31 @@ use std::fmt::Display;
 
 use chrono::TimeZone;
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 use tokenkeeper_client::SessionRef;
 use tokenkeeper_client::reply::{SessionDetail, UserInfo};
 use tokenkeeper_protocol::json;
 
 use super::sessions::state;
+use crate::complete;
 use crate::context::Context;
 use crate::escape::{plain, plain_or_dash};
 use crate::failure::Failure;
 use crate::moment::Calendar;
 use crate::table::Table;
 
+const EXAMPLES: &str = "\
+Example:
+  tokenkeeper session 7k3vq2mx
+
+Exit status: 0 done, 4 no such session, 69 daemon not reachable, 77 refused.";
+
 /// Show one session
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Session {
     /// The session, as `tokenkeeper sessions` calls it
-    #[arg(value_name = "REF")]
+    #[arg(value_name = "REF", add = ArgValueCandidates::new(complete::sessions))]
     session: SessionRef,
 }
 

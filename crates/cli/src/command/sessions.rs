@@ -1,7 +1,7 @@
 //! `tokenkeeper sessions`: the sessions that one may see, one line each. Also how a session looks at a glance, for `session`.
 
-use anstyle::{AnsiColor, Style};
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 use serde::Serialize;
 use tokenkeeper_client::reply::{SessionState, SessionSummary};
 use tokenkeeper_client::{ProviderName, SessionsRequest, UnixSeconds, UserName};
@@ -12,15 +12,25 @@ use crate::escape::{plain, plain_or_dash};
 use crate::failure::Failure;
 use crate::moment::Calendar;
 use crate::table::{Cell, Table};
+use crate::{color, complete};
+
+const EXAMPLES: &str = "\
+Examples:
+  tokenkeeper sessions
+  tokenkeeper sessions --provider corp --user alice
+  tokenkeeper sessions --json | jq -r '.sessions[] | select(.state == \"needs_login\") | .session'
+
+Exit status: 0 done, 4 no such provider, 69 daemon not reachable, 77 refused.";
 
 /// List the sessions you may see
 ///
 /// REF is what other commands call a session. TOKEN is how long the access token is still valid; it is refreshed before that ends.
 /// ENDS is the day on which the user must log in again.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Sessions {
     /// Only sessions at this provider
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(complete::providers))]
     provider: Option<ProviderName>,
 
     /// Only sessions of this user
@@ -48,9 +58,8 @@ fn table<Zone: chrono::TimeZone<Offset: std::fmt::Display>>(
     found: &[SessionSummary],
     calendar: &Calendar<Zone>,
 ) -> Table {
-    let mut table = Table::default();
     let head = ["REF", "USER", "PROVIDER", "DEVICE", "OPENED BY", "STATE", "TOKEN", "ENDS"];
-    table.row(head.map(|title| Cell(title.to_owned(), Style::new().bold())));
+    let mut table = Table::headed(head);
     for session in found {
         let active = session.state == SessionState::Active;
         let token = |at: UnixSeconds| calendar.left(at).unwrap_or_else(|| "expired".to_owned());
@@ -76,11 +85,9 @@ pub(super) fn state<Zone: chrono::TimeZone<Offset: std::fmt::Display>>(
     let with =
         |what: &str, reason: &str, since: UnixSeconds| format!("{what} ({} {})", plain(reason), calendar.brief(since));
     match state {
-        SessionState::Active => Cell("active".to_owned(), AnsiColor::Green.on_default()),
-        SessionState::NeedsLogin { reason, since } => {
-            Cell(with("needs login", reason, *since), AnsiColor::Yellow.on_default())
-        }
-        SessionState::Ended { reason, since } => Cell(with("ended", reason, *since), Style::new().dimmed()),
+        SessionState::Active => Cell("active".to_owned(), color::GOOD),
+        SessionState::NeedsLogin { reason, since } => Cell(with("needs login", reason, *since), color::FAIR),
+        SessionState::Ended { reason, since } => Cell(with("ended", reason, *since), color::FAINT),
     }
 }
 

@@ -4,26 +4,32 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 use tokenkeeper_client::reply::TokenReply;
 use tokenkeeper_client::{ProviderName, Selector, SessionRef, TokenRequest, UserName};
 use tokenkeeper_protocol::json as view;
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::{clock, json, span};
+use crate::{clock, complete, json, span};
 
-const EXAMPLE: &str = "\
-Example:
-  curl -H \"Authorization: Bearer $(tokenkeeper token corp --min-valid 5m)\" https://api.corp.example/";
+const EXAMPLES: &str = "\
+Examples:
+  tokenkeeper token corp
+  curl -H \"Authorization: Bearer $(tokenkeeper token corp --min-valid 5m)\" https://api.corp.example/
+  tokenkeeper token --session 7k3vq2mx --json | jq -r .expires_at
+
+Exit status: 0 done, 3 log in again, 4 no such session, 5 several match, 7 tokens never live that long, 69 daemon not reachable,
+75 try again later, 77 refused, 78 wrong configuration.";
 
 /// Get a valid access token
 ///
 /// The token stands alone on standard output. Where several sessions match, say which: --user or --session.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLE)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Token {
     /// The provider whose session is meant
-    #[arg(required_unless_present = "session", conflicts_with = "session")]
+    #[arg(required_unless_present = "session", conflicts_with = "session", add = ArgValueCandidates::new(complete::providers))]
     provider: Option<ProviderName>,
 
     /// The session of this user
@@ -31,7 +37,7 @@ pub(crate) struct Token {
     user: Option<UserName>,
 
     /// This session, as `tokenkeeper sessions` calls it
-    #[arg(long, value_name = "REF")]
+    #[arg(long, value_name = "REF", add = ArgValueCandidates::new(complete::sessions))]
     session: Option<SessionRef>,
 
     /// How long the token must stay valid [default: 60s, or a fifth of its life if that is less]

@@ -9,6 +9,7 @@ mod login;
 mod logout;
 mod policy;
 mod problem;
+mod provider;
 mod session;
 mod status;
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub use login::{LoggedIn, LoginBegun, User};
 pub use logout::LoggedOut;
 pub use policy::{Explanation, Identity, Rule, RuleOutcome};
 pub use problem::ProblemDetails;
+pub use provider::{Provider, ProviderReport, ProviderStep, Providers};
 pub use session::{Session, SessionSummary, SessionsPage};
 pub use status::{ProviderStatus, SessionCounts, Status};
 pub use time::rfc3339;

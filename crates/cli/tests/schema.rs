@@ -1,0 +1,246 @@
+//! What the commands print with `--json`, held against the schema that is published for it.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::sync::LazyLock;
+
+use common::{AT, Daemon, session, user};
+use serde_json::{Map, Value};
+use tokenkeeper_protocol::reply::{
+    Authentication, Health, HistoryEntry, HistoryPage, LoggedIn, LoggedOut, LoginBegun, ProviderReport, ProviderStatus,
+    ProviderStep, ProviderView, ProvidersReply, Revocation, SessionCounts, SessionDetail, SessionState, SessionsPage,
+    StatusReply, StepOutcome, TokenReply,
+};
+use tokenkeeper_protocol::{Code, LoginId, Problem, Reply, Request, UnixSeconds};
+
+static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+    let text = include_str!("../../../docs/guide/json.schema.json");
+    serde_json::from_str(text).unwrap()
+});
+
+/// Every command, against a daemon that knows everything and one that knows as little as it can.
+#[test]
+fn every_command_prints_what_the_schema_says() {
+    for knows_much in [true, false] {
+        let daemon = Daemon::answering(move |request| answer(request, knows_much));
+        for (name, line) in [
+            ("token", "token corp"),
+            ("sessions", "sessions"),
+            ("session", "session 7k3vq2mx"),
+            ("logout", "logout 7k3vq2mx"),
+            ("status", "status"),
+            ("history", "history 7k3vq2mx"),
+            ("metrics", "metrics"),
+            ("provider-list", "provider list"),
+            ("provider-show", "provider show corp"),
+            ("provider-test", "provider test corp"),
+        ] {
+            let done = daemon.run(&format!("{line} --json"));
+            assert!(done.status <= 2, "{line}: {}", done.stderr);
+            hold(&definition(name), &done.json(), name);
+        }
+        let done = daemon.run_with("login corp --paste --json", "?code=good&state=right\n");
+        hold(&definition("login"), &done.json(), "login");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let line = format!("provider set-secret corp --json --dir {}/secrets", dir.path().display());
+    let done = Daemon::answering(|_| panic!("it needs no daemon")).run_with(&line, "s3cr3t\n");
+    hold(&definition("provider-set-secret"), &done.json(), "set-secret");
+}
+
+#[test]
+fn every_failure_prints_what_the_schema_says() {
+    let problem = Problem {
+        retry_after_ms: Some(5),
+        session: Some("7k3vq2mx".parse().unwrap()),
+        since: Some(AT),
+        audit_reference: Some("r-1".to_owned()),
+        ..Problem::new(Code::LoginRequired, "login required: revoked")
+    };
+    let daemon = Daemon::answering(move |_| Reply::Problem(problem.clone()));
+    hold(&definition("error"), &daemon.run("token corp --json").error_json(), "error");
+    hold(&definition("error"), &daemon.run("--json nonsense").error_json(), "error");
+}
+
+#[test]
+fn the_schema_asks_for_every_key_that_it_describes() {
+    fn look(schema: &Value, at: &str) {
+        if let Some(properties) = schema.get("properties").and_then(Value::as_object) {
+            let required: Vec<_> =
+                schema["required"].as_array().unwrap().iter().map(|key| key.as_str().unwrap()).collect();
+            let (mut required, described) = (required, properties.keys().map(String::as_str));
+            required.sort_unstable();
+            assert!(required.into_iter().eq(described), "{at}");
+        }
+        match schema {
+            Value::Object(members) => members.iter().for_each(|(key, it)| look(it, &format!("{at}/{key}"))),
+            Value::Array(items) => items.iter().for_each(|it| look(it, at)),
+            _ => {}
+        }
+    }
+    look(&SCHEMA, "");
+}
+
+#[test]
+fn what_does_not_fit_the_schema_is_found() {
+    let wrong =
+        |value: Value| std::panic::catch_unwind(move || hold(&definition("provider-test"), &value, "")).is_err();
+    let good = serde_json::json!({ "provider": "corp", "works": true, "steps": [] });
+    assert!(!wrong(good.clone()));
+    for (key, value) in [("works", Value::Null), ("steps", Value::Bool(true)), ("undocumented", Value::Null)] {
+        let mut bad = good.clone();
+        bad[key] = value;
+        assert!(wrong(bad), "{key}");
+    }
+    assert!(wrong(serde_json::json!({ "provider": "corp", "works": true })));
+}
+
+fn definition(name: &str) -> Value {
+    SCHEMA["$defs"].get(name).unwrap_or_else(|| panic!("the schema has no {name}")).clone()
+}
+
+/// The part of JSON Schema that ours uses. Objects are taken as closed: what is printed must be described.
+#[track_caller]
+fn hold(schema: &Value, value: &Value, at: &str) {
+    for (keyword, wanted) in schema.as_object().unwrap() {
+        match keyword.as_str() {
+            "description" | "required" => {}
+            "$ref" => hold(&definition(wanted.as_str().unwrap().strip_prefix("#/$defs/").unwrap()), value, at),
+            "anyOf" => {
+                let fits =
+                    |it: &Value| it["type"] == "null" && value.is_null() || it["type"] != "null" && !value.is_null();
+                hold(wanted.as_array().unwrap().iter().find(|it| fits(it)).unwrap(), value, at);
+            }
+            "enum" => assert!(wanted.as_array().unwrap().contains(value), "{at}: {value} is none of {wanted}"),
+            "type" => {
+                let found = match value {
+                    Value::Null => "null",
+                    Value::Bool(_) => "boolean",
+                    Value::Number(number) if number.is_i64() || number.is_u64() => "integer",
+                    Value::Number(_) => "number",
+                    Value::String(_) => "string",
+                    Value::Array(_) => "array",
+                    Value::Object(_) => "object",
+                };
+                let fits = wanted.as_array().map_or(wanted == found, |kinds| kinds.iter().any(|kind| kind == found));
+                assert!(fits, "{at}: {value} is no {wanted}");
+            }
+            "minimum" => assert!(value.is_null() || value.as_i64() >= wanted.as_i64(), "{at}: {value}"),
+            "format" => {
+                assert_eq!(wanted, "date-time");
+                let text = value.as_str().unwrap();
+                assert!(text.ends_with('Z') && text.len() == 20 && text.as_bytes()[10] == b'T', "{at}: {text}");
+            }
+            "pattern" => {
+                assert_eq!(wanted, "^[0-9a-z]{8}$");
+                let text = value.as_str().unwrap();
+                let fits = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_lowercase();
+                assert!(text.len() == 8 && text.bytes().all(fits), "{at}: {text}");
+            }
+            "items" => value.as_array().unwrap().iter().for_each(|item| hold(wanted, item, &format!("{at}[]"))),
+            "properties" => {
+                let sorted = |object: &Map<String, Value>| {
+                    let mut keys: Vec<_> = object.keys().cloned().collect();
+                    keys.sort();
+                    keys
+                };
+                let (wanted, value) = (wanted.as_object().unwrap(), value.as_object().unwrap());
+                assert_eq!(sorted(wanted), sorted(value), "{at}");
+                wanted.iter().for_each(|(key, schema)| hold(schema, &value[key], &format!("{at}.{key}")));
+            }
+            other => panic!("{at}: this test does not know the keyword {other}"),
+        }
+    }
+}
+
+fn answer(request: Request, knows_much: bool) -> Reply {
+    let told = |text: &str| knows_much.then(|| text.to_owned());
+    let at = knows_much.then_some(AT);
+    let lost = SessionState::NeedsLogin { reason: "revoked".to_owned(), since: AT };
+    let mut summary = session(if knows_much { lost } else { SessionState::Active });
+    (summary.device, summary.token_expires_at) = (told("laptop"), at);
+    let authentication = Authentication { acr: told("2"), amr: told("pwd").into_iter().collect(), auth_time: at };
+    let failure = knows_much.then(|| (AT, "HTTP 503".to_owned()));
+    let status = ProviderStatus { provider: "corp".parse().unwrap(), last_success_at: at, failure };
+    match request {
+        Request::Token(_) => Reply::Token(TokenReply {
+            session: summary.session,
+            access_token: "secret".into(),
+            token_type: "Bearer".to_owned(),
+            expires_at: AT,
+            scope: String::new(),
+        }),
+        Request::LoginBegin(_) => Reply::LoginBegun(LoginBegun {
+            login_id: LoginId::from_random([7; 16]),
+            authorize_url: "https://id.example/authorize?state=right".into(),
+            expires_at: UnixSeconds(10_000_000_000),
+        }),
+        Request::LoginComplete(_) => Reply::LoggedIn(LoggedIn {
+            session: summary.session,
+            provider: summary.provider,
+            user: user("alice"),
+            authentication,
+            ends_at: AT,
+        }),
+        Request::Sessions(_) => Reply::Sessions(SessionsPage { sessions: vec![summary], next: None }),
+        Request::Session(_) => Reply::Session(SessionDetail {
+            summary,
+            user: user("alice"),
+            authentication,
+            scope: String::new(),
+            opened_at: AT,
+            token_obtained_at: at,
+            refresh_due_at: at,
+            refreshable: true,
+            refreshes: 7,
+            last_failure: told("HTTP 503"),
+        }),
+        Request::Logout(session) => Reply::LoggedOut(LoggedOut {
+            session,
+            revoked: Revocation::Done,
+            end_session_url: told("https://id.example/end"),
+        }),
+        Request::Status => Reply::Status(StatusReply {
+            version: "0.1.0".to_owned(),
+            health: if knows_much { Health::Degraded } else { Health::Ok },
+            complaints: told("it is so").into_iter().collect(),
+            started_at: AT,
+            providers: vec![status],
+            sessions: SessionCounts::default(),
+            store_bytes: 1,
+            disk_free_percent: 50,
+            identity_source: "a test".to_owned(),
+            epoch: 1,
+            audit_waiting: 0,
+            config_loaded_at: AT,
+            config_refused: told("corp.toml:3:1: unknown key"),
+        }),
+        Request::History(_) => {
+            let (event, peer) = ("login_completed".to_owned(), told("uid 1000 (pid 1)"));
+            let entry = HistoryEntry { at: AT, event, peer, detail: "by a browser".to_owned() };
+            Reply::History(HistoryPage { entries: vec![entry], next: None })
+        }
+        Request::Metrics => Reply::Metrics("# EOF\n".to_owned()),
+        Request::Providers => Reply::Providers(ProvidersReply {
+            providers: vec![ProviderView {
+                status,
+                kind: "oidc".to_owned(),
+                issuer: "https://id.example".to_owned(),
+                client_id: "shop".to_owned(),
+                client_authentication: "basic".to_owned(),
+                redirect_uris: vec!["loopback".to_owned()],
+                scopes: vec!["openid".to_owned()],
+                max_age_seconds: 86_400,
+                accounts: knows_much.then(|| "nightly".parse().unwrap()).into_iter().collect(),
+            }],
+        }),
+        Request::ProviderTest(provider) => {
+            let outcome = if knows_much { StepOutcome::Failed } else { StepOutcome::Passed };
+            let step = ProviderStep { name: "keys".to_owned(), outcome, detail: "so".to_owned(), milliseconds: 3 };
+            Reply::ProviderReport(ProviderReport { provider, works: !knows_much, steps: vec![step] })
+        }
+        other => panic!("{other:?}"),
+    }
+}

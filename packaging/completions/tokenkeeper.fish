@@ -1,0 +1,1 @@
+complete --keep-order --exclusive --command tokenkeeper --arguments "(TOKENKEEPER_COMPLETE=fish tokenkeeper -- (commandline --current-process --tokenize --cut-at-cursor) (commandline --current-token))"

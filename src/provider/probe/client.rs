@@ -1,0 +1,91 @@
+//! Our registration: what is configured of it, and whether the provider accepts it.
+
+use tokenkeeper_protocol::{Secret, UnixSeconds};
+
+use super::super::http::Unanswered;
+use super::super::metadata::Metadata;
+use super::super::token_answer::{Reading, read};
+use super::super::{Fault, Place, Provider};
+use super::{Found, failed, passed, warned};
+use crate::config::settings::{ClientAuthentication, ProviderSettings};
+
+/// A refresh token that no provider ever gave out. It says in the provider's log what it is.
+const MADE_UP: &str = "tokenkeeper-provider-test-this-is-not-a-token";
+
+/// What is configured.
+pub(super) fn configured(settings: &ProviderSettings) -> Found {
+    let (name, client_id) = (&settings.name, &settings.client_id);
+    let Some(secret) = &settings.client_secret else {
+        return passed(format!("client_id {client_id}, a public client: no secret"));
+    };
+    if secret.expose().trim().len() != secret.len() {
+        let next = format!("if it was pasted so by mistake: tokenkeeper provider set-secret {name}");
+        return warned(format!("client_id {client_id}; the client secret begins or ends with a blank; {next}"));
+    }
+    let how = match settings.client_authentication {
+        ClientAuthentication::Basic => "in a header (basic)",
+        ClientAuthentication::Post => "in the form (post)",
+        ClientAuthentication::None => "never",
+    };
+    passed(format!("client_id {client_id}, client secret present, sent {how}"))
+}
+
+/// Whether the token endpoint accepts our client: one POST, with a refresh token that never existed.
+///
+/// A client must be authenticated before its token is looked at (RFC 6749 section 5.2): `invalid_grant` then says that it was.
+pub(super) async fn accepted(provider: &Provider, metadata: &Metadata, now: UnixSeconds) -> Found {
+    let fields = [("grant_type", "refresh_token"), ("refresh_token", MADE_UP)];
+    let answer = match provider.post(Place::Token, &metadata.token, &fields, now).await {
+        Ok(answer) => answer,
+        Err(Unanswered::NotSent(fault) | Unanswered::Lost(fault)) => return failed(fault.to_string()),
+    };
+    let secret = provider.settings().client_secret.as_ref();
+    let sent: Vec<&Secret> = secret.into_iter().collect();
+    match read(&answer, &sent) {
+        Ok(Reading::Said { error, description }) => judge(provider, answer.status.as_u16(), &error, description),
+        // What it gave is dropped, and wiped with that.
+        Ok(Reading::Granted(_)) => {
+            warned("the token endpoint gave tokens for a refresh token that was made up: do not trust this provider")
+        }
+        Err(fault) => failed(match answer.status.as_u16() {
+            401 | 403 => format!("{fault}; {}", mend(provider)),
+            500.. => format!("{fault}; try again later"),
+            _ => fault.to_string(),
+        }),
+    }
+}
+
+fn judge(provider: &Provider, status: u16, error: &str, description: Option<String>) -> Found {
+    let said = Fault::Said { place: Place::Token, error: error.to_owned(), description };
+    match error {
+        // The second is GitHub's name for it.
+        "invalid_grant" | "bad_refresh_token" => passed("accepted by the token endpoint"),
+        "invalid_client" | "incorrect_client_credentials" => failed(format!("{said}; {}", mend(provider))),
+        "unauthorized_client" => warned(format!(
+            "{said}: the client is known, but may not refresh tokens; allow it the grant type refresh_token at the provider"
+        )),
+        "unsupported_grant_type" => warned(format!(
+            "{said}: the provider refreshes no tokens, so that users log in again whenever one expires; whether it accepts the client cannot be told"
+        )),
+        _ if status == 401 => failed(format!("{said}; {}", mend(provider))),
+        _ if status >= 500 => failed(format!("{said}; try again later")),
+        _ => warned(format!("{said}: whether it accepts the client cannot be told from that; a login will show")),
+    }
+}
+
+/// What to do when the client is not accepted.
+fn mend(provider: &Provider) -> String {
+    let settings = provider.settings();
+    let (name, client_id) = (&settings.name, &settings.client_id);
+    match (&settings.client_secret, settings.client_authentication) {
+        (None, _) => format!(
+            "the provider does not know {client_id:?} as a public client; check client_id, or set a secret: tokenkeeper provider set-secret {name}"
+        ),
+        (Some(_), how) => {
+            let other = if how == ClientAuthentication::Post { "basic" } else { "post" };
+            format!(
+                "check client_id {client_id:?} and set its secret anew: tokenkeeper provider set-secret {name}; some providers want client_authentication = {other:?}"
+            )
+        }
+    }
+}
