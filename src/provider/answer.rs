@@ -44,6 +44,12 @@ impl HttpAnswer {
         if self.status.is_redirection() { Fault::Redirect { place, status } } else { Fault::Status { place, status } }
     }
 
+    /// What is wrong with a page for people where a program asked.
+    pub(super) fn page(&self) -> Option<Fault> {
+        let content_type = self.content_type.as_ref().filter(|it| it.to_ascii_lowercase().contains("html"))?;
+        Some(Fault::ContentType { place: self.place, content_type: harmless(content_type, &[]) })
+    }
+
     fn no_json(&self) -> Fault {
         match &self.content_type {
             Some(content_type) if !content_type.contains("json") => {

@@ -10,6 +10,7 @@ mod cache;
 mod callback;
 mod client;
 mod credentials;
+mod dialect;
 mod exchange;
 mod fault;
 mod flow;
