@@ -5,6 +5,7 @@
 mod support;
 
 mod crash;
+mod custom;
 mod fixtures;
 mod rotation;
 mod session;

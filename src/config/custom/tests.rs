@@ -207,6 +207,6 @@ fn cognito_needs_three_names() {
 
 #[test]
 fn an_unknown_profile_is_told_the_known_ones() {
-    let found = host(&COGNITO.replace("cognito", "cognito")).errors();
-    assert!(found.contains("profile \"cognito\" is not known; did you mean \"cognito\"?"), "{found}");
+    let found = host(&COGNITO.replace("cognito", "congito")).errors();
+    assert!(found.contains("profile \"congito\" is not known; did you mean \"cognito\"?"), "{found}");
 }

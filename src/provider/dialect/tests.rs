@@ -9,7 +9,7 @@ use crate::config::custom::{
     Answer, Body, CallbackNames, CustomSettings, Expiry, Field, FieldValue, IdTokenRule, Method, Operation,
     Placeholder, Template,
 };
-use crate::config::settings::{ProviderKind, ProviderSettings};
+use crate::config::settings::{ClientAuthentication, ProviderKind, ProviderSettings};
 use crate::domain::Session;
 use crate::provider::scripted::{NOW, Reply, Server, begin, session};
 use crate::provider::{Callback, CallbackMalformed, Fault, LoginFault, Provider, RefreshOutcome, RevokeOutcome};
@@ -113,6 +113,7 @@ async fn provider_with(change: impl FnOnce(&mut CustomSettings)) -> (Server, Pro
     let provider = server.provider_with(|settings: &mut ProviderSettings| {
         settings.kind = ProviderKind::Custom(Box::new(custom));
         settings.scopes = vec![];
+        settings.client_authentication = ClientAuthentication::None;
     });
     (server, provider)
 }
@@ -210,7 +211,7 @@ async fn a_refresh_is_one_request_as_described_and_keeps_the_refresh_token() {
 
 #[tokio::test]
 async fn expiry_is_understood_in_every_notation() {
-    let iso = "2026-09-21T13:18:20Z";
+    let iso = "2026-09-21T14:00:00Z";
     let when = chrono::DateTime::parse_from_rfc3339(iso).expect("a time").timestamp();
     for (how, value, life) in [
         (Expiry::InSeconds, json!("90"), 90),
