@@ -27,12 +27,17 @@ impl<'a> Layers<'a> {
         Self { own: Some(own), profile, outer: own, prefix: String::new(), missing }
     }
 
-    /// A table within, which may be in none, one or both of them.
+    /// A table within, which may be in none, one or both of them. Keys other than `keys` are reported.
     pub(super) fn within(&self, key: &str, keys: &Keys) -> Option<Self> {
-        let (own, profile) = (self.own.and_then(|it| it.table(key)), self.profile.and_then(|it| it.table(key)));
-        if let Some(own) = own {
+        if let Some(own) = self.own.and_then(|own| own.table(key)) {
             own.check_keys(keys);
         }
+        self.inside(key)
+    }
+
+    /// The same for a table whose keys were checked.
+    pub(super) fn inside(&self, key: &str) -> Option<Self> {
+        let (own, profile) = (self.own.and_then(|it| it.table(key)), self.profile.and_then(|it| it.table(key)));
         let prefix = format!("{}{key}.", self.prefix);
         (own.is_some() || profile.is_some()).then(|| Self { own, profile, prefix, ..self.clone() })
     }

@@ -73,6 +73,10 @@ pub(super) fn read(provider: &Layers<'_>, role: &Role) -> Option<Operation> {
     let headers = operation.whole("headers").map(|table| headers(table, role)).unwrap_or_default();
     let answer = operation.whole("answer").map(answer);
     let refused_status = operation.with("refused_status").and_then(|table| table.numbers("refused_status", 400..=499));
+    if let (true, Some(table)) = (role.key != SIGN_OUT.key, operation.with("ends")) {
+        let place = table.place_of("ends").unwrap_or_else(|| table.place());
+        table.error(place, "ends is for sign_out: nothing else ends a session");
+    }
     let read = Operation {
         url: url.unwrap_or_default(),
         method,

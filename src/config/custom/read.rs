@@ -43,7 +43,7 @@ pub(in crate::config) fn read(
     if exchange.is_none() {
         layers.lacks("exchange.url");
     }
-    let sign_out_ends_user = layers.within("sign_out", &keys::OPERATION).and_then(|it| it.parsed("ends", ends_user));
+    let sign_out_ends_user = layers.inside("sign_out").and_then(|it| it.parsed("ends", ends_user));
     let issuer = layers.parsed("issuer", endpoint::issuer);
     let id_token = id_token(&layers, issuer.is_some(), directory);
 
