@@ -162,13 +162,13 @@ impl<'a> Table<'a> {
                 DeValue::String(_) => Entry::Text(self.as_text(name, value)?),
                 DeValue::Boolean(flag) => Entry::Flag(*flag),
                 DeValue::Table(_) => Entry::Table(self.as_table(name, value)?),
-                other => match integer(other) {
-                    Some(number) => Entry::Number(number),
-                    None => {
+                other => {
+                    let Some(number) = integer(other) else {
                         self.wrong_type(name, value, "a string, in quotes, a whole number, true, false or a table");
                         return None;
-                    }
-                },
+                    };
+                    Entry::Number(number)
+                }
             };
             Some((At { value: name, place: self.document.place(&key.span()) }, entry))
         });

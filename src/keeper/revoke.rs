@@ -20,7 +20,7 @@ impl Keeper {
         }
         let outcome = match self.providers().get(&session.value.provider) {
             Some(provider) if provider.settings().kind.issuer() == session.value.user.issuer => {
-                self.end_at(&provider, &session, tokens, now).await?
+                self.end_at(provider, &session, tokens, now).await?
             }
             // Nobody is left to ask: these tokens are not for another issuer to see.
             _ => RevokeOutcome::Unsupported,

@@ -86,9 +86,10 @@ impl Provider {
             ProviderKind::Oauth2(endpoints) => endpoints.subject_claim.as_str(),
             ProviderKind::Oidc { .. } | ProviderKind::Custom(_) => "sub",
         };
-        let claims = match granted.claims.contains_key("sub") {
-            true => granted.claims.clone(),
-            false => self.claims_for(metadata, &granted.access, now).await?,
+        let claims = if granted.claims.contains_key("sub") {
+            granted.claims.clone()
+        } else {
+            self.claims_for(metadata, &granted.access, now).await?
         };
         let subject = claims.get(subject_claim).and_then(subject).ok_or(LoginFault::NoSubject)?;
         Profile::read(&claims, &self.settings().user_name_claim).of(subject, &metadata.issuer)

@@ -41,6 +41,11 @@ pub(crate) enum Failure {
     /// The daemon's authorize URL is none.
     #[error("the daemon gave an address that cannot be used for logging in; report it to its administrator")]
     BadAuthorizeUrl,
+    /// Nothing would tell a callback of this login from one that somebody else sends.
+    #[error(
+        "this provider gives no state back, so nobody can safely log in to it here; log in through the service that uses it"
+    )]
+    NoState,
     /// Ctrl-C at a prompt.
     #[error("interrupted")]
     Interrupted,
@@ -110,6 +115,7 @@ impl Failure {
             },
             Self::UnprintableToken | Self::BadAuthorizeUrl => ("protocol", exit::PROTOCOL),
             Self::Output(_) | Self::Input(_) | Self::Listen { .. } => ("io", exit::IO),
+            Self::NoState => (Code::Unsupported.name(), Code::Unsupported.exit_status()),
             Self::LoginExpired => (Code::LoginFailed.name(), Code::LoginFailed.exit_status()),
             Self::WrongPaste => (Code::BadRequest.name(), exit::DATA),
             Self::Interrupted => ("interrupted", exit::INTERRUPTED),

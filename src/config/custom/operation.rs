@@ -215,12 +215,12 @@ fn headers(table: Table<'_>, role: &Role) -> Vec<(String, Template)> {
 fn answer(table: Table<'_>) -> Answer {
     table.check_keys(&keys::ANSWER);
     let at = |key: &str| table.parsed(key, pointer);
-    let expiries = [
+    let notations = [
         (Expiry::InSeconds, "expires_in"),
         (Expiry::InMilliseconds, "expires_in_milliseconds"),
         (Expiry::At, "expires_at"),
     ];
-    let mut expires = expiries.into_iter().filter_map(|(how, key)| Some((key, (how, at(key)?))));
+    let mut expires = notations.into_iter().filter_map(|(how, key)| Some((key, (how, at(key)?))));
     let first = expires.next();
     if let (Some((_, _)), Some((second, _))) = (&first, expires.next()) {
         table.error(

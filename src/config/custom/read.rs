@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::layers::Layers;
 use super::operation::{self, EXCHANGE, RENEW, SIGN_OUT, USER_INFO};
-use super::settings::{CallbackNames, CustomSettings, IdTokenRule, Keys};
+use super::settings::{CallbackNames, CustomSettings, IdTokenRule, Keys, Operation};
 use super::template::{Placeholder, Template};
 use crate::config::endpoint;
 use crate::config::keys;
@@ -57,7 +57,7 @@ pub(in crate::config) fn read(
     }
     if let Some(code_link) = &code_link {
         check_state(&layers, code_link, callback.as_ref());
-        let sends_verifier = exchange.iter().flat_map(|it| it.templates()).any(|it| it.uses(P::CodeVerifier));
+        let sends_verifier = exchange.iter().flat_map(Operation::templates).any(|it| it.uses(P::CodeVerifier));
         if sends_verifier != code_link.uses(P::CodeChallenge) {
             let message =
                 "{code_challenge} in code_link and {code_verifier} in exchange go together; write both or none";
@@ -66,7 +66,7 @@ pub(in crate::config) fn read(
     }
     let has_secret = table.place_of("client_secret").is_some();
     let read = [&exchange, &renew, &sign_out, &user_info];
-    let uses_secret = read.into_iter().flatten().flat_map(|it| it.templates()).any(|it| it.uses(P::ClientSecret));
+    let uses_secret = read.into_iter().flatten().flat_map(Operation::templates).any(|it| it.uses(P::ClientSecret));
     if uses_secret && !has_secret {
         layers.error(
             "client_secret",

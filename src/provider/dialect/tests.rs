@@ -36,6 +36,7 @@ fn field(path: &[&str], value: &str) -> Field {
     Field { path: path.iter().map(ToString::to_string).collect(), value: FieldValue::Text(template(value)) }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "every pointer is optional")]
 fn at(pointer: &str) -> Option<String> {
     Some(pointer.to_owned())
 }
@@ -211,7 +212,7 @@ async fn a_refresh_is_one_request_as_described_and_keeps_the_refresh_token() {
 
 #[tokio::test]
 async fn expiry_is_understood_in_every_notation() {
-    let iso = "2026-09-21T14:00:00Z";
+    let iso = "2026-09-21T16:20:00+02:00";
     let when = chrono::DateTime::parse_from_rfc3339(iso).expect("a time").timestamp();
     for (how, value, life) in [
         (Expiry::InSeconds, json!("90"), 90),
