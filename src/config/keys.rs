@@ -119,7 +119,7 @@ pub(super) const CLIENT_SECRET: Keys = Keys { known: &["file", "credential"], la
 pub(super) const ALLOW: Keys = Keys { known: &["who", "may", "provider", "sessions", "account"], later: &[] };
 
 /// Actions of `[[allow]]` that are planned.
-pub(super) const ACTIONS_LATER: &[&str] = &["id_token", "history", "import", "export", "erase", "keys", "backup"];
+pub(super) const ACTIONS_LATER: &[&str] = &["id_token", "import", "export", "erase", "keys", "backup"];
 
 /// All of them, for the test that compares them with the guide.
 #[cfg(test)]
