@@ -118,7 +118,7 @@ impl Failure {
                 _ => ("protocol", exit::PROTOCOL),
             },
             Self::UnprintableToken | Self::BadAuthorizeUrl => ("protocol", exit::PROTOCOL),
-Self::Output(_) | Self::File { .. } | Self::Input(_) | Self::Listen { .. } => ("io", exit::IO),
+            Self::Output(_) | Self::File { .. } | Self::Input(_) | Self::Listen { .. } => ("io", exit::IO),
             Self::NoState => (Code::Unsupported.name(), Code::Unsupported.exit_status()),
             Self::LoginExpired => (Code::LoginFailed.name(), Code::LoginFailed.exit_status()),
             Self::WrongPaste => (Code::BadRequest.name(), exit::DATA),
