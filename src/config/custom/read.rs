@@ -64,6 +64,13 @@ pub(in crate::config) fn read(
             layers.error("code_link", message);
         }
     }
+    let needs_refresh = |it: &Operation| it.templates().any(|template| template.uses(P::RefreshToken));
+    if renew.is_none() && sign_out.as_ref().is_some_and(needs_refresh) {
+        layers.error(
+            "sign_out",
+            "sign_out sends {refresh_token}, which is only kept where there is renew; add [provider.NAME.renew]",
+        );
+    }
     let has_secret = table.place_of("client_secret").is_some();
     let read = [&exchange, &renew, &sign_out, &user_info];
     let uses_secret = read.into_iter().flatten().flat_map(Operation::templates).any(|it| it.uses(P::ClientSecret));

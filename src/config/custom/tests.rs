@@ -125,6 +125,16 @@ fn an_empty_custom_provider_is_told_everything_that_it_needs_in_one_sentence() {
 }
 
 #[test]
+fn a_sign_out_by_refresh_token_needs_a_renewal() {
+    let (before, rest) = ODD.split_once("[provider.odd.renew]").expect("it has one");
+    let (_, after) = rest.split_once("[provider.odd.sign_out]").expect("it has one");
+    let without = format!("{before}[provider.odd.sign_out]{after}");
+    assert_eq!(settings(&without).1.renew, None);
+    let found = host(&without.replace("Bearer {access_token}", "Bearer {refresh_token}")).errors();
+    assert!(found.contains("sign_out sends {refresh_token}, which is only kept where there is renew"), "{found}");
+}
+
+#[test]
 fn a_secret_in_an_address_is_worth_a_warning() {
     let text =
         ODD.replace("headers = { Authorization = \"Refresh {refresh_token}\" }", "send = { rt = \"{refresh_token}\" }");

@@ -127,6 +127,8 @@ impl Custom {
             let mut reading = body.reading(&answer, &sent, now)?;
             if let Reading::Granted(granted) = &mut reading {
                 granted.claims = body.claims(&provider.settings().user_name_claim);
+                // One that can never be spent would only be asked for in vain when the access token expires.
+                granted.refresh = granted.refresh.take().filter(|_| self.described.renew.is_some());
                 granted.id = granted.id.take().filter(|_| self.described.id_token != IdTokenRule::Ignored);
             }
             Ok(reading)

@@ -157,6 +157,16 @@ async fn a_code_becomes_tokens_and_a_user_by_names_that_only_the_configuration_k
 }
 
 #[tokio::test]
+async fn a_refresh_token_is_not_kept_where_nothing_says_how_it_is_spent() {
+    let (server, provider) = provider_with(|odd| odd.renew = None).await;
+    server.script("/GetTokenFromCode", Reply::json(200, &granted()));
+    let flow = begin(&provider);
+    let callback = callback(&provider, &format!("CODE=c&s={}", flow.state.expose()));
+    let grant = provider.exchange(&flow, &callback, NOW).await.expect("a grant");
+    assert_eq!(grant.tokens.refresh, None);
+}
+
+#[tokio::test]
 async fn the_code_link_is_filled_in_and_escaped() {
     let (_server, provider) = provider().await;
     let mut flow = begin(&provider);
