@@ -6,6 +6,7 @@
 mod history;
 mod login;
 mod logout;
+mod policy;
 mod problem;
 mod session;
 mod status;
@@ -17,6 +18,7 @@ mod token;
 pub use history::{HistoryEntry, HistoryPage};
 pub use login::{LoggedIn, LoginBegun, User};
 pub use logout::LoggedOut;
+pub use policy::{Explanation, Identity, Rule, RuleOutcome};
 pub use problem::ProblemDetails;
 pub use session::{Session, SessionSummary, SessionsPage};
 pub use status::{ProviderStatus, SessionCounts, Status};
