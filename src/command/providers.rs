@@ -44,9 +44,10 @@ fn may_anything(rules: &Rules, peer: &Peer, name: &ProviderName) -> bool {
 
 fn view(provider: &Provider) -> ProviderView {
     let (settings, health) = (provider.settings(), provider.health());
-    let (kind, issuer) = match &settings.kind {
-        ProviderKind::Oidc { issuer, .. } => ("oidc", issuer),
-        ProviderKind::Oauth2(endpoints) => ("oauth2", &endpoints.issuer),
+    let kind = match &settings.kind {
+        ProviderKind::Oidc { .. } => "oidc",
+        ProviderKind::Oauth2(_) => "oauth2",
+        ProviderKind::Custom(_) => "custom",
     };
     let redirect_uri = |uri: &RedirectUri| match uri {
         RedirectUri::Exact(uri) => uri.clone(),
@@ -59,7 +60,7 @@ fn view(provider: &Provider) -> ProviderView {
             failure: health.failure,
         },
         kind: kind.to_owned(),
-        issuer: issuer.clone(),
+        issuer: settings.kind.issuer().to_owned(),
         client_id: settings.client_id.clone(),
         client_authentication: match settings.client_authentication {
             ClientAuthentication::Basic => "basic",

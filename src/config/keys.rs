@@ -43,6 +43,19 @@ pub(super) const PROVIDER: Keys = Keys {
         "revocation_endpoint",
         "device_authorization_endpoint",
         "subject_claim",
+        "profile",
+        "domain",
+        "region",
+        "user_pool_id",
+        "code_link",
+        "callback",
+        "id_token",
+        "jwks_uri",
+        "keys_file",
+        "exchange",
+        "renew",
+        "sign_out",
+        "user_info",
     ],
     later: &["idle", "resource", "concurrency", "rate"],
 };
@@ -50,6 +63,57 @@ pub(super) const PROVIDER: Keys = Keys {
 /// Those of a provider that discovery makes superfluous.
 pub(super) const OAUTH2_ONLY: &[&str] =
     &["authorization_endpoint", "token_endpoint", "userinfo_endpoint", "subject_claim"];
+
+/// Those of a provider whose dialect is described.
+pub(super) const CUSTOM_ONLY: &[&str] = &[
+    "profile",
+    "domain",
+    "region",
+    "user_pool_id",
+    "code_link",
+    "callback",
+    "id_token",
+    "jwks_uri",
+    "keys_file",
+    "exchange",
+    "renew",
+    "sign_out",
+    "user_info",
+];
+
+/// Those of the standards, for which a custom provider has tables.
+pub(super) const NOT_CUSTOM: &[&str] =
+    &["authorization_endpoint", "token_endpoint", "userinfo_endpoint", "revocation_endpoint", "subject_claim"];
+
+/// What a profile may want to know before it can fill in the rest.
+pub(super) const PROFILE_VARIABLES: &[&str] = &["domain", "region", "user_pool_id"];
+
+pub(super) const CALLBACK: Keys = Keys { known: &["code", "state", "error", "error_description"], later: &[] };
+
+pub(super) const OPERATION: Keys = Keys {
+    known: &["url", "method", "body", "send", "headers", "answer", "refused", "refused_status", "later", "ends"],
+    later: &[],
+};
+
+pub(super) const ANSWER: Keys = Keys {
+    known: &[
+        "access_token",
+        "refresh_token",
+        "id_token",
+        "expires_in",
+        "expires_in_milliseconds",
+        "expires_at",
+        "token_type",
+        "scope",
+        "subject",
+        "name",
+        "email",
+        "error",
+        "error_description",
+        "correlation_id",
+    ],
+    later: &[],
+};
 
 pub(super) const CLIENT_SECRET: Keys = Keys { known: &["file", "credential"], later: &[] };
 
@@ -60,4 +124,5 @@ pub(super) const ACTIONS_LATER: &[&str] = &["id_token", "import", "export", "era
 
 /// All of them, for the test that compares them with the guide.
 #[cfg(test)]
-pub(super) const ALL: &[&Keys] = &[&ROOT, &DAEMON, &SCHEDULE, &AUDIT, &PROVIDER, &CLIENT_SECRET, &ALLOW];
+pub(super) const ALL: &[&Keys] =
+    &[&ROOT, &DAEMON, &SCHEDULE, &AUDIT, &PROVIDER, &CALLBACK, &OPERATION, &ANSWER, &CLIENT_SECRET, &ALLOW];

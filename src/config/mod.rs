@@ -7,6 +7,7 @@
 //! tables of all files together (`tables`), and make settings of them (`provider`, `user_map`, `allow`, `sections`).
 
 mod allow;
+pub mod custom;
 mod document;
 mod endpoint;
 mod files;

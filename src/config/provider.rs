@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokenkeeper_protocol::{ProviderName, Secret};
 
+use super::custom;
 use super::endpoint;
 use super::keys;
 use super::secret::{self, SecretPlaces};
@@ -39,20 +40,29 @@ pub(super) fn read(name: &At<&str>, table: Table<'_>, around: &Surroundings) -> 
     let checked = name.value.parse().map_err(|error| Complaint::new(format!("{:?} is wrong: {error}", name.value)));
     let name: Option<ProviderName> = table.accept("provider", &name.place, checked);
     table.check_keys(&keys::PROVIDER);
-    let is_oidc = table.parsed("kind", is_oidc).unwrap_or(true);
-    let kind = if is_oidc { oidc(table) } else { oauth2(table) };
+    let dialect = table.parsed("kind", dialect).unwrap_or(Dialect::Oidc);
+    let is_oidc = dialect == Dialect::Oidc;
+    let (document, lacking) = if dialect == Dialect::Custom { custom::profile::of(table) } else { None }.unzip();
+    let profile = document.as_ref().and_then(|document| Some((document, table.parse(document)?)));
+    let profile = profile.as_ref().map(|(document, root)| table.beside(document, root));
+    let usual = profile.unwrap_or(table);
+    let kind = match dialect {
+        Dialect::Oidc => oidc(table),
+        Dialect::Oauth2 => oauth2(table),
+        Dialect::Custom => custom::read::read(table, profile, lacking.unwrap_or_default(), &around.directory),
+    };
     let client_id = table.required("client_id", "\"shop\"", value::plain);
-    let (client_secret, client_authentication) = client(table, &around.secrets);
+    let (client_secret, client_authentication) = client(table, usual, dialect, &around.secrets);
 
     // Every value is read before the first missing one ends it, so that all that is wrong is reported.
-    let (redirect_uris, scopes) = (redirect_uris(table), scopes(table, is_oidc));
-    let user_name_claim = table.parsed("user_name_claim", value::plain);
-    let max_age = table.parsed("max_age", value::span(1..=LONGEST));
+    let (redirect_uris, scopes) = (redirect_uris(table), scopes(layer(table, usual, "scopes"), is_oidc));
+    let user_name_claim = layer(table, usual, "user_name_claim").parsed("user_name_claim", value::plain);
+    let max_age = layer(table, usual, "max_age").parsed("max_age", value::span(1..=LONGEST));
     let refresh_at = table.parsed("refresh_at", value::percentage(10..=95));
     let refresh = table.parsed("refresh", refresh_mode);
     let reuse_grace = table.parsed("reuse_grace", value::span(0..=HOUR));
-    let default_life = table.parsed("default_life", value::span(1..=LONGEST));
-    let ca_file = table.parsed("ca_file", |text| ca_file(&around.directory.join(text)));
+    let default_life = layer(table, usual, "default_life").parsed("default_life", value::span(1..=LONGEST));
+    let ca_file = table.parsed("ca_file", |text| readable(&around.directory.join(text)));
     let proxy = table.parsed("proxy", endpoint::proxy);
     let timeout = table.parsed("timeout", value::span(1..=LONGEST_TIMEOUT));
     Some(ProviderSettings {
@@ -75,18 +85,39 @@ pub(super) fn read(name: &At<&str>, table: Table<'_>, around: &Surroundings) -> 
     })
 }
 
-fn is_oidc(text: &str) -> Result<bool, Complaint> {
+/// How a provider is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dialect {
+    Oidc,
+    Oauth2,
+    Custom,
+}
+
+fn dialect(text: &str) -> Result<Dialect, Complaint> {
     match text {
-        "oidc" => Ok(true),
-        "oauth2" => Ok(false),
-        "custom" => {
-            Err(Complaint::new("\"custom\" is not available in this version; allowed are \"oidc\", \"oauth2\""))
+        "oidc" => Ok(Dialect::Oidc),
+        "oauth2" => Ok(Dialect::Oauth2),
+        "custom" => Ok(Dialect::Custom),
+        other => Err(not_one_of(other, &["oidc", "oauth2", "custom"])),
+    }
+}
+
+/// Where `key` is read: what the administrator writes wins over what is `usual` with the profile.
+fn layer<'a>(table: Table<'a>, usual: Table<'a>, key: &str) -> Table<'a> {
+    if table.place_of(key).is_some() { table } else { usual }
+}
+
+/// Reports each of `keys` that is there: they are for another kind.
+fn not_for(table: Table<'_>, keys: &[&str], kind: &str) {
+    for key in keys {
+        if let Some(place) = table.place_of(key) {
+            table.error(place, format!("{key} is for {kind}; remove it, or change kind"));
         }
-        other => Err(not_one_of(other, &["oidc", "oauth2"])),
     }
 }
 
 fn oidc(table: Table<'_>) -> Option<ProviderKind> {
+    not_for(table, keys::CUSTOM_ONLY, "kind = \"custom\"");
     for key in keys::OAUTH2_ONLY {
         if let Some(place) = table.place_of(key) {
             let reason = "OpenID Connect providers tell it themselves";
@@ -103,6 +134,7 @@ fn oidc(table: Table<'_>) -> Option<ProviderKind> {
 }
 
 fn oauth2(table: Table<'_>) -> Option<ProviderKind> {
+    not_for(table, keys::CUSTOM_ONLY, "kind = \"custom\"");
     let example = "\"https://id.corp.example/...\"";
     let authorization = table.required("authorization_endpoint", example, endpoint::provider_url);
     let token = table.required("token_endpoint", example, endpoint::provider_url);
@@ -117,13 +149,18 @@ fn oauth2(table: Table<'_>) -> Option<ProviderKind> {
 }
 
 /// The secret, and how it is presented: as most providers have it unless told.
-fn client(table: Table<'_>, places: &SecretPlaces) -> (Option<Secret>, ClientAuthentication) {
+fn client(
+    table: Table<'_>,
+    profile: Table<'_>,
+    dialect: Dialect,
+    places: &SecretPlaces,
+) -> (Option<Secret>, ClientAuthentication) {
     let has_secret = table.place_of("client_secret").is_some();
     let secret = secret::read(table, places);
     let told = table.parsed("client_authentication", client_authentication);
     if let (Some(told), Some(place)) = (told, table.place_of("client_authentication")) {
         match (told, has_secret) {
-            (ClientAuthentication::None, true) => {
+            (ClientAuthentication::None, true) if dialect != Dialect::Custom => {
                 table.error(
                     place,
                     "client_authentication is \"none\", yet there is a client_secret; remove one of them",
@@ -132,10 +169,23 @@ fn client(table: Table<'_>, places: &SecretPlaces) -> (Option<Secret>, ClientAut
             (ClientAuthentication::Basic | ClientAuthentication::Post, false) => {
                 table.error(place, "client_authentication needs a client_secret, such as { file = \"corp\" }");
             }
+            (ClientAuthentication::Post, true) if dialect == Dialect::Custom => {
+                table.error(
+                    place,
+                    "client_authentication \"post\" is for standard providers; write {client_id} and {client_secret} into send",
+                );
+            }
             _ => {}
         }
     }
-    let usual = if has_secret { ClientAuthentication::Basic } else { ClientAuthentication::None };
+    // Where a dialect is described, a secret goes nowhere but where it is written.
+    let of_profile =
+        || layer(table, profile, "client_authentication").parsed("client_authentication", client_authentication);
+    let usual = match (has_secret, dialect) {
+        (false, _) => ClientAuthentication::None,
+        (true, Dialect::Custom) => of_profile().unwrap_or(ClientAuthentication::None),
+        (true, Dialect::Oidc | Dialect::Oauth2) => ClientAuthentication::Basic,
+    };
     (secret, told.unwrap_or(usual))
 }
 
@@ -175,7 +225,7 @@ fn refresh_mode(text: &str) -> Result<RefreshMode, Complaint> {
     }
 }
 
-fn ca_file(path: &Path) -> Result<PathBuf, Complaint> {
+pub(super) fn readable(path: &Path) -> Result<PathBuf, Complaint> {
     match File::open(path) {
         Ok(_) => Ok(path.to_owned()),
         Err(error) => Err(Complaint::new(format!(
@@ -185,7 +235,7 @@ fn ca_file(path: &Path) -> Result<PathBuf, Complaint> {
     }
 }
 
-fn not_one_of(word: &str, allowed: &[&str]) -> Complaint {
+pub(super) fn not_one_of(word: &str, allowed: &[&str]) -> Complaint {
     let suggestion = suggest(word, allowed);
     Complaint::new(format!("{word:?} is not known; {suggestion}"))
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokenkeeper_protocol::{ProviderName, Secret};
 
+use super::custom::CustomSettings;
 use crate::policy::Rules;
 
 /// The whole configuration, as one immutable value.
@@ -114,6 +115,24 @@ pub enum ProviderKind {
     },
     /// OAuth 2.0 without discovery.
     Oauth2(Endpoints),
+    /// By no standard: every request is described.
+    Custom(Box<CustomSettings>),
+}
+
+impl ProviderKind {
+    /// Whether a sign-out at the provider ends all sessions that the user has there.
+    pub fn sign_out_ends_user(&self) -> bool {
+        matches!(self, Self::Custom(custom) if custom.sign_out_ends_user)
+    }
+
+    /// What stands for `iss` in the identity of a user.
+    pub fn issuer(&self) -> &str {
+        match self {
+            Self::Oidc { issuer, .. } => issuer,
+            Self::Oauth2(endpoints) => &endpoints.issuer,
+            Self::Custom(custom) => &custom.issuer,
+        }
+    }
 }
 
 /// The endpoints of an OAuth 2.0 provider.

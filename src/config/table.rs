@@ -18,6 +18,15 @@ pub(super) struct At<T> {
     pub(super) place: Place,
 }
 
+/// A value of a table whose keys are not known beforehand.
+#[derive(Clone, Debug)]
+pub(super) enum Entry<'a> {
+    Text(At<&'a str>),
+    Number(i64),
+    Flag(bool),
+    Table(Table<'a>),
+}
+
 /// A table, the file it stands in, and where to report.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Table<'a> {
@@ -129,6 +138,56 @@ impl<'a> Table<'a> {
         self.accept(key, &self.document.place(&value.span()), number.ok_or_else(complaint))
     }
 
+    /// An array of whole numbers within `range`.
+    pub(super) fn numbers(&self, key: &str, range: RangeInclusive<u64>) -> Option<Vec<u64>> {
+        let value = self.entries.get(key)?;
+        let Some(items) = value.get_ref().as_array() else {
+            self.wrong_type(key, value, "an array of whole numbers");
+            return None;
+        };
+        let accept = |item: &Spanned<DeValue<'_>>| {
+            let number = integer(item.get_ref()).and_then(|number| u64::try_from(number).ok());
+            let complaint = || Complaint::new(format!("must hold numbers from {} to {}", range.start(), range.end()));
+            let number = number.filter(|number| range.contains(number)).ok_or_else(complaint);
+            self.accept(key, &self.document.place(&item.span()), number)
+        };
+        items.iter().map(accept).collect::<Vec<_>>().into_iter().collect()
+    }
+
+    /// Everything in it, each with its key. What is no text, number, truth value or table is reported and left out.
+    pub(super) fn entries(&self) -> Vec<(At<&'a str>, Entry<'a>)> {
+        let entries = self.entries.iter().filter_map(|(key, value)| {
+            let name: &'a str = key.get_ref();
+            let entry = match value.get_ref() {
+                DeValue::String(_) => Entry::Text(self.as_text(name, value)?),
+                DeValue::Boolean(flag) => Entry::Flag(*flag),
+                DeValue::Table(_) => Entry::Table(self.as_table(name, value)?),
+                other => {
+                    let Some(number) = integer(other) else {
+                        self.wrong_type(name, value, "a string, in quotes, a whole number, true, false or a table");
+                        return None;
+                    };
+                    Entry::Number(number)
+                }
+            };
+            Some((At { value: name, place: self.document.place(&key.span()) }, entry))
+        });
+        entries.collect()
+    }
+
+    /// A table of another document, with the same place for findings.
+    pub(super) fn beside<'b>(&self, document: &'b Document, root: &'b Spanned<DeTable<'b>>) -> Table<'b>
+    where
+        'a: 'b,
+    {
+        Table::root(document, self.findings, root)
+    }
+
+    /// Parses a document that is to stand beside this table.
+    pub(super) fn parse<'b>(&self, document: &'b Document) -> Option<Spanned<DeTable<'b>>> {
+        document.parse(self.findings)
+    }
+
     /// A table within this one.
     pub(super) fn table(&self, key: &str) -> Option<Self> {
         let value = self.entries.get(key)?;
@@ -185,6 +244,11 @@ impl<'a> Table<'a> {
         let message = format!("{key} must be {wanted}, not {}", article(value.get_ref().type_str()));
         self.error(self.document.place(&value.span()), message);
     }
+}
+
+fn integer(value: &DeValue<'_>) -> Option<i64> {
+    let integer = value.as_integer()?;
+    i64::from_str_radix(integer.as_str(), integer.radix()).ok()
 }
 
 /// What to write instead of `word`: the most similar of `allowed`, or all of them.

@@ -153,6 +153,8 @@ pub enum LoginReason {
     NoRefreshToken,
     /// The refresh token was sent, no answer came, and the provider does not accept it again.
     AnswerLost,
+    /// The user logged out of another session, at a provider that ends all of them then.
+    SignedOut,
 }
 
 impl fmt::Display for LoginReason {
@@ -164,6 +166,7 @@ impl fmt::Display for LoginReason {
             Self::Refused { error, description: None } => write!(f, "the provider refused the refresh: {error}"),
             Self::SessionTooOld => f.write_str("the session reached its greatest age"),
             Self::NoRefreshToken => f.write_str("the token expired and the provider gave no refresh token"),
+            Self::SignedOut => f.write_str("the user logged out elsewhere, which ends all sessions at this provider"),
             Self::AnswerLost => f.write_str("an answer of the provider was lost, and with it the refresh token"),
         }
     }

@@ -15,7 +15,7 @@ use super::{Keeper, KeeperError};
 use crate::audit::What;
 use crate::domain::{Flow, Peer, Way};
 use crate::policy::Permit;
-use crate::provider::{Callback, Fault, LoginFault};
+use crate::provider::{Fault, LoginFault};
 use crate::vault::{DoneLogin, PendingLogin, Versioned};
 
 /// How long a person may take at the provider's login page.
@@ -127,24 +127,24 @@ impl Keeper {
             let why = "no browser comes back from a login with a code; wait for it instead".to_owned();
             return Err(KeeperError::BadRequest { why });
         };
-        let callback = Callback::parse(&complete.callback_query)
+        let provider = self.provider(&login.value.provider)?;
+        let callback = provider
+            .read_callback(&complete.callback_query)
             .map_err(|error| KeeperError::BadRequest { why: error.to_string() })?;
-        if callback.state != flow.state {
+        if !callback.fits(&flow.state) {
             return Err(KeeperError::ForeignCallback {
                 why:
                     "the `state` that came back is not that of this login; pass on the callback of the login you began"
                         .to_owned(),
             });
         }
-        let provider = self.provider(&login.value.provider)?;
         let grant = provider.exchange(flow, &callback, self.clock.now()).await;
         let grant = grant.map_err(|fault| login_error(&login.value.provider, fault))?;
         let arrival =
             Arrival { id: complete.login_id, login, query, grant: &grant, peer, settings: provider.settings() };
         let opened = self.admit(&permit, &arrival).await;
         if opened.is_err() {
-            // Nobody will ever use these tokens. What the provider says to that changes nothing here.
-            let _ = provider.revoke(&grant.tokens, self.clock.now()).await;
+            provider.discard(&grant.tokens, self.clock.now()).await;
         }
         opened
     }

@@ -20,6 +20,7 @@ mod recover;
 mod refresh;
 mod revoke;
 mod serve;
+mod sign_out;
 #[cfg(test)]
 pub(crate) mod tests;
 mod timing;

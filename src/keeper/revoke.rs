@@ -6,7 +6,6 @@ use tokenkeeper_protocol::reply::Revocation;
 use super::attend::{Attempt, Attended};
 use super::{Keeper, timing};
 use crate::audit::What;
-use crate::config::{ProviderKind, ProviderSettings};
 use crate::domain::Session;
 use crate::domain::session::Trouble;
 use crate::provider::RevokeOutcome;
@@ -20,8 +19,8 @@ impl Keeper {
             return Ok(Attended::Revoked(Revocation::Pending));
         }
         let outcome = match self.providers().get(&session.value.provider) {
-            Some(provider) if *issuer(provider.settings()) == session.value.user.issuer => {
-                provider.revoke(tokens, now).await
+            Some(provider) if provider.settings().kind.issuer() == session.value.user.issuer => {
+                self.end_at(provider, &session, tokens, now).await?
             }
             // Nobody is left to ask: these tokens are not for another issuer to see.
             _ => RevokeOutcome::Unsupported,
@@ -51,12 +50,5 @@ impl Keeper {
         let event = What::Revoked { session: new.id, provider: new.provider.clone(), outcome: said };
         self.replace(&session, &new, event).await?;
         Ok(Attended::Revoked(revocation))
-    }
-}
-
-fn issuer(settings: &ProviderSettings) -> &String {
-    match &settings.kind {
-        ProviderKind::Oidc { issuer, .. } => issuer,
-        ProviderKind::Oauth2(endpoints) => &endpoints.issuer,
     }
 }

@@ -53,6 +53,12 @@ impl HttpAnswer {
         }
     }
 
+    /// What is wrong with a page for people where a program asked.
+    pub(super) fn page(&self) -> Option<Fault> {
+        let content_type = self.content_type.as_ref().filter(|it| it.to_ascii_lowercase().contains("html"))?;
+        Some(Fault::ContentType { place: self.place, content_type: harmless(content_type, &[]) })
+    }
+
     fn no_json(&self) -> Fault {
         match &self.content_type {
             _ if self.body.is_empty() => Fault::Empty { place: self.place },

@@ -10,8 +10,8 @@ use super::words::harmless;
 /// What the browser brought back. Nothing of it may be believed before `state` was compared with that of the flow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Callback {
-    /// To which flow it belongs.
-    pub state: Secret,
+    /// To which flow it belongs; none only where the configuration says that the provider does not give it back.
+    pub state: Option<Secret>,
     /// What the provider answered.
     pub answer: Answer,
     /// Which provider it claims to be from.
@@ -50,28 +50,44 @@ pub enum CallbackMalformed {
 }
 
 impl Callback {
-    /// Reads a query. A leading `?` is tolerated, and so is the whole address, as a person pastes it.
-    pub fn parse(query: &Secret) -> Result<Self, CallbackMalformed> {
+    /// Reads a query of the standards. A leading `?` is tolerated, and so is the whole address, as a person pastes it.
+    pub(super) fn parse(query: &Secret) -> Result<Self, CallbackMalformed> {
+        Self::read(query, ["state", "code", "error", "error_description", "iss"].map(Some))
+    }
+
+    /// The same with other names for what is in it.
+    pub(super) fn parse_as(
+        query: &Secret,
+        state: Option<&str>,
+        code: &str,
+        error: &str,
+        description: &str,
+    ) -> Result<Self, CallbackMalformed> {
+        Self::read(query, [state, Some(code), Some(error), Some(description), None])
+    }
+
+    /// Whether it belongs to the flow with `state`, as far as it can tell.
+    pub fn fits(&self, state: &Secret) -> bool {
+        self.state.as_ref().is_none_or(|found| found == state)
+    }
+
+    fn read(query: &Secret, names: [Option<&str>; 5]) -> Result<Self, CallbackMalformed> {
         let mut seen = HashSet::new();
         let [mut state, mut code, mut error, mut description, mut iss] = [const { None }; 5];
         for (name, value) in form_urlencoded::parse(query_of(query.expose()).as_bytes()) {
-            let slot = match name.as_ref() {
-                "state" => Some(&mut state),
-                "code" => Some(&mut code),
-                "error" => Some(&mut error),
-                "error_description" => Some(&mut description),
-                "iss" => Some(&mut iss),
-                _ => None,
-            };
-            if let Some(slot) = slot {
+            let slots = [&mut state, &mut code, &mut error, &mut description, &mut iss];
+            if let Some((_, slot)) = names.into_iter().zip(slots).find(|(known, _)| *known == Some(name.as_ref())) {
                 *slot = Some(Secret::from(value.into_owned())).filter(|value| !value.is_empty());
             }
             if !seen.insert(name) {
                 return Err(CallbackMalformed::Repeated);
             }
         }
-        let state = state.ok_or(CallbackMalformed::NoState)?;
-        let shown = |text: &Secret| harmless(text.expose(), &[&state]);
+        if names[0].is_some() && state.is_none() {
+            return Err(CallbackMalformed::NoState);
+        }
+        let secrets: Vec<_> = state.iter().collect();
+        let shown = |text: &Secret| harmless(text.expose(), &secrets);
         let answer = match (code, error) {
             (Some(code), None) => Answer::Code(code),
             (None, Some(error)) => Answer::Error { error: shown(&error), description: description.as_ref().map(shown) },
@@ -104,7 +120,7 @@ mod tests {
     #[test]
     fn a_query_is_read_however_it_was_passed_on() {
         let expected = Callback {
-            state: Secret::from("s t"),
+            state: Some(Secret::from("s t")),
             answer: Answer::Code(Secret::from("c+/=")),
             iss: Some("https://id.example?x".to_owned()),
         };

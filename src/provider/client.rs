@@ -3,18 +3,20 @@
 use std::sync::Arc;
 
 use openidconnect::core::CoreJsonWebKeySet;
+use reqwest::header::HeaderValue;
 use tokenkeeper_protocol::{Secret, UnixSeconds};
 
 use super::answer::HttpAnswer;
 use super::cache::Cached;
 use super::credentials::Credentials;
+use super::dialect::Dialect;
 use super::health::Record;
 use super::http::{Http, Unanswered};
 use super::metadata::{Metadata, Source};
 use super::probe::LastProbe;
 use super::url::SafeUrl;
 use super::{Fault, Health, Place, SetupError};
-use crate::config::settings::{ProviderKind, ProviderSettings};
+use crate::config::settings::ProviderSettings;
 use crate::domain::Flow;
 
 /// One client registration at one provider.
@@ -24,6 +26,7 @@ pub struct Provider {
     credentials: Credentials,
     pub(super) http: Http,
     pub(super) source: Source,
+    pub(super) dialect: Dialect,
     keys: Cached<CoreJsonWebKeySet>,
     pub(super) record: Record,
     pub(super) probed: LastProbe,
@@ -36,6 +39,7 @@ impl Provider {
             credentials: Credentials::new(&settings)?,
             http: Http::new(&settings)?,
             source: Source::new(&settings.kind)?,
+            dialect: Dialect::new(&settings)?,
             keys: Cached::default(),
             record: Record::default(),
             probed: LastProbe::default(),
@@ -56,7 +60,7 @@ impl Provider {
     /// Where to send the browser that begins `flow`. It holds `state` and the code challenge: it does not belong in a log.
     pub async fn authorize_url(&self, flow: &Flow, now: UnixSeconds) -> Result<Secret, Fault> {
         let metadata = self.metadata(now).await?;
-        Ok(flow.url(&metadata.authorization, &self.settings))
+        Ok(self.login_url(&metadata, flow))
     }
 
     /// Where to send the browser to end the session that the provider itself has with it (OpenID Connect RP-Initiated Logout).
@@ -98,9 +102,9 @@ impl Provider {
         self.http.post(place, url, self.credentials.header(), self.credentials.form(fields), now).await
     }
 
-    /// Whether it speaks OpenID Connect.
-    pub(super) fn is_oidc(&self) -> bool {
-        matches!(self.settings.kind, ProviderKind::Oidc { .. })
+    /// Our registration as a header, if it goes there.
+    pub(super) fn basic_header(&self) -> Option<&HeaderValue> {
+        self.credentials.header()
     }
 }
 
@@ -109,6 +113,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::config::settings::ProviderKind;
     use crate::provider::scripted::{NOW, Reply, Server, begin, callback, oidc_settings, session};
 
     #[tokio::test]

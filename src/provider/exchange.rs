@@ -6,10 +6,9 @@ use tokenkeeper_protocol::{Secret, UnixSeconds};
 use super::fault::said;
 use super::id_token::{Presented, Unverified};
 use super::metadata::Metadata;
-use super::token_answer::{Fallback, Granted, Reading, read};
+use super::token_answer::{Fallback, Granted, Reading};
 use super::words::harmless;
 use super::{Answer, Callback, Fault, Place, Provider};
-use crate::config::settings::ProviderKind;
 use crate::domain::{Flow, Tokens};
 
 /// A login that succeeded.
@@ -119,7 +118,7 @@ impl Provider {
     }
 
     async fn try_exchange(&self, flow: &Flow, callback: &Callback, now: UnixSeconds) -> Result<Grant, LoginFault> {
-        if callback.state != flow.state {
+        if !callback.fits(&flow.state) {
             return Err(LoginFault::WrongState);
         }
         let metadata = self.metadata(now).await?;
@@ -131,7 +130,7 @@ impl Provider {
             }
         };
         let granted = self.spend_code(&metadata, flow, code, now).await?;
-        self.take(&metadata, granted, &flow.scopes, Some(&flow.nonce), now).await
+        self.take(&metadata, granted, &flow.scopes, self.nonce_of(flow), now).await
     }
 
     /// Tokens that were just given, with the proof of who came. Without one they are revoked.
@@ -150,7 +149,7 @@ impl Provider {
             Ok((user, authentication)) => Ok(Grant { tokens, user, authentication }),
             Err(fault) => {
                 // Nobody will ever use these tokens. What the provider says to that changes nothing here.
-                let _ = self.revoke(&tokens, now).await;
+                self.discard(&tokens, now).await;
                 Err(match fault {
                     LoginFault::Fault(fault) => LoginFault::Unidentified(fault),
                     other => other,
@@ -166,14 +165,8 @@ impl Provider {
         code: &Secret,
         now: UnixSeconds,
     ) -> Result<Granted, LoginFault> {
-        let fields = [
-            ("grant_type", "authorization_code"),
-            ("code", code.expose()),
-            ("redirect_uri", &flow.redirect_uri),
-            ("code_verifier", flow.verifier.expose()),
-        ];
-        let answer = self.post(Place::Token, &metadata.token, &fields, now).await.map_err(Fault::from)?;
-        match read(&answer, &[code, &flow.verifier])? {
+        let spoken = self.send_code(metadata, flow, code, now).await.map_err(Fault::from)?;
+        match spoken.reading? {
             Reading::Granted(granted) => Ok(granted),
             // RFC 6749 section 4.1.2.1, and what is seen of providers that have too much to do: the same login may succeed later.
             Reading::Said { error, description }
@@ -193,22 +186,18 @@ impl Provider {
         now: UnixSeconds,
     ) -> Result<(UserInfo, Authentication), LoginFault> {
         let access = &granted.access;
-        match &self.settings().kind {
-            ProviderKind::Oauth2(endpoints) => {
-                let user = self.user_of_token(metadata, &endpoints.subject_claim, access, now).await?;
-                Ok((user, Authentication::default()))
-            }
-            ProviderKind::Oidc { .. } => {
-                let token = granted.id.as_ref().ok_or(LoginFault::NoIdToken)?;
-                let presented = Presented { token, access, nonce };
-                let claims = self.verify(metadata, presented, now).await.map_err(|unverified| match unverified {
-                    Unverified::Invalid(words) | Unverified::NoKey(Fault::IdToken(words)) => LoginFault::IdToken(words),
-                    Unverified::NoKey(fault) => LoginFault::Fault(fault),
-                })?;
-                let user = self.user_of_claims(metadata, &claims.all, claims.subject, access, now).await?;
-                Ok((user, claims.authentication))
-            }
+        if metadata.proof.is_none() {
+            let user = self.user_of_token(metadata, granted, now).await?;
+            return Ok((user, Authentication::default()));
         }
+        let token = granted.id.as_ref().ok_or(LoginFault::NoIdToken)?;
+        let presented = Presented { token, access, nonce };
+        let claims = self.verify(metadata, presented, now).await.map_err(|unverified| match unverified {
+            Unverified::Invalid(words) | Unverified::NoKey(Fault::IdToken(words)) => LoginFault::IdToken(words),
+            Unverified::NoKey(fault) => LoginFault::Fault(fault),
+        })?;
+        let user = self.user_of_claims(metadata, &claims.all, claims.subject, access, now).await?;
+        Ok((user, claims.authentication))
     }
 }
 

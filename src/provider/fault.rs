@@ -215,6 +215,26 @@ pub enum Fault {
         /// That of the provider.
         configured: String,
     },
+    /// Nothing in the configuration says how this is asked of the provider.
+    #[error("this provider has no {operation} in the configuration")]
+    NoOperation {
+        /// What is not described.
+        operation: &'static str,
+    },
+    /// A value does not fit into the header that the configuration wants it in.
+    #[error("a value for {place} cannot stand in an HTTP header, where the configuration puts it")]
+    Unsendable {
+        /// To whom it was to go.
+        place: Place,
+    },
+    /// The provider ends sessions by a valid access token, and there is none any more.
+    #[error(
+        "the access token expired before the provider could be told with it; the refresh token lives on there until it expires"
+    )]
+    SignOutTooLate,
+    /// The provider can only end all sessions of a user, and nobody asked for that.
+    #[error("the provider was not told: a sign-out there would end the user's other sessions too")]
+    EndsOthers,
     /// There is no refresh token to spend.
     #[error("the session has no refresh token")]
     NoRefreshToken,
@@ -290,6 +310,20 @@ pub enum SetupError {
     /// The certificate authority is not one.
     #[error("ca_file {path} holds no certificate in PEM form")]
     CaMalformed {
+        /// Which.
+        path: PathBuf,
+    },
+    /// The keys for ID tokens cannot be read.
+    #[error("cannot read keys_file {path}")]
+    KeysUnreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The keys for ID tokens are none.
+    #[error("keys_file {path} holds no JSON Web Key Set")]
+    KeysMalformed {
         /// Which.
         path: PathBuf,
     },

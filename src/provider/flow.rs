@@ -124,7 +124,7 @@ fn random() -> Secret {
 }
 
 /// RFC 7636 section 4.2.
-fn challenge(verifier: &Secret) -> String {
+pub(super) fn challenge(verifier: &Secret) -> String {
     BASE64URL_NOPAD.encode(&Sha256::digest(verifier.expose()))
 }
 

@@ -10,8 +10,10 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderValue};
-use reqwest::{Certificate, Client, Proxy, RequestBuilder, Response, redirect, retry};
+use reqwest::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderValue,
+};
+use reqwest::{Certificate, Client, Method, Proxy, RequestBuilder, Response, redirect, retry};
 use rustls::crypto::ring;
 use tokenkeeper_protocol::UnixSeconds;
 use zeroize::Zeroizing;
@@ -22,6 +24,9 @@ use super::words::harmless;
 use super::{Fault, Handshake, Place, SetupError, retry_after};
 use crate::config::settings::ProviderSettings;
 
+/// What is asked for unless told.
+const JSON: &str = "application/json";
+
 const USER_AGENT: &str = concat!("tokenkeeper/", env!("CARGO_PKG_VERSION"));
 
 /// The HTTP client of one provider.
@@ -29,6 +34,15 @@ const USER_AGENT: &str = concat!("tokenkeeper/", env!("CARGO_PKG_VERSION"));
 pub(super) struct Http {
     client: Client,
     timeout: Duration,
+}
+
+/// A request that is made by the configuration.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub(super) method: Method,
+    pub(super) url: SafeUrl,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Option<Bytes>,
 }
 
 /// A request without an answer.
@@ -100,6 +114,23 @@ impl Http {
         self.send(place, url, authorize(request, authorization), now).await
     }
 
+    /// Sends `outgoing`, once.
+    pub(super) async fn request(
+        &self,
+        place: Place,
+        outgoing: Outgoing,
+        now: UnixSeconds,
+    ) -> Result<HttpAnswer, Unanswered> {
+        let Outgoing { method, url, mut headers, body } = outgoing;
+        let accepted = headers.remove(ACCEPT);
+        let mut request = self.client.request(method, url.url().clone()).headers(headers);
+        if let Some(body) = body {
+            request = request.body(body);
+        }
+        let accepted = accepted.unwrap_or(HeaderValue::from_static(JSON));
+        self.send_accepting(place, &url, request, accepted, now).await
+    }
+
     async fn send(
         &self,
         place: Place,
@@ -107,7 +138,18 @@ impl Http {
         request: RequestBuilder,
         now: UnixSeconds,
     ) -> Result<HttpAnswer, Unanswered> {
-        let request = request.header(ACCEPT, "application/json").header(ACCEPT_ENCODING, "identity");
+        self.send_accepting(place, url, request, HeaderValue::from_static(JSON), now).await
+    }
+
+    async fn send_accepting(
+        &self,
+        place: Place,
+        url: &SafeUrl,
+        request: RequestBuilder,
+        accepted: HeaderValue,
+        now: UnixSeconds,
+    ) -> Result<HttpAnswer, Unanswered> {
+        let request = request.header(ACCEPT, accepted).header(ACCEPT_ENCODING, "identity");
         let response = request.send().await.map_err(|error| self.unanswered(url, &error))?;
         let status = response.status();
         let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);

@@ -1,7 +1,10 @@
 //! What a provider says of itself: its endpoints, from discovery (OpenID Connect Discovery 4, RFC 8414) or the configuration.
 
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
+use openidconnect::core::CoreJsonWebKeySet;
 use serde::Deserialize;
 use tokenkeeper_protocol::UnixSeconds;
 
@@ -11,6 +14,7 @@ use super::http::Http;
 use super::url::SafeUrl;
 use super::words::harmless;
 use super::{Fault, Place, SetupError};
+use crate::config::custom::{CustomSettings, IdTokenRule, Keys, Operation};
 use crate::config::settings::{Endpoints, ProviderKind};
 
 /// The endpoints of a provider, each one fit to be spoken to.
@@ -19,14 +23,25 @@ pub(super) struct Metadata {
     pub(super) issuer: String,
     pub(super) authorization: SafeUrl,
     pub(super) token: SafeUrl,
-    /// The key set; there is one exactly if the provider speaks OpenID Connect.
-    pub(super) keys: Option<SafeUrl>,
+    /// What ID tokens are proven by; there is nothing exactly if they are of no use here.
+    pub(super) proof: Option<Proof>,
     pub(super) userinfo: Option<SafeUrl>,
     pub(super) revocation: Option<SafeUrl>,
     pub(super) device: Option<SafeUrl>,
     pub(super) end_session: Option<SafeUrl>,
     /// The provider puts `iss` into every callback (RFC 9207 section 3): one without is not from it.
     pub(super) callback_has_issuer: bool,
+}
+
+/// What shows that an ID token is the provider's.
+#[derive(Debug)]
+pub(super) enum Proof {
+    /// The keys that it publishes there.
+    Published(SafeUrl),
+    /// Keys that the configuration names.
+    Given(Arc<CoreJsonWebKeySet>),
+    /// That it came straight from the provider over TLS (OpenID Connect Core 3.1.3.7, item 6).
+    Tls,
 }
 
 /// Where the metadata comes from.
@@ -77,6 +92,7 @@ impl Source {
                 document: Box::default(),
             },
             ProviderKind::Oauth2(endpoints) => Self::Fixed(Arc::new(configured(endpoints)?)),
+            ProviderKind::Custom(custom) => Self::Fixed(Arc::new(described(custom)?)),
         })
     }
 
@@ -122,13 +138,40 @@ fn configured(endpoints: &Endpoints) -> Result<Metadata, SetupError> {
         issuer: endpoints.issuer.clone(),
         authorization: safe("authorization endpoint", &endpoints.authorization)?,
         token: safe("token endpoint", &endpoints.token)?,
-        keys: None,
+        proof: None,
         userinfo: Some(safe("userinfo endpoint", &endpoints.userinfo)?),
         revocation: endpoints.revocation.as_ref().map(|url| safe("revocation endpoint", url)).transpose()?,
         device: endpoints.device.as_ref().map(|url| safe("device authorization endpoint", url)).transpose()?,
         end_session: None,
         callback_has_issuer: false,
     })
+}
+
+/// That of a dialect: the addresses stand in for the endpoints that its operations are.
+fn described(custom: &CustomSettings) -> Result<Metadata, SetupError> {
+    let url = |key, operation: &Option<Operation>| operation.as_ref().map(|it| safe(key, &it.url)).transpose();
+    let link = custom.code_link.fill(|_| "x");
+    Ok(Metadata {
+        issuer: custom.issuer.clone(),
+        authorization: safe("code_link", &link)?,
+        token: safe("exchange.url", &custom.exchange.url)?,
+        proof: match &custom.id_token {
+            IdTokenRule::Ignored => None,
+            IdTokenRule::TrustedFromTls => Some(Proof::Tls),
+            IdTokenRule::Verified(Keys::Url(url)) => Some(Proof::Published(safe("jwks_uri", url)?)),
+            IdTokenRule::Verified(Keys::File(path)) => Some(Proof::Given(Arc::new(keys_of(path)?))),
+        },
+        userinfo: url("user_info.url", &custom.user_info)?,
+        revocation: url("sign_out.url", &custom.sign_out)?,
+        device: None,
+        end_session: None,
+        callback_has_issuer: false,
+    })
+}
+
+fn keys_of(path: &Path) -> Result<CoreJsonWebKeySet, SetupError> {
+    let json = fs::read(path).map_err(|source| SetupError::KeysUnreadable { path: path.to_owned(), source })?;
+    serde_json::from_slice(&json).map_err(|_| SetupError::KeysMalformed { path: path.to_owned() })
 }
 
 fn safe(key: &'static str, value: &str) -> Result<SafeUrl, SetupError> {
@@ -160,7 +203,7 @@ impl Document {
             issuer,
             authorization: required("authorization_endpoint", self.authorization_endpoint)?,
             token: required("token_endpoint", self.token_endpoint)?,
-            keys: Some(required("jwks_uri", self.jwks_uri)?),
+            proof: Some(Proof::Published(required("jwks_uri", self.jwks_uri)?)),
             userinfo: optional("userinfo_endpoint", self.userinfo_endpoint)?,
             revocation: optional("revocation_endpoint", self.revocation_endpoint)?,
             device: optional("device_authorization_endpoint", self.device_authorization_endpoint)?,

@@ -12,6 +12,7 @@ mod callback;
 mod client;
 mod credentials;
 mod device;
+mod dialect;
 mod exchange;
 mod fault;
 mod flow;

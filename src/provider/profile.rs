@@ -4,11 +4,12 @@ use serde_json::{Map, Value};
 use tokenkeeper_protocol::reply::UserInfo;
 use tokenkeeper_protocol::{Secret, UnixSeconds, UserName};
 
-use super::credentials::sensitive;
 use super::id_token::SUBJECT_LIMIT;
 use super::metadata::Metadata;
+use super::token_answer::Granted;
 use super::words::plain;
-use super::{Fault, LoginFault, Place, Provider};
+use super::{Fault, LoginFault, Provider};
+use crate::config::settings::ProviderKind;
 
 /// RFC 5321 section 4.5.3.1: 64 before the @ and 255 after it.
 const EMAIL_LIMIT: usize = 320;
@@ -59,7 +60,7 @@ impl Provider {
         let claim = &self.settings().user_name_claim;
         let mut profile = Profile::read(claims, claim);
         if !profile.is_complete() && metadata.userinfo.is_some() {
-            match self.userinfo(metadata, access, now).await {
+            match self.claims_for(metadata, access, now).await {
                 // OpenID Connect Core 5.3.2: else it may be about anyone.
                 Ok(more) if more.get("sub").and_then(Value::as_str) != Some(&subject) => {
                     return Err(Fault::AnotherUser.into());
@@ -74,29 +75,24 @@ impl Provider {
         profile.of(subject, &metadata.issuer)
     }
 
-    /// The user of an access token, at a provider without ID tokens.
+    /// The user that tokens are of, at a provider without ID tokens: told with them, or for the access token.
     pub(super) async fn user_of_token(
         &self,
         metadata: &Metadata,
-        subject_claim: &str,
-        access: &Secret,
+        granted: &Granted,
         now: UnixSeconds,
     ) -> Result<UserInfo, LoginFault> {
-        let claims = self.userinfo(metadata, access, now).await?;
+        let subject_claim = match &self.settings().kind {
+            ProviderKind::Oauth2(endpoints) => endpoints.subject_claim.as_str(),
+            ProviderKind::Oidc { .. } | ProviderKind::Custom(_) => "sub",
+        };
+        let claims = if granted.claims.contains_key("sub") {
+            granted.claims.clone()
+        } else {
+            self.claims_for(metadata, &granted.access, now).await?
+        };
         let subject = claims.get(subject_claim).and_then(subject).ok_or(LoginFault::NoSubject)?;
         Profile::read(&claims, &self.settings().user_name_claim).of(subject, &metadata.issuer)
-    }
-
-    async fn userinfo(
-        &self,
-        metadata: &Metadata,
-        access: &Secret,
-        now: UnixSeconds,
-    ) -> Result<Map<String, Value>, Fault> {
-        let missing = |place, member| Fault::Missing { place, member };
-        let url = metadata.userinfo.as_ref().ok_or(missing(Place::Discovery, "userinfo_endpoint"))?;
-        let bearer = sensitive("Bearer ", access.expose()).ok_or(missing(Place::Token, "access_token"))?;
-        self.http.get(Place::Userinfo, url, Some(&bearer), now).await?.ok_json()
     }
 }
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use tokenkeeper_protocol::{Secret, UnixSeconds};
 
-use super::answer::HttpAnswer;
+use super::dialect::{Spoken, Told};
 use super::http::Unanswered;
 use super::id_token::{Presented, Unverified};
-use super::metadata::Metadata;
-use super::token_answer::{Fallback, Granted, Reading, read};
+use super::metadata::{Metadata, Proof};
+use super::token_answer::{Fallback, Granted, Reading};
 use super::{Fault, Place, Provider};
 use crate::domain::{Session, Tokens};
 
@@ -72,17 +72,15 @@ impl Provider {
             let (opened_at, configured) = (session.user.issuer.clone(), metadata.issuer.clone());
             return RefreshOutcome::Misconfigured(Fault::AnotherIssuer { opened_at, configured });
         }
-        if let Some(url) = &metadata.keys {
+        if let Some(Proof::Published(url)) = &metadata.proof {
             // Fetched now if they must be: between the answer and its being kept, nothing should take time. Whether they can
             // be had decides nothing here.
             drop(self.keys(url, now).await);
         }
-        // No scope: the same is granted again, and some providers refuse `offline_access` here.
-        let fields = [("grant_type", "refresh_token"), ("refresh_token", refresh.expose())];
-        match self.post(Place::Token, &metadata.token, &fields, now).await {
+        match self.send_refresh_token(&metadata, session, tokens, refresh, now).await {
             Err(Unanswered::NotSent(fault)) => RefreshOutcome::NotSent(fault),
             Err(Unanswered::Lost(fault)) => RefreshOutcome::Unknown(fault),
-            Ok(answer) => match judge(&answer, refresh) {
+            Ok(spoken) => match judge(spoken) {
                 Verdict::Settled(outcome) => outcome,
                 Verdict::Granted(granted) => self.renewed(&metadata, session, tokens, granted, now).await,
             },
@@ -97,7 +95,7 @@ impl Provider {
         mut granted: Granted,
         now: UnixSeconds,
     ) -> RefreshOutcome {
-        granted.id = match granted.id.take().filter(|_| self.is_oidc()) {
+        granted.id = match granted.id.take().filter(|_| metadata.proof.is_some()) {
             None => None,
             Some(token) => match self.id_token_of(metadata, session, &token, &granted.access, now).await {
                 Ok(()) => Some(token),
@@ -150,14 +148,27 @@ enum Verdict {
     Settled(RefreshOutcome),
 }
 
-fn judge(answer: &HttpAnswer, sent: &Secret) -> Verdict {
+fn judge(spoken: Spoken) -> Verdict {
+    let Spoken { answer, reading, told } = spoken;
     let said = |error, description| Fault::Said { place: Place::Token, error, description };
     let later = |fault| RefreshOutcome::Transient { fault, retry_after: answer.retry_after };
     let fault = |reading| match reading {
         Ok(Reading::Said { error, description }) => said(error, description),
         _ => answer.bad_status(),
     };
-    Verdict::Settled(match (answer.status.as_u16(), read(answer, &[sent])) {
+    match (told, &reading) {
+        (Some(Told::Refused), Ok(Reading::Said { error, description })) => {
+            let (error, description) = (error.clone(), description.clone());
+            return Verdict::Settled(RefreshOutcome::Refused { error, description });
+        }
+        (Some(Told::Refused), _) => {
+            let error = format!("HTTP {}", answer.status.as_u16());
+            return Verdict::Settled(RefreshOutcome::Refused { error, description: None });
+        }
+        (Some(Told::Later), _) => return Verdict::Settled(later(fault(reading))),
+        (None, _) => {}
+    }
+    Verdict::Settled(match (answer.status.as_u16(), reading) {
         (_, Ok(Reading::Granted(granted))) => return Verdict::Granted(granted),
         // A gateway speaks, not the provider: it passed the request on, and the provider may have spent the token before the
         // answer was lost between them. (520 and 524 are Cloudflare's names for the same.)

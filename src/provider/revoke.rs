@@ -26,7 +26,7 @@ impl Provider {
     /// # Cancel safety
     /// Safe: a revocation can be repeated.
     pub async fn revoke(&self, tokens: &Tokens, now: UnixSeconds) -> RevokeOutcome {
-        let outcome = self.try_revoke(tokens, now).await;
+        let outcome = self.end_grant(tokens, now).await;
         match &outcome {
             RevokeOutcome::Done => self.record.succeeded(now),
             RevokeOutcome::Unsupported => {}
@@ -35,7 +35,15 @@ impl Provider {
         outcome
     }
 
-    async fn try_revoke(&self, tokens: &Tokens, now: UnixSeconds) -> RevokeOutcome {
+    /// The same for tokens that nobody will ever use. What the provider says to that changes nothing.
+    pub async fn discard(&self, tokens: &Tokens, now: UnixSeconds) {
+        // The user's other sessions have done nothing to be ended with these.
+        if !self.settings().kind.sign_out_ends_user() {
+            let _ = self.revoke(tokens, now).await;
+        }
+    }
+
+    pub(super) async fn revoke_grant(&self, tokens: &Tokens, now: UnixSeconds) -> RevokeOutcome {
         let metadata = match self.metadata(now).await {
             Ok(metadata) => metadata,
             Err(fault) => return RevokeOutcome::TryAgain(fault),

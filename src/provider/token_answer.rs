@@ -7,6 +7,7 @@ use std::time::Duration;
 use data_encoding::BASE64URL_NOPAD;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
 use tokenkeeper_protocol::{Secret, UnixSeconds, secret};
 use zeroize::Zeroizing;
 
@@ -52,6 +53,8 @@ pub(super) struct Granted {
     token_type: String,
     scope: Option<String>,
     life: Option<Duration>,
+    /// What the answer itself tells of the user, where the configuration says that it does.
+    pub(super) claims: Map<String, Value>,
 }
 
 /// What holds where the answer is silent.
@@ -68,30 +71,45 @@ pub(super) struct Fallback<'a> {
 pub(super) fn read(answer: &HttpAnswer, sent: &[&Secret]) -> Result<Reading, Fault> {
     let is_success = answer.status.is_success();
     let wire: Wire = answer.json().map_err(|fault| if is_success { fault } else { answer.bad_status() })?;
-    if is_success && let Some(access) = wire.access_token.text() {
-        let member = |member| Fault::Missing { place: answer.place, member };
-        let is_presentable = access.expose().bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
-        // Its case means nothing (RFC 6749 section 5.1), but callers write it into a header as they get it.
-        let bearer = |it: &Secret| it.expose().eq_ignore_ascii_case("Bearer");
-        let token_type = wire.token_type.text().filter(|it| !bearer(it)).unwrap_or_else(|| Secret::from("Bearer"));
-        let is_token_type = token_type.expose().bytes().all(|byte| byte.is_ascii_graphic());
-        return Ok(Reading::Granted(Granted {
-            access: within(ACCESS_LIMIT, "the access token", access)
-                .and_then(|access| if is_presentable { Ok(access) } else { Err(member("access_token")) })?,
-            refresh: wire.refresh_token.text().map(|it| within(REFRESH_LIMIT, "the refresh token", it)).transpose()?,
-            id: wire.id_token.text().map(|it| within(ID_LIMIT, "the ID token", it)).transpose()?,
-            token_type: Some(token_type.expose().to_owned())
-                .filter(|it| is_token_type && it.len() <= TOKEN_TYPE_LIMIT)
-                .ok_or_else(|| member("token_type"))?,
-            scope: wire.scope.words(),
-            life: wire.expires_in.seconds(),
-        }));
-    }
-    let shown = |text: Secret| harmless(text.expose(), sent);
-    match wire.error.text() {
-        Some(error) => Ok(Reading::Said { error: shown(error), description: wire.error_description.text().map(shown) }),
-        None if is_success => Err(Fault::Missing { place: answer.place, member: "access_token" }),
-        None => Err(answer.bad_status()),
+    wire.reading(answer, sent)
+}
+
+impl Wire {
+    /// What it says, being in `answer`; the rest as for [`read`].
+    pub(super) fn reading(self, answer: &HttpAnswer, sent: &[&Secret]) -> Result<Reading, Fault> {
+        let (wire, is_success) = (self, answer.status.is_success());
+        if is_success && let Some(access) = wire.access_token.text() {
+            let member = |member| Fault::Missing { place: answer.place, member };
+            let is_presentable = access.expose().bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+            // Its case means nothing (RFC 6749 section 5.1), but callers write it into a header as they get it.
+            let bearer = |it: &Secret| it.expose().eq_ignore_ascii_case("Bearer");
+            let token_type = wire.token_type.text().filter(|it| !bearer(it)).unwrap_or_else(|| Secret::from("Bearer"));
+            let is_token_type = token_type.expose().bytes().all(|byte| byte.is_ascii_graphic());
+            return Ok(Reading::Granted(Granted {
+                access: within(ACCESS_LIMIT, "the access token", access)
+                    .and_then(|access| if is_presentable { Ok(access) } else { Err(member("access_token")) })?,
+                refresh: wire
+                    .refresh_token
+                    .text()
+                    .map(|it| within(REFRESH_LIMIT, "the refresh token", it))
+                    .transpose()?,
+                id: wire.id_token.text().map(|it| within(ID_LIMIT, "the ID token", it)).transpose()?,
+                token_type: Some(token_type.expose().to_owned())
+                    .filter(|it| is_token_type && it.len() <= TOKEN_TYPE_LIMIT)
+                    .ok_or_else(|| member("token_type"))?,
+                scope: wire.scope.words(),
+                life: wire.expires_in.seconds(),
+                claims: Map::new(),
+            }));
+        }
+        let shown = |text: Secret| harmless(text.expose(), sent);
+        match wire.error.text() {
+            Some(error) => {
+                Ok(Reading::Said { error: shown(error), description: wire.error_description.text().map(shown) })
+            }
+            None if is_success => Err(Fault::Missing { place: answer.place, member: "access_token" }),
+            None => Err(answer.bad_status()),
+        }
     }
 }
 
@@ -133,15 +151,15 @@ fn expiry_of_jwt(token: &Secret, now: UnixSeconds) -> Option<UnixSeconds> {
 #[derive(Deserialize)]
 #[serde(default)]
 #[derive(Default)]
-struct Wire {
-    access_token: Loose,
-    refresh_token: Loose,
-    id_token: Loose,
-    token_type: Loose,
-    scope: Loose,
-    expires_in: Loose,
-    error: Loose,
-    error_description: Loose,
+pub(super) struct Wire {
+    pub(super) access_token: Loose,
+    pub(super) refresh_token: Loose,
+    pub(super) id_token: Loose,
+    pub(super) token_type: Loose,
+    pub(super) scope: Loose,
+    pub(super) expires_in: Loose,
+    pub(super) error: Loose,
+    pub(super) error_description: Loose,
 }
 
 /// A value of whatever type the provider thought fit.
@@ -195,7 +213,7 @@ impl Loose {
 #[cfg(test)]
 mod tests {
     use reqwest::StatusCode;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::provider::Place;

@@ -33,6 +33,14 @@ impl SafeUrl {
         &self.0
     }
 
+    /// Adds to the query.
+    pub(super) fn append<'a>(&mut self, pairs: impl Iterator<Item = (&'a str, &'a str)>) {
+        let mut pairs = pairs.peekable();
+        if pairs.peek().is_some() {
+            self.0.query_pairs_mut().extend_pairs(pairs);
+        }
+    }
+
     /// Host and port, for messages.
     pub(super) fn host(&self) -> String {
         let host = self.0.host_str().unwrap_or_default();

@@ -8,6 +8,7 @@ mod access;
 mod age;
 mod as_root;
 mod audit;
+mod custom;
 mod device;
 mod faults;
 mod fixtures;

@@ -70,6 +70,7 @@ pub(crate) fn basic(client_id: &str, client_secret: &str) -> String {
 /// What a client sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
+    pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) query: String,
     pub(crate) headers: Vec<(String, String)>,
@@ -99,7 +100,8 @@ pub(crate) fn receive(stream: &TcpStream) -> io::Result<Option<Received>> {
     let length = length.and_then(|(_, value)| value.parse().ok()).unwrap_or(0);
     let mut body = String::new();
     reader.take(length).read_to_string(&mut body)?;
-    Ok(Some(Received { path: path.to_owned(), query: query.to_owned(), headers, body }))
+    let method = request_line.split(' ').next().unwrap_or_default().to_owned();
+    Ok(Some(Received { method, path: path.to_owned(), query: query.to_owned(), headers, body }))
 }
 
 /// Writes one answer, after which the connection is over.

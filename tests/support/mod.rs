@@ -11,6 +11,7 @@
 pub(crate) mod browser;
 pub(crate) mod canary;
 pub(crate) mod cli;
+pub(crate) mod cognito;
 pub(crate) mod config;
 pub(crate) mod daemon;
 pub(crate) mod deadline;

@@ -49,6 +49,11 @@ pub(crate) enum Failure {
     /// The daemon's authorize URL is none.
     #[error("the daemon gave an address that cannot be used for logging in; report it to its administrator")]
     BadAuthorizeUrl,
+    /// Nothing would tell a callback of this login from one that somebody else sends.
+    #[error(
+        "this provider gives no state back, so nobody can safely log in to it here; log in through the service that uses it"
+    )]
+    NoState,
     /// A user on the command line whom this host does not know.
     #[error("this host knows no user {name:?}; a number works too")]
     UnknownUser { name: String },
@@ -126,6 +131,7 @@ impl Failure {
             },
             Self::UnprintableToken | Self::BadAuthorizeUrl => ("protocol", exit::PROTOCOL),
             Self::Output(_) | Self::File { .. } | Self::Input(_) | Self::Listen { .. } => ("io", exit::IO),
+            Self::NoState => (Code::Unsupported.name(), Code::Unsupported.exit_status()),
             Self::LoginExpired => (Code::LoginFailed.name(), Code::LoginFailed.exit_status()),
             Self::WrongPaste | Self::UnknownUser { .. } => (Code::BadRequest.name(), exit::DATA),
             Self::Secret(error) => error.class(),

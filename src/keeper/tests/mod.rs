@@ -10,6 +10,7 @@ mod logging_out;
 mod outcomes;
 mod refreshing;
 mod serving;
+mod signing_out;
 mod store;
 mod unknown;
 

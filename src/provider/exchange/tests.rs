@@ -75,7 +75,7 @@ async fn a_callback_that_is_not_for_this_login_sends_no_code() {
     let expected = server.url().to_owned();
     let good = Callback { iss: Some(expected.clone()), ..callback(&flow) };
     for (callback, fault) in [
-        (Callback { state: Secret::from("foreign"), ..good.clone() }, LoginFault::WrongState),
+        (Callback { state: Some(Secret::from("foreign")), ..good.clone() }, LoginFault::WrongState),
         (
             Callback { iss: Some("https://evil.example".to_owned()), ..good.clone() },
             LoginFault::WrongIssuer { expected: expected.clone(), found: Some("https://evil.example".to_owned()) },

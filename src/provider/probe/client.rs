@@ -89,3 +89,8 @@ fn mend(provider: &Provider) -> String {
         }
     }
 }
+
+/// Where the configuration describes the provider, nothing tells what it says to a client it does not know.
+pub(super) fn untried() -> Found {
+    warned("whether this provider accepts the client is seen at a login only")
+}

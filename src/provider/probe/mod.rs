@@ -14,7 +14,8 @@ use tokenkeeper_protocol::reply::{ProviderStep, StepOutcome};
 use tokio::sync::Mutex;
 
 use super::answer::HttpAnswer;
-use super::metadata::{Metadata, Source, Untold};
+use super::dialect::Dialect;
+use super::metadata::{Metadata, Proof, Source, Untold};
 use super::url::SafeUrl;
 use super::{Fault, Place, Provider};
 use crate::clock::Clock;
@@ -76,7 +77,7 @@ impl Probe<'_> {
         match &provider.source {
             Source::Discovered { issuer, url, untold, .. } => {
                 let Some(metadata) = self.discover(issuer, url, untold).await else { return };
-                if let Some(url) = &metadata.keys {
+                if let Some(Proof::Published(url)) = &metadata.proof {
                     self.keys(url).await;
                 }
                 self.client(&metadata).await;
@@ -86,7 +87,10 @@ impl Probe<'_> {
                 if self.connect(Place::Token, &metadata.token).await.is_some() {
                     let endpoints = document::endpoints(metadata, None);
                     self.note("endpoints", Duration::ZERO, endpoints);
-                    self.client(metadata).await;
+                    match provider.dialect {
+                        Dialect::Standard => self.client(metadata).await,
+                        Dialect::Custom(_) => self.note("client", Duration::ZERO, client::untried()),
+                    }
                 }
             }
         }

@@ -79,7 +79,7 @@ pub(crate) fn device_begin() -> DeviceBegin {
 
 /// The callback with a code that completes `flow`.
 pub(crate) fn callback(flow: &Flow) -> Callback {
-    Callback { state: flow.state.clone(), answer: Answer::Code(Secret::from("c0de-0123456789")), iss: None }
+    Callback { state: Some(flow.state.clone()), answer: Answer::Code(Secret::from("c0de-0123456789")), iss: None }
 }
 
 /// A session of user `u-1` of `issuer`, with a token that had a life of 300 seconds.

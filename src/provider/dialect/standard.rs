@@ -1,0 +1,55 @@
+//! The requests of the standards: RFC 6749 sections 4.1.3 and 6, OpenID Connect Core 5.3.
+
+use serde_json::{Map, Value};
+use tokenkeeper_protocol::{Secret, UnixSeconds};
+
+use super::Spoken;
+use crate::domain::Flow;
+use crate::provider::credentials::sensitive;
+use crate::provider::http::Unanswered;
+use crate::provider::metadata::Metadata;
+use crate::provider::token_answer::read;
+use crate::provider::{Fault, Place, Provider};
+
+impl Provider {
+    pub(super) async fn send_standard_code(
+        &self,
+        metadata: &Metadata,
+        flow: &Flow,
+        code: &Secret,
+        now: UnixSeconds,
+    ) -> Result<Spoken, Unanswered> {
+        let fields = [
+            ("grant_type", "authorization_code"),
+            ("code", code.expose()),
+            ("redirect_uri", &flow.redirect_uri),
+            ("code_verifier", flow.verifier.expose()),
+        ];
+        let answer = self.post(Place::Token, &metadata.token, &fields, now).await?;
+        Ok(Spoken { reading: read(&answer, &[code, &flow.verifier]), answer, told: None })
+    }
+
+    pub(super) async fn send_standard_refresh_token(
+        &self,
+        metadata: &Metadata,
+        refresh: &Secret,
+        now: UnixSeconds,
+    ) -> Result<Spoken, Unanswered> {
+        // No scope: the same is granted again, and some providers refuse `offline_access` here.
+        let fields = [("grant_type", "refresh_token"), ("refresh_token", refresh.expose())];
+        let answer = self.post(Place::Token, &metadata.token, &fields, now).await?;
+        Ok(Spoken { reading: read(&answer, &[refresh]), answer, told: None })
+    }
+
+    pub(super) async fn userinfo(
+        &self,
+        metadata: &Metadata,
+        access: &Secret,
+        now: UnixSeconds,
+    ) -> Result<Map<String, Value>, Fault> {
+        let missing = |place, member| Fault::Missing { place, member };
+        let url = metadata.userinfo.as_ref().ok_or(missing(Place::Discovery, "userinfo_endpoint"))?;
+        let bearer = sensitive("Bearer ", access.expose()).ok_or(missing(Place::Token, "access_token"))?;
+        self.http.get(Place::Userinfo, url, Some(&bearer), now).await?.ok_json()
+    }
+}

@@ -1,0 +1,118 @@
+//! A provider that is spoken to as the configuration describes it: the API of Amazon Cognito, as npm `cognito-local` has it.
+//!
+//! The login is that of a browser; refresh, sign-out and user info go over the AWS JSON API, which follows no standard.
+
+use serde_json::json;
+use tokenkeeper_protocol::reply::{LoggedIn, TokenReply};
+use tokenkeeper_protocol::{Code, Reply};
+
+use crate::support::cognito::{Cognito, USER};
+use crate::support::config::{EVERYTHING, me};
+use crate::support::wire::{CALLBACK, Wire, complete, token};
+use crate::support::{Config, Daemon, Home};
+
+/// Access tokens live for an hour, so this asks for a new one as soon as a second has passed.
+const NEARLY_ALL: Option<u32> = Some(3599);
+
+fn config(cognito: &Cognito) -> Config {
+    let Cognito { url, pool, client, .. } = cognito;
+    // The emulator's refresh begins a new authentication (auth_time), which Cognito does not do: no ID token is read there.
+    let provider = format!(
+        r#"
+[provider.corp]
+kind = "custom"
+client_id = "{client}"
+redirect_uris = ["{CALLBACK}"]
+user_name_claim = "email_of_the_api"
+scopes = ["openid", "email"]
+code_link = "{url}/oauth2/authorize?response_type=code&client_id={{client_id}}&redirect_uri={{redirect_uri}}&scope={{scope}}&state={{state}}&code_challenge={{code_challenge}}&code_challenge_method=S256"
+callback = {{ code = "code", state = "state" }}
+issuer = "{url}/{pool}"
+jwks_uri = "{url}/{pool}/.well-known/jwks.json"
+
+[provider.corp.exchange]
+url = "{url}/oauth2/token"
+send = {{ grant_type = "authorization_code", client_id = "{{client_id}}", code = "{{code}}", redirect_uri = "{{redirect_uri}}", code_verifier = "{{code_verifier}}" }}
+answer = {{ access_token = "/access_token", refresh_token = "/refresh_token", id_token = "/id_token", expires_in = "/expires_in" }}
+
+[provider.corp.renew]
+url = "{url}/"
+body = "json"
+headers = {{ X-Amz-Target = "AWSCognitoIdentityProviderService.InitiateAuth", Content-Type = "application/x-amz-json-1.1" }}
+send = {{ AuthFlow = "REFRESH_TOKEN_AUTH", ClientId = "{{client_id}}", AuthParameters = {{ REFRESH_TOKEN = "{{refresh_token}}" }} }}
+answer = {{ access_token = "/AuthenticationResult/AccessToken", expires_in = "/AuthenticationResult/ExpiresIn", error = "/__type", error_description = "/message" }}
+refused = ["NotAuthorizedException"]
+
+[provider.corp.sign_out]
+url = "{url}/"
+body = "json"
+headers = {{ X-Amz-Target = "AWSCognitoIdentityProviderService.RevokeToken", Content-Type = "application/x-amz-json-1.1" }}
+send = {{ Token = "{{refresh_token}}", ClientId = "{{client_id}}" }}
+answer = {{ error = "/__type", error_description = "/message" }}
+
+[provider.corp.user_info]
+url = "{url}/"
+body = "json"
+headers = {{ X-Amz-Target = "AWSCognitoIdentityProviderService.GetUser", Content-Type = "application/x-amz-json-1.1" }}
+send = {{ AccessToken = "{{access_token}}" }}
+answer = {{ subject = "/Username", name = "/UserAttributes/0/Value", error = "/__type" }}
+"#
+    );
+    Config::empty().rule(&me(), EVERYTHING, "corp", "own").more(&provider)
+}
+
+fn log_in(home: &Home, cognito: &Cognito) -> LoggedIn {
+    let mut wire = Wire::connect(&home.socket());
+    let (id, url) = wire.begin();
+    match wire.ask(&complete(id, &cognito.log_in(&url))) {
+        Reply::LoggedIn(logged_in) => logged_in,
+        other => panic!("no login: {other:?}"),
+    }
+}
+
+fn ask(home: &Home, min_valid: Option<u32>) -> Reply {
+    Wire::connect(&home.socket()).ask(&token("corp", min_valid))
+}
+
+fn access_token(reply: Reply) -> String {
+    let Reply::Token(TokenReply { access_token, .. }) = reply else { panic!("no token: {reply:?}") };
+    access_token.expose().to_owned()
+}
+
+#[test]
+fn a_user_of_cognito_logs_in_is_refreshed_and_logs_out() {
+    let cognito = Cognito::start();
+    let home = Home::new(&config(&cognito));
+    let _daemon = Daemon::start(&home);
+
+    let logged_in = log_in(&home, &cognito);
+    assert_eq!(logged_in.user.name.as_str(), USER, "from the API, which is asked for what the ID token does not tell");
+    assert_eq!(logged_in.user.issuer, format!("{}/{}", cognito.url, cognito.pool));
+    let first = access_token(ask(&home, None));
+    let user = cognito.call("GetUser", &json!({ "AccessToken": first }));
+    assert_eq!(user["Username"], logged_in.user.subject.as_str());
+
+    for _ in 0..2 {
+        let before = access_token(ask(&home, None));
+        home.age_token();
+        let after = access_token(ask(&home, NEARLY_ALL));
+        assert_ne!(after, before, "the same refresh token serves again");
+    }
+    let session = logged_in.session.to_string();
+    let said = home.cli(["--json", "logout", &session]).json();
+    assert_eq!(said["sessions"][0]["revoked"], "done");
+    assert!(matches!(ask(&home, None), Reply::Problem(_)));
+}
+
+#[test]
+fn a_user_whom_cognito_does_not_know_any_more_must_log_in_again() {
+    let cognito = Cognito::start();
+    let home = Home::new(&config(&cognito));
+    let _daemon = Daemon::start(&home);
+    log_in(&home, &cognito);
+    home.age_token();
+    cognito.delete_user();
+    let Reply::Problem(problem) = ask(&home, NEARLY_ALL) else { panic!("a token") };
+    assert_eq!(problem.code, Code::LoginRequired);
+    assert!(problem.message.contains("NotAuthorizedException (User not authorized)"), "{}", problem.message);
+}
