@@ -1,7 +1,7 @@
 //! The vocabulary of the audit trail: one type, whatever form the record takes on its way out.
 
 use serde::{Deserialize, Serialize};
-use tokenkeeper_protocol::{ProviderName, SessionRef, UnixSeconds};
+use tokenkeeper_protocol::{AccountName, ProviderName, SessionRef, UnixSeconds};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,5 +140,23 @@ pub enum What {
         reference: String,
         /// How often, since the last such record.
         count: u64,
+    },
+    /// A service account of the configuration got its session.
+    AccountOpened {
+        /// The account.
+        account: AccountName,
+        /// Its session.
+        session: SessionRef,
+        /// Where.
+        provider: ProviderName,
+    },
+    /// The session of a service account was closed: the configuration does not have it any more, or has another client for it.
+    AccountClosed {
+        /// The account.
+        account: AccountName,
+        /// Its session.
+        session: SessionRef,
+        /// Where.
+        provider: ProviderName,
     },
 }

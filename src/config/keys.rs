@@ -10,7 +10,7 @@ pub(super) struct Keys {
 }
 
 pub(super) const ROOT: Keys =
-    Keys { known: &["daemon", "schedule", "audit", "provider", "allow"], later: &["service_account", "user_map"] };
+    Keys { known: &["daemon", "schedule", "audit", "provider", "service_account", "allow"], later: &["user_map"] };
 
 pub(super) const DAEMON: Keys =
     Keys { known: &["state_dir", "socket", "identity_file", "recovery_recipients", "cache_sessions"], later: &[] };
@@ -28,6 +28,7 @@ pub(super) const PROVIDER: Keys = Keys {
         "client_authentication",
         "redirect_uris",
         "scopes",
+        "resource",
         "user_name_claim",
         "max_age",
         "refresh_at",
@@ -43,7 +44,7 @@ pub(super) const PROVIDER: Keys = Keys {
         "revocation_endpoint",
         "subject_claim",
     ],
-    later: &["idle", "resource", "concurrency", "rate"],
+    later: &["idle", "concurrency", "rate"],
 };
 
 /// Those of a provider that discovery makes superfluous.
@@ -52,6 +53,8 @@ pub(super) const OAUTH2_ONLY: &[&str] =
 
 pub(super) const CLIENT_SECRET: Keys = Keys { known: &["file", "credential"], later: &[] };
 
+pub(super) const SERVICE_ACCOUNT: Keys = Keys { known: &["provider", "scopes", "resource"], later: &[] };
+
 pub(super) const ALLOW: Keys = Keys { known: &["who", "may", "provider", "sessions"], later: &[] };
 
 /// Actions of `[[allow]]` that are planned.
@@ -59,4 +62,5 @@ pub(super) const ACTIONS_LATER: &[&str] = &["id_token", "history", "import", "ex
 
 /// All of them, for the test that compares them with the guide.
 #[cfg(test)]
-pub(super) const ALL: &[&Keys] = &[&ROOT, &DAEMON, &SCHEDULE, &AUDIT, &PROVIDER, &CLIENT_SECRET, &ALLOW];
+pub(super) const ALL: &[&Keys] =
+    &[&ROOT, &DAEMON, &SCHEDULE, &AUDIT, &PROVIDER, &CLIENT_SECRET, &SERVICE_ACCOUNT, &ALLOW];

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokenkeeper_protocol::ProviderName;
+use tokenkeeper_protocol::{AccountName, ProviderName};
 
+use super::account;
 use super::allow::{self, KnownProviders};
 use super::files::{self, MAIN_FILE};
 use super::finding::{ConfigErrors, Finding, Findings};
@@ -13,10 +14,15 @@ use super::places::{Environment, Places, Source};
 use super::provider::{self, Surroundings};
 use super::secret::SecretPlaces;
 use super::sections;
-use super::settings::{ProviderSettings, Settings};
+use super::settings::{AccountSettings, ProviderSettings, Settings};
 use super::table::Table;
 use super::tables::Tables;
-use crate::policy::{Action, Rule, Rules};
+use crate::policy::{Action, Reach, Rule, Rules};
+
+/// Every provider by its name.
+type Providers = BTreeMap<ProviderName, Arc<ProviderSettings>>;
+/// Every service account by its name.
+type Accounts = BTreeMap<AccountName, Arc<AccountSettings>>;
 
 /// A configuration that can be used.
 #[derive(Clone, Debug)]
@@ -60,14 +66,16 @@ fn read(source: &Source, environment: &Environment, findings: &Findings) -> Opti
         only_checked: source.only_checked,
     };
     let providers = providers(&tables, &Surroundings { directory, secrets });
-    let rules: Vec<_> = rules(&tables, complete).chain([allow::built_in(source.mode, environment.uid)]).collect();
+    let known = known_providers(&tables, complete);
+    let accounts = accounts(&tables, &known, &providers);
+    let rules: Vec<_> = rules(&tables, &known).chain([allow::built_in(source.mode, environment.uid)]).collect();
     if findings.no_error() {
-        warn_if_unreachable(&tables, &rules);
+        warn_if_unreachable(&tables, &rules, &accounts);
     }
     let daemon = sections::daemon(tables.section("daemon"), &places, findings);
     let schedule = sections::schedule(tables.section("schedule"));
     let audit = sections::audit(tables.section("audit"));
-    Some((Settings { daemon: daemon?, providers, rules: Rules(rules), schedule, audit }, files.paths))
+    Some((Settings { daemon: daemon?, providers, accounts, rules: Rules(rules), schedule, audit }, files.paths))
 }
 
 fn main_file(source: &Source, places: &Places, findings: &Findings) -> Option<PathBuf> {
@@ -81,20 +89,41 @@ fn main_file(source: &Source, places: &Places, findings: &Findings) -> Option<Pa
     absolute.map_err(|error| findings.error(None, format!("{} is no path: {error}", file.display()))).ok()
 }
 
-fn providers(tables: &Tables<'_>, around: &Surroundings) -> BTreeMap<ProviderName, Arc<ProviderSettings>> {
+fn providers(tables: &Tables<'_>, around: &Surroundings) -> Providers {
     let settings = tables.providers.iter().filter_map(|(name, table)| provider::read(name, *table, around));
     settings.map(|settings| (settings.name.clone(), Arc::new(settings))).collect()
 }
 
-fn rules(tables: &Tables<'_>, complete: bool) -> impl Iterator<Item = Rule> {
-    let names = tables.providers.iter().map(|(name, _)| name.value.to_owned()).collect();
-    let known = KnownProviders { names, complete };
-    tables.allow.iter().filter_map(move |table| allow::read(*table, &known))
+fn known_providers(tables: &Tables<'_>, complete: bool) -> KnownProviders {
+    KnownProviders { names: tables.providers.iter().map(|(name, _)| name.value.to_owned()).collect(), complete }
 }
 
-/// A provider that nobody may log in to was configured for somebody whose rule is missing.
-fn warn_if_unreachable(tables: &Tables<'_>, rules: &[Rule]) {
+fn accounts(tables: &Tables<'_>, known: &KnownProviders, providers: &Providers) -> Accounts {
+    let settings = tables.accounts.iter().filter_map(|(name, table)| account::read(name, *table, known, providers));
+    settings.map(|settings| (settings.name.clone(), Arc::new(settings))).collect()
+}
+
+fn rules(tables: &Tables<'_>, known: &KnownProviders) -> impl Iterator<Item = Rule> {
+    tables.allow.iter().filter_map(move |table| allow::read(*table, known))
+}
+
+/// A provider that nobody may log in to, and an account that nobody may use, were configured for somebody whose rule is missing.
+fn warn_if_unreachable(tables: &Tables<'_>, rules: &[Rule], accounts: &Accounts) {
+    for (name, table) in &tables.accounts {
+        let Some(account) = accounts.values().find(|account| account.name.as_str() == name.value) else { continue };
+        let reaches = |rule: &Rule| {
+            rule.reach == Reach::All && rule.provider.as_ref().is_none_or(|only| *only == account.provider)
+        };
+        if !rules.iter().any(|rule| reaches(rule) && rule.may.contains(&Action::Token)) {
+            let next = "add an [[allow]] with may = [\"token\"] and sessions = \"all\"";
+            table.warning(name.place.clone(), format!("nobody may use the service account {}: {next}", name.value));
+        }
+    }
     for (name, table) in &tables.providers {
+        if accounts.values().any(|account| account.provider.as_str() == name.value) {
+            // It was configured for that.
+            continue;
+        }
         let is_here = |rule: &Rule| rule.provider.as_ref().is_none_or(|only| only.as_str() == name.value);
         if !rules.iter().any(|rule| is_here(rule) && rule.may.contains(&Action::Login)) {
             let next = "add an [[allow]] with may = [\"login\", \"token\"]";

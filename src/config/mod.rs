@@ -6,6 +6,7 @@
 //! [`load`] goes through the other files top-down: find and read ([`places`], `files`), parse (`document`, `table`), put the
 //! tables of all files together (`tables`), and make settings of them (`provider`, `allow`, `sections`).
 
+mod account;
 mod allow;
 mod document;
 mod endpoint;
@@ -33,6 +34,6 @@ pub use finding::{ConfigErrors, Finding, Place};
 pub use load::{Loaded, load};
 pub use places::{Environment, Mode, Source};
 pub use settings::{
-    AuditTarget, ClientAuthentication, DaemonSettings, Endpoints, ProviderKind, ProviderSettings, RedirectUri,
-    RefreshMode, ScheduleSettings, Settings,
+    AccountSettings, AuditTarget, ClientAuthentication, DaemonSettings, Endpoints, ProviderKind, ProviderSettings,
+    RedirectUri, RefreshMode, ScheduleSettings, Settings,
 };

@@ -46,6 +46,7 @@ pub(super) fn read(name: &At<&str>, table: Table<'_>, around: &Surroundings) -> 
 
     // Every value is read before the first missing one ends it, so that all that is wrong is reported.
     let (redirect_uris, scopes) = (redirect_uris(table), scopes(table, is_oidc));
+    let resource = table.list("resource", endpoint::resource).unwrap_or_default();
     let user_name_claim = table.parsed("user_name_claim", value::plain);
     let max_age = table.parsed("max_age", value::span(1..=LONGEST));
     let refresh_at = table.parsed("refresh_at", value::percentage(10..=95));
@@ -63,6 +64,7 @@ pub(super) fn read(name: &At<&str>, table: Table<'_>, around: &Surroundings) -> 
         client_authentication,
         redirect_uris,
         scopes,
+        resource,
         user_name_claim: user_name_claim.unwrap_or_else(|| "preferred_username".to_owned()),
         max_age: max_age.unwrap_or(MAX_AGE),
         refresh_at_percent: refresh_at.unwrap_or(REFRESH_AT_PERCENT),

@@ -23,6 +23,8 @@ pub struct Flow {
     pub login_hint: Option<String>,
     /// Authentication context classes wanted, best first.
     pub acr_values: Vec<String>,
+    /// What the tokens are to be presented to (RFC 8707).
+    pub resource: Vec<String>,
     /// When it began.
     pub begun_at: UnixSeconds,
 }

@@ -73,12 +73,17 @@ pub enum Owner {
     Account(AccountName),
 }
 
+impl Owner {
+    /// Who opened every service account, in words: there is one owner for all of them.
+    pub const CONFIGURATION: &str = "config";
+}
+
 impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Uid(uid) => write!(f, "uid {uid}"),
             Self::Unit { unit, .. } => f.write_str(unit),
-            Self::Account(_) => f.write_str("config"),
+            Self::Account(_) => f.write_str(Self::CONFIGURATION),
         }
     }
 }

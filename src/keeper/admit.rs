@@ -114,6 +114,7 @@ impl Keeper {
             due_at: None,
             prune_at: ends_at,
             told: replaced.map_or(0, |old| old.value.told),
+            resource: login.flow.resource.clone(),
         };
         session.due_at = timing::refresh_due(&session, arrival.settings, 2.0 * rand::random::<f64>() - 1.0);
         session

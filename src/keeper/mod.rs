@@ -3,6 +3,7 @@
 //! Invariants: what a provider gave is durable before anybody sees it; a refresh token is sent at most once at a time
 //! (one flight per session) and never again once its successor is durable; a session that ended is served to nobody.
 
+mod accounts;
 mod admit;
 mod attend;
 mod cache;
@@ -11,6 +12,7 @@ mod flight;
 mod login;
 mod login_quota;
 mod logout;
+mod obtain;
 mod prune;
 mod recover;
 mod refresh;
@@ -35,6 +37,7 @@ use crate::domain::Session;
 use crate::provider::Provider;
 use crate::vault::{Vault, VaultError};
 
+pub use accounts::AccountsConfigured;
 pub use attend::{Attended, Wish};
 pub use cache::Live;
 pub use error::KeeperError;
@@ -51,6 +54,7 @@ pub struct Keeper {
     cache: cache::Cache,
     flights: flight::Flights,
     unwritten: unwritten::Unwritten,
+    accounts: accounts::Accounts,
     logins: LoginLocks,
     login_quota: login_quota::LoginQuota,
     clock: Clock,
@@ -87,6 +91,7 @@ impl Keeper {
             cache: cache::Cache::new(parts.cache_sessions),
             flights: flight::Flights::default(),
             unwritten: unwritten::Unwritten::default(),
+            accounts: accounts::Accounts::default(),
             logins: LoginLocks::default(),
             login_quota: login_quota::LoginQuota::default(),
             clock: parts.clock,

@@ -1,7 +1,7 @@
 //! The exchange of a code for tokens (RFC 6749 section 4.1.3), and the proof of who came.
 
 use tokenkeeper_protocol::reply::{Authentication, UserInfo};
-use tokenkeeper_protocol::{Secret, UnixSeconds};
+use tokenkeeper_protocol::{Secret, UnixSeconds, UserName};
 
 use super::fault::said;
 use super::id_token::{Presented, Unverified};
@@ -57,6 +57,12 @@ pub enum LoginFault {
     /// The provider does not say who came.
     #[error("the provider does not say who logged in; check subject_claim")]
     NoSubject,
+    /// The provider calls the user as only service accounts are called here.
+    #[error(
+        "the provider calls the user {:?}, and names that begin with '@' are for service accounts; check user_name_claim",
+        _0.as_str()
+    )]
+    NameOfAccount(UserName),
     /// A token that is too large to be kept.
     #[error("{which} of {bytes} bytes is too large; {limit} are accepted; ask for fewer scopes or claims")]
     TooLarge {
@@ -138,12 +144,13 @@ impl Provider {
         code: &Secret,
         now: UnixSeconds,
     ) -> Result<Granted, LoginFault> {
-        let fields = [
+        let mut fields = vec![
             ("grant_type", "authorization_code"),
             ("code", code.expose()),
             ("redirect_uri", &flow.redirect_uri),
             ("code_verifier", flow.verifier.expose()),
         ];
+        fields.extend(flow.resource.iter().map(|resource| ("resource", resource.as_str())));
         let answer = self.post(Place::Token, &metadata.token, &fields, now).await.map_err(Fault::from)?;
         match read(&answer, &[code, &flow.verifier])? {
             Reading::Granted(granted) => Ok(granted),

@@ -9,6 +9,7 @@ mod answer;
 mod cache;
 mod callback;
 mod client;
+mod client_credentials;
 mod credentials;
 mod exchange;
 mod fault;

@@ -49,7 +49,13 @@ impl Provider {
     /// Not safe: once polled, the refresh token may be spent, and the new one is lost with the future.
     pub async fn refresh(&self, session: &Session, now: UnixSeconds) -> RefreshOutcome {
         let outcome = self.try_refresh(session, now).await;
-        match &outcome {
+        self.remember(&outcome, now);
+        outcome
+    }
+
+    /// What an outcome says about how the provider is doing.
+    pub(super) fn remember(&self, outcome: &RefreshOutcome, now: UnixSeconds) {
+        match outcome {
             RefreshOutcome::Renewed(_) | RefreshOutcome::Refused { .. } => self.record.succeeded(now),
             RefreshOutcome::NotSent(Fault::NoRefreshToken) => {}
             RefreshOutcome::NotSent(fault)
@@ -57,7 +63,6 @@ impl Provider {
             | RefreshOutcome::Misconfigured(fault)
             | RefreshOutcome::Unknown(fault) => self.record.failed(now, fault),
         }
-        outcome
     }
 
     async fn try_refresh(&self, session: &Session, now: UnixSeconds) -> RefreshOutcome {
@@ -78,11 +83,13 @@ impl Provider {
             drop(self.keys(url, now).await);
         }
         // No scope: the same is granted again, and some providers refuse `offline_access` here.
-        let fields = [("grant_type", "refresh_token"), ("refresh_token", refresh.expose())];
+        let mut fields = vec![("grant_type", "refresh_token"), ("refresh_token", refresh.expose())];
+        // What the login asked for, not what is configured by now: a resource that was not granted then is refused.
+        fields.extend(session.resource.iter().map(|resource| ("resource", resource.as_str())));
         match self.post(Place::Token, &metadata.token, &fields, now).await {
             Err(Unanswered::NotSent(fault)) => RefreshOutcome::NotSent(fault),
             Err(Unanswered::Lost(fault)) => RefreshOutcome::Unknown(fault),
-            Ok(answer) => match judge(&answer, refresh) {
+            Ok(answer) => match judge(&answer, &[refresh]) {
                 Verdict::Settled(outcome) => outcome,
                 Verdict::Granted(granted) => self.renewed(&metadata, session, tokens, granted, now).await,
             },
@@ -145,19 +152,20 @@ impl Provider {
 }
 
 /// What an answer means.
-enum Verdict {
+pub(super) enum Verdict {
     Granted(Granted),
     Settled(RefreshOutcome),
 }
 
-fn judge(answer: &HttpAnswer, sent: &Secret) -> Verdict {
+/// `sent` are the secrets of the request, struck out where the provider quotes them.
+pub(super) fn judge(answer: &HttpAnswer, sent: &[&Secret]) -> Verdict {
     let said = |error, description| Fault::Said { place: Place::Token, error, description };
     let later = |fault| RefreshOutcome::Transient { fault, retry_after: answer.retry_after };
     let fault = |reading| match reading {
         Ok(Reading::Said { error, description }) => said(error, description),
         _ => answer.bad_status(),
     };
-    Verdict::Settled(match (answer.status.as_u16(), read(answer, &[sent])) {
+    Verdict::Settled(match (answer.status.as_u16(), read(answer, sent)) {
         (_, Ok(Reading::Granted(granted))) => return Verdict::Granted(granted),
         // A gateway speaks, not the provider: it passed the request on, and the provider may have spent the token before the
         // answer was lost between them. (520 and 524 are Cloudflare's names for the same.)

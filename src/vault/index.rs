@@ -63,6 +63,11 @@ impl Vault {
         }
     }
 
+    /// Of all service accounts: they have one owner.
+    pub(super) fn accounts_prefix(&self) -> [u8; 16] {
+        self.keyring.blind("owner", &[Owner::CONFIGURATION.as_bytes()])
+    }
+
     /// Of all sessions at a provider.
     pub(super) fn provider_prefix(&self, provider: &ProviderName) -> [u8; 16] {
         self.keyring.blind("provider", &[provider.as_str().as_bytes()])

@@ -21,6 +21,7 @@ pub(super) fn login(expires_at: UnixSeconds) -> PendingLogin {
             scopes: vec!["scope-canary".to_owned()],
             login_hint: Some("hint-canary".to_owned()),
             acr_values: Vec::new(),
+            resource: Vec::new(),
             begun_at: NOW,
         },
         expires_at,
