@@ -5,6 +5,8 @@
 mod find;
 mod login;
 mod logout;
+mod purpose;
+mod reach;
 mod refuse;
 mod sessions;
 mod status;
@@ -59,6 +61,7 @@ impl Service {
     pub fn answer_at_once(&self, peer: &Arc<Peer>, request: &Request) -> Option<Answer> {
         match request {
             Request::Token(request) => self.token_at_once(peer, request),
+            Request::TokenFor(request) => self.token_for_at_once(peer, request),
             _ => None,
         }
     }
@@ -70,14 +73,14 @@ impl Service {
     pub async fn answer(&self, peer: &Arc<Peer>, request: Request) -> Answer {
         let answered = match request {
             Request::Token(request) => return self.token(peer, &request).await.unwrap_or_else(Answer::from),
+            Request::TokenFor(request) => return self.token_for(peer, &request).await.unwrap_or_else(Answer::from),
             Request::LoginBegin(begin) => self.begin_login(peer, &begin).await.map(Reply::LoginBegun),
             Request::LoginComplete(complete) => self.complete_login(peer, &complete).await.map(Reply::LoggedIn),
             Request::Sessions(request) => self.sessions(peer, &request).await.map(Reply::Sessions),
             Request::Session(id) => self.session(peer, id).await.map(Reply::Session),
             Request::Logout(id) => self.logout(peer, id).await.map(Reply::LoggedOut),
             Request::Status => self.status(peer).await.map(Reply::Status),
-            Request::TokenFor(_)
-            | Request::DeviceBegin(_)
+            Request::DeviceBegin(_)
             | Request::DeviceWait(_)
             | Request::History(_)
             | Request::WhoAmI

@@ -1,6 +1,6 @@
 //! Saying no, in words that tell what to do and not what exists.
 
-use tokenkeeper_protocol::{Code, Problem, ProviderName, SessionRef};
+use tokenkeeper_protocol::{AccountName, Code, Problem, ProviderName, SessionRef};
 
 use super::Service;
 use crate::audit::What;
@@ -24,8 +24,7 @@ impl Service {
 
     /// Whether `peer` may do `action` on this session.
     pub(super) fn may(&self, peer: &Peer, action: Action, session: &Session) -> bool {
-        let target = Target::Session { provider: &session.provider, owner: &session.opened_by };
-        judge(&self.in_force.load().rules, peer, action, target).is_ok()
+        judge(&self.in_force.load().rules, peer, action, Target::of(session)).is_ok()
     }
 
     /// What a peer is told that may not do `action` on a session, or that named one which does not exist: the same.
@@ -45,6 +44,20 @@ impl Service {
             return Problem::new(Code::NotFound, format!("{words}; `tokenkeeper sessions` lists them"));
         }
         self.deny(peer, action, session.as_str()).await
+    }
+
+    /// The same for a service account.
+    pub(super) async fn no_such_account(&self, peer: &Peer, action: Action, account: &AccountName) -> Problem {
+        let named = format!("service account {account}");
+        if !self.may_somewhere(peer, action) {
+            return self.deny(peer, action, &named).await;
+        }
+        if self.keeper.account(account).is_some() {
+            self.note_denial(peer, action, &named).await;
+        }
+        let words =
+            format!("there is no service account {account} that {} may use for {:?}", peer.name(), action.name());
+        Problem::new(Code::NotFound, format!("{words}; `tokenkeeper sessions` lists those you may see"))
     }
 
     /// The same for a provider.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use tokenkeeper_protocol::{AccountName, ProviderName};
 
-use super::allow::KnownProviders;
+use super::allow::Known;
 use super::settings::{AccountSettings, ClientAuthentication, ProviderSettings};
-use super::table::{At, Table, suggest};
+use super::table::{At, Table};
 use super::value::{self, Complaint};
 use super::{endpoint, keys};
 
@@ -15,16 +15,14 @@ use super::{endpoint, keys};
 type Providers = BTreeMap<ProviderName, Arc<ProviderSettings>>;
 
 /// The settings of the service account `name`, or `None` with at least one finding.
-pub(super) fn read(
-    name: &At<&str>,
-    table: Table<'_>,
-    known: &KnownProviders,
-    providers: &Providers,
-) -> Option<AccountSettings> {
+pub(super) fn read(name: &At<&str>, table: Table<'_>, known: &Known, providers: &Providers) -> Option<AccountSettings> {
     let checked = name.value.parse().map_err(|error| Complaint::new(format!("{:?} is wrong: {error}", name.value)));
     let name: Option<AccountName> = table.accept("service_account", &name.place, checked);
     table.check_keys(&keys::SERVICE_ACCOUNT);
-    let provider = provider(table, known);
+    let provider = table.text("provider").and_then(|provider| known.provider(&provider, &table));
+    if table.place_of("provider").is_none() {
+        table.missing("provider", "\"corp\"");
+    }
     let scopes = scopes(table);
     let resource = table.list("resource", endpoint::resource);
     let provider = confidential(table, providers, &provider?)?;
@@ -32,26 +30,15 @@ pub(super) fn read(
     Some(AccountSettings { name: name?, provider: provider.name.clone(), scopes, resource })
 }
 
-fn provider(table: Table<'_>, known: &KnownProviders) -> Option<String> {
-    table.required("provider", "\"corp\"", |text| {
-        if known.names.contains(text) || !known.complete {
-            return Ok(text.to_owned());
-        }
-        let names: Vec<_> = known.names.iter().collect();
-        let next = if names.is_empty() { "there is none yet".to_owned() } else { suggest(text, &names) };
-        Err(Complaint::new(format!("{text:?} is not configured; {next}")))
-    })
-}
-
 /// The provider, if we have something to show it who we are with. One that has errors of its own needs no second complaint.
-fn confidential<'a>(table: Table<'_>, providers: &'a Providers, name: &str) -> Option<&'a Arc<ProviderSettings>> {
-    let provider = providers.values().find(|provider| provider.name.as_str() == name)?;
+fn confidential<'a>(table: Table<'_>, providers: &'a Providers, name: &ProviderName) -> Option<&'a ProviderSettings> {
+    let provider = providers.get(name)?;
     if provider.client_authentication != ClientAuthentication::None {
         return Some(provider);
     }
     let reason = "client credentials (RFC 6749 section 4.4) are for clients with a secret";
     let place = table.place_of("provider").unwrap_or_else(|| table.place());
-    table.error(place, format!("provider {name:?} has no client_secret; {reason}: give it one, or name another"));
+    table.error(place, format!("provider {name} has no client_secret; {reason}: give it one, or name another"));
     None
 }
 
@@ -106,7 +93,7 @@ mod tests {
     #[test]
     fn an_account_names_a_provider_that_is_there() {
         let errors = |lines: &str| with(&format!("[service_account.nightly]\n{lines}")).errors();
-        let expected = "nightly.toml:2:12: provider \"crop\" is not configured; did you mean \"corp\"?";
+        let expected = "nightly.toml:2:12: no provider \"crop\" is configured; did you mean \"corp\"?";
         assert_eq!(errors("provider = 'crop'\n"), expected);
         assert_eq!(errors(""), "nightly.toml:1:1: provider is missing here; write for example: provider = \"corp\"");
     }
@@ -125,7 +112,7 @@ mod tests {
             .main("[provider.corp]\nissuer = 'https://id.corp.example'\nclient_id = 'shop'\n")
             .file("conf.d/nightly.toml", "[service_account.nightly]\nprovider = 'corp'\n");
         assert!(
-            host.errors().starts_with("nightly.toml:2:1: provider \"corp\" has no client_secret; client credentials"),
+            host.errors().starts_with("nightly.toml:2:1: provider corp has no client_secret; client credentials"),
             "{}",
             host.errors()
         );

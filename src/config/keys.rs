@@ -10,7 +10,7 @@ pub(super) struct Keys {
 }
 
 pub(super) const ROOT: Keys =
-    Keys { known: &["daemon", "schedule", "audit", "provider", "service_account", "allow"], later: &["user_map"] };
+    Keys { known: &["daemon", "schedule", "audit", "provider", "service_account", "allow", "user_map"], later: &[] };
 
 pub(super) const DAEMON: Keys =
     Keys { known: &["state_dir", "socket", "identity_file", "recovery_recipients", "cache_sessions"], later: &[] };
@@ -55,7 +55,7 @@ pub(super) const CLIENT_SECRET: Keys = Keys { known: &["file", "credential"], la
 
 pub(super) const SERVICE_ACCOUNT: Keys = Keys { known: &["provider", "scopes", "resource"], later: &[] };
 
-pub(super) const ALLOW: Keys = Keys { known: &["who", "may", "provider", "sessions"], later: &[] };
+pub(super) const ALLOW: Keys = Keys { known: &["who", "may", "provider", "sessions", "account"], later: &[] };
 
 /// Actions of `[[allow]]` that are planned.
 pub(super) const ACTIONS_LATER: &[&str] = &["id_token", "history", "import", "export", "erase", "keys", "backup"];

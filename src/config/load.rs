@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokenkeeper_protocol::{AccountName, ProviderName};
 
 use super::account;
-use super::allow::{self, KnownProviders};
+use super::allow::{self, Known};
 use super::files::{self, MAIN_FILE};
 use super::finding::{ConfigErrors, Finding, Findings};
 use super::places::{Environment, Places, Source};
@@ -17,7 +17,8 @@ use super::sections;
 use super::settings::{AccountSettings, ProviderSettings, Settings};
 use super::table::Table;
 use super::tables::Tables;
-use crate::policy::{Action, Reach, Rule, Rules};
+use super::user_map;
+use crate::policy::{Action, On, Reach, Rule, Rules, UserMap};
 
 /// Every provider by its name.
 type Providers = BTreeMap<ProviderName, Arc<ProviderSettings>>;
@@ -66,16 +67,17 @@ fn read(source: &Source, environment: &Environment, findings: &Findings) -> Opti
         only_checked: source.only_checked,
     };
     let providers = providers(&tables, &Surroundings { directory, secrets });
-    let known = known_providers(&tables, complete);
+    let known = known(&tables, complete);
     let accounts = accounts(&tables, &known, &providers);
-    let rules: Vec<_> = rules(&tables, &known).chain([allow::built_in(source.mode, environment.uid)]).collect();
+    let mut rules = rules(&tables, &known);
+    rules.list.push(allow::built_in(source.mode, environment.uid));
     if findings.no_error() {
-        warn_if_unreachable(&tables, &rules, &accounts);
+        warn_if_unreachable(&tables, &rules.list, &accounts);
     }
     let daemon = sections::daemon(tables.section("daemon"), &places, findings);
     let schedule = sections::schedule(tables.section("schedule"));
     let audit = sections::audit(tables.section("audit"));
-    Some((Settings { daemon: daemon?, providers, accounts, rules: Rules(rules), schedule, audit }, files.paths))
+    Some((Settings { daemon: daemon?, providers, accounts, rules, schedule, audit }, files.paths))
 }
 
 fn main_file(source: &Source, places: &Places, findings: &Findings) -> Option<PathBuf> {
@@ -94,28 +96,45 @@ fn providers(tables: &Tables<'_>, around: &Surroundings) -> Providers {
     settings.map(|settings| (settings.name.clone(), Arc::new(settings))).collect()
 }
 
-fn known_providers(tables: &Tables<'_>, complete: bool) -> KnownProviders {
-    KnownProviders { names: tables.providers.iter().map(|(name, _)| name.value.to_owned()).collect(), complete }
+/// What accounts and rules can name.
+fn known(tables: &Tables<'_>, complete: bool) -> Known {
+    let providers = tables.providers.iter().map(|(name, _)| name.value.to_owned()).collect();
+    let accounts = tables.accounts.iter().map(|(name, _)| name.value.to_owned()).collect();
+    Known { providers, accounts, complete }
 }
 
-fn accounts(tables: &Tables<'_>, known: &KnownProviders, providers: &Providers) -> Accounts {
+fn accounts(tables: &Tables<'_>, known: &Known, providers: &Providers) -> Accounts {
     let settings = tables.accounts.iter().filter_map(|(name, table)| account::read(name, *table, known, providers));
     settings.map(|settings| (settings.name.clone(), Arc::new(settings))).collect()
 }
 
-fn rules(tables: &Tables<'_>, known: &KnownProviders) -> impl Iterator<Item = Rule> {
-    tables.allow.iter().filter_map(move |table| allow::read(*table, known))
+fn rules(tables: &Tables<'_>, known: &Known) -> Rules {
+    let (mut users, mut list) = (UserMap::default(), Vec::new());
+    for (provider, table) in &tables.user_maps {
+        user_map::read(provider, *table, known, &mut users);
+    }
+    for table in &tables.allow {
+        if let Some(rule) = allow::read(*table, known, &users) {
+            allow::warn_if_repeated(*table, &rule, &list);
+            list.push(rule);
+        }
+    }
+    Rules { list, users }
 }
 
 /// A provider that nobody may log in to, and an account that nobody may use, were configured for somebody whose rule is missing.
 fn warn_if_unreachable(tables: &Tables<'_>, rules: &[Rule], accounts: &Accounts) {
     for (name, table) in &tables.accounts {
         let Some(account) = accounts.values().find(|account| account.name.as_str() == name.value) else { continue };
-        let reaches = |rule: &Rule| {
-            rule.reach == Reach::All && rule.provider.as_ref().is_none_or(|only| *only == account.provider)
+        let reaches = |rule: &Rule| match &rule.on {
+            On::Sessions { provider, reach: Reach::All } => {
+                provider.as_ref().is_none_or(|only| *only == account.provider)
+            }
+            On::Sessions { .. } => false,
+            On::Account(only) => only.as_ref().is_none_or(|only| *only == account.name),
         };
         if !rules.iter().any(|rule| reaches(rule) && rule.may.contains(&Action::Token)) {
-            let next = "add an [[allow]] with may = [\"token\"] and sessions = \"all\"";
+            let next = format!("add an [[allow]] with may = [\"token\"] and account = {:?}", name.value);
             table.warning(name.place.clone(), format!("nobody may use the service account {}: {next}", name.value));
         }
     }
@@ -124,7 +143,10 @@ fn warn_if_unreachable(tables: &Tables<'_>, rules: &[Rule], accounts: &Accounts)
             // It was configured for that.
             continue;
         }
-        let is_here = |rule: &Rule| rule.provider.as_ref().is_none_or(|only| only.as_str() == name.value);
+        let is_here = |rule: &Rule| match &rule.on {
+            On::Sessions { provider, .. } => provider.as_ref().is_none_or(|only| only.as_str() == name.value),
+            On::Account(_) => false,
+        };
         if !rules.iter().any(|rule| is_here(rule) && rule.may.contains(&Action::Login)) {
             let next = "add an [[allow]] with may = [\"login\", \"token\"]";
             table.warning(name.place.clone(), format!("nobody may log in to {}: {next}", name.value));
@@ -139,7 +161,7 @@ mod tests {
 
     use crate::config::test_host::Host;
     use crate::config::{Mode, Source, load};
-    use crate::policy::{Action, Reach, Who};
+    use crate::policy::{Action, On, Who};
 
     const CORP: &str = "[provider.corp]\nissuer = 'https://id.corp.example'\nclient_id = 'shop'\n";
 
@@ -156,7 +178,7 @@ mod tests {
             .main("[schedule]\nretention = 'soon'\n[daemon]\ncache_sessions = 0\n")
             .file("conf.d/a.toml", "[provider.corp]\nissuer = 'x'\n")
             .file("conf.d/b.toml", "x = [\n")
-            .file("conf.d/c.toml", "[user_map]\n");
+            .file("conf.d/c.toml", "[servce_account]\n");
         let errors = host.errors();
         let places: Vec<_> = errors.lines().map(|line| line.split_once(": ").unwrap().0).collect();
         let expected =
@@ -216,9 +238,9 @@ mod tests {
 
     #[test]
     fn root_looks_after_the_host_and_gets_no_token() {
-        let rules = Host::new().settings().rules.0;
+        let rules = Host::new().settings().rules.list;
         assert_eq!(rules.len(), 1);
-        assert_eq!((&rules[0].who, rules[0].reach, &rules[0].provider), (&Who::User(0), Reach::All, &None));
+        assert_eq!((&rules[0].who, &rules[0].on), (&Who::User(0), &On::EVERYTHING));
         assert_eq!(rules[0].may, [Action::Status, Action::List, Action::Manage]);
     }
 
@@ -229,8 +251,8 @@ mod tests {
         host.environment.xdg_runtime_dir = Some("/run/user/1000".into());
         let settings = host.settings();
         assert_eq!(settings.daemon.socket.as_os_str(), "/run/user/1000/tokenkeeper/tokenkeeper.sock");
-        assert_eq!((&settings.rules.0[0].who, settings.rules.0[0].reach), (&Who::User(1000), Reach::All));
-        assert_eq!(settings.rules.0[0].may, Action::ALL);
+        assert_eq!((&settings.rules.list[0].who, &settings.rules.list[0].on), (&Who::User(1000), &On::EVERYTHING));
+        assert_eq!(settings.rules.list[0].may, Action::ALL);
         assert_eq!(host.warnings(), "");
     }
 

@@ -14,6 +14,8 @@ pub(super) struct Tables<'a> {
     pub(super) providers: Vec<(At<&'a str>, Table<'a>)>,
     /// What stands under `service_account`.
     pub(super) accounts: Vec<(At<&'a str>, Table<'a>)>,
+    /// What stands under `user_map`, by provider.
+    pub(super) user_maps: Vec<(At<&'a str>, Table<'a>)>,
     /// Every `[[allow]]`, in the order of the files.
     pub(super) allow: Vec<Table<'a>>,
 }
@@ -30,6 +32,7 @@ impl<'a> Tables<'a> {
         }
         add_named(&mut self.providers, root, "provider");
         add_named(&mut self.accounts, root, "service_account");
+        add_named(&mut self.user_maps, root, "user_map");
         self.allow.extend(root.array_of_tables("allow"));
     }
 
@@ -39,9 +42,9 @@ impl<'a> Tables<'a> {
     }
 }
 
-/// Adds every `[heading.NAME]` of a file.
+/// Adds the tables under `heading`, each of which has a name of its own.
 fn add_named<'a>(known: &mut Vec<(At<&'a str>, Table<'a>)>, root: Table<'a>, heading: &str) {
-    for (name, table) in root.table(heading).map(|named| named.tables()).unwrap_or_default() {
+    for (name, table) in root.table(heading).map(|tables| tables.tables()).unwrap_or_default() {
         let first = known.iter().find(|(other, _)| other.value == name.value).map(|(_, table)| table);
         if is_first(first, &format!("{heading}.{}", name.value), table) {
             known.push((name, table));

@@ -7,9 +7,9 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 use tokenkeeper_client as client;
+use tokenkeeper_protocol::json::ProblemDetails;
 
 use crate::escape::is_treacherous;
-use crate::moment::rfc3339;
 
 /// Writes one object on one line.
 pub(crate) fn print(object: &impl Serialize) -> io::Result<()> {
@@ -33,28 +33,19 @@ pub(crate) struct Problem {
     code: &'static str,
     message: String,
     exit_status: u8,
-    retry_after_ms: Option<u32>,
-    session: Option<String>,
-    since: Option<String>,
-    audit_reference: Option<String>,
+    #[serde(flatten)]
+    details: ProblemDetails,
 }
 
 impl Problem {
     /// One that the daemon said nothing about.
     pub(crate) fn plain(code: &'static str, message: &str, exit_status: u8) -> Self {
-        let message = message.to_owned();
-        Self { code, message, exit_status, retry_after_ms: None, session: None, since: None, audit_reference: None }
+        Self { code, message: message.to_owned(), exit_status, details: ProblemDetails::default() }
     }
 
     /// What the daemon said about it.
     pub(crate) fn with(self, problem: &client::Problem) -> Self {
-        Self {
-            retry_after_ms: problem.retry_after_ms,
-            session: problem.session.map(|session| session.to_string()),
-            since: problem.since.map(rfc3339),
-            audit_reference: problem.audit_reference.clone(),
-            ..self
-        }
+        Self { details: ProblemDetails::from(problem), ..self }
     }
 }
 

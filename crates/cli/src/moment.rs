@@ -1,15 +1,10 @@
-//! Points in time as people read them, in their own time zone; and as programs read them (RFC 3339, UTC).
+//! Points in time as people read them, in their own time zone.
 
 use std::fmt::Display;
 use std::time::Duration;
 
-use chrono::{DateTime, Datelike, Local, SecondsFormat, TimeZone, Utc};
+use chrono::{DateTime, Datelike, Local, TimeZone};
 use tokenkeeper_client::UnixSeconds;
-
-/// Such as `2026-12-22T14:02:00Z`.
-pub(crate) fn rfc3339(at: UnixSeconds) -> String {
-    in_zone(&Utc, at).map_or_else(|| format!("@{}", at.0), |at| at.to_rfc3339_opts(SecondsFormat::Secs, true))
-}
 
 /// Tells times as seen from now.
 pub(crate) struct Calendar<Zone> {
@@ -87,16 +82,12 @@ fn in_zone<Zone: TimeZone>(zone: &Zone, at: UnixSeconds) -> Option<DateTime<Zone
 
 #[cfg(test)]
 mod tests {
+    use chrono::Utc;
+
     use super::*;
 
     /// 2023-11-14T22:13:20Z.
     const AT: UnixSeconds = UnixSeconds(1_700_000_000);
-
-    #[test]
-    fn programs_get_rfc_3339_in_utc() {
-        assert_eq!(rfc3339(AT), "2023-11-14T22:13:20Z");
-        assert_eq!(rfc3339(UnixSeconds(i64::MAX)), "@9223372036854775807");
-    }
 
     #[test]
     fn people_get_the_time_of_today_and_the_day_of_other_days() {

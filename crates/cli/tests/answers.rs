@@ -34,7 +34,7 @@ fn a_token_in_json_comes_with_what_is_known_of_it() {
     let done = Daemon::answering(|_| token_reply("secret")).run("--json token corp");
     let expected = json!({
         "session": "7k3vq2mx", "access_token": "secret", "token_type": "Bearer",
-        "expires_at": "2023-11-14T22:13:20Z", "scope": "openid mail",
+        "expires_at": "2023-11-14T22:13:20Z", "expires_in": 0, "scope": "openid mail",
     });
     assert_eq!((done.status, done.json()), (0, expected));
 }

@@ -45,7 +45,7 @@ fn a_problem_in_json_tells_all_that_the_daemon_told() {
     let done = Daemon::answering(move |_| Reply::Problem(problem.clone())).run("--json token corp");
     let expected = json!({ "error": {
         "code": "login_required", "message": "log in", "exit_status": 3, "retry_after_ms": 5, "session": "7k3vq2mx",
-        "since": "2023-11-14T22:13:20Z", "audit_reference": "r-1",
+        "reason": "log in", "since": "2023-11-14T22:13:20Z", "replaces": "7k3vq2mx", "audit_reference": "r-1",
     }});
     assert_eq!((done.stdout.as_str(), done.error_json()), ("", expected));
 }

@@ -18,7 +18,10 @@ use zeroize::Zeroizing;
 
 use crate::error::{Broken, Error, ProtocolError};
 use crate::wire::{Inbox, answer, frame, patience};
-use crate::{DEFAULT_TIMEOUT, LoginBegin, LoginComplete, Selector, SessionRef, SessionsRequest, TokenRequest, connect};
+use crate::{
+    DEFAULT_TIMEOUT, DeviceBegin, DeviceWait, Explain, HistoryRequest, LoginBegin, LoginComplete, ProviderName,
+    Selector, SessionRef, SessionsRequest, TokenFor, TokenRequest, connect,
+};
 
 /// Frames that wait for a daemon that reads nothing. More than any burst needs; without a limit, a caller that repeats what
 /// timed out would fill the memory.
@@ -106,6 +109,51 @@ impl Client {
     /// How the daemon is doing.
     pub async fn status(&self) -> Result<reply::StatusReply, Error> {
         self.call(Request::Status).await.and_then(answer::status)
+    }
+
+    /// A valid access token of a session or of a service account, that is good for something in particular.
+    pub async fn token_for(&self, request: TokenFor) -> Result<reply::TokenReply, Error> {
+        self.call(Request::TokenFor(request)).await.and_then(answer::token)
+    }
+
+    /// Begins a login whose browser is on another device (RFC 8628).
+    pub async fn device_begin(&self, request: DeviceBegin) -> Result<reply::DeviceBegun, Error> {
+        self.call(Request::DeviceBegin(request)).await.and_then(answer::device_begun)
+    }
+
+    /// Waits for the user of such a login; [`Code::TryLater`](crate::Code::TryLater) says that they have not come yet.
+    pub async fn device_wait(&self, request: DeviceWait) -> Result<reply::LoggedIn, Error> {
+        self.call(Request::DeviceWait(request)).await.and_then(answer::logged_in)
+    }
+
+    /// What happened to a session, the newest first.
+    pub async fn history(&self, request: HistoryRequest) -> Result<reply::HistoryPage, Error> {
+        self.call(Request::History(request)).await.and_then(answer::history)
+    }
+
+    /// Who this process is to the daemon.
+    pub async fn who_am_i(&self) -> Result<reply::Identity, Error> {
+        self.call(Request::WhoAmI).await.and_then(answer::identity)
+    }
+
+    /// Whether somebody may do something, and why.
+    pub async fn explain(&self, request: Explain) -> Result<reply::Explanation, Error> {
+        self.call(Request::Explain(request)).await.and_then(answer::explanation)
+    }
+
+    /// The providers that this process may know of.
+    pub async fn providers(&self) -> Result<reply::ProvidersReply, Error> {
+        self.call(Request::Providers).await.and_then(answer::providers)
+    }
+
+    /// Whether a provider works. It can take a minute.
+    pub async fn provider_test(&self, provider: ProviderName) -> Result<reply::ProviderReport, Error> {
+        self.call(Request::ProviderTest(provider)).await.and_then(answer::provider_report)
+    }
+
+    /// Everything that is counted, as `OpenMetrics` text.
+    pub async fn metrics(&self) -> Result<String, Error> {
+        self.call(Request::Metrics).await.and_then(answer::metrics)
     }
 
     async fn call(&self, request: Request) -> Result<Reply, Error> {

@@ -11,7 +11,10 @@ use tokenkeeper_protocol::{Reply, Request, reply};
 use crate::connect::{at_least_a_moment, connect};
 use crate::error::{Broken, Error, ProtocolError};
 use crate::wire::{Inbox, answer, frame, patience};
-use crate::{DEFAULT_TIMEOUT, LoginBegin, LoginComplete, Selector, SessionRef, SessionsRequest, TokenRequest};
+use crate::{
+    DEFAULT_TIMEOUT, DeviceBegin, DeviceWait, Explain, HistoryRequest, LoginBegin, LoginComplete, ProviderName,
+    Selector, SessionRef, SessionsRequest, TokenFor, TokenRequest,
+};
 
 /// A valid access token of the only session at `provider` that this process may use.
 ///
@@ -91,6 +94,51 @@ impl Client {
         self.call(&Request::Status).and_then(answer::status)
     }
 
+    /// A valid access token of a session or of a service account, that is good for something in particular.
+    pub fn token_for(&mut self, request: TokenFor) -> Result<reply::TokenReply, Error> {
+        self.call(&Request::TokenFor(request)).and_then(answer::token)
+    }
+
+    /// Begins a login whose browser is on another device (RFC 8628).
+    pub fn device_begin(&mut self, request: DeviceBegin) -> Result<reply::DeviceBegun, Error> {
+        self.call(&Request::DeviceBegin(request)).and_then(answer::device_begun)
+    }
+
+    /// Waits for the user of such a login; [`Code::TryLater`](crate::Code::TryLater) says that they have not come yet.
+    pub fn device_wait(&mut self, request: DeviceWait) -> Result<reply::LoggedIn, Error> {
+        self.call(&Request::DeviceWait(request)).and_then(answer::logged_in)
+    }
+
+    /// What happened to a session, the newest first.
+    pub fn history(&mut self, request: HistoryRequest) -> Result<reply::HistoryPage, Error> {
+        self.call(&Request::History(request)).and_then(answer::history)
+    }
+
+    /// Who this process is to the daemon.
+    pub fn who_am_i(&mut self) -> Result<reply::Identity, Error> {
+        self.call(&Request::WhoAmI).and_then(answer::identity)
+    }
+
+    /// Whether somebody may do something, and why.
+    pub fn explain(&mut self, request: Explain) -> Result<reply::Explanation, Error> {
+        self.call(&Request::Explain(request)).and_then(answer::explanation)
+    }
+
+    /// The providers that this process may know of.
+    pub fn providers(&mut self) -> Result<reply::ProvidersReply, Error> {
+        self.call(&Request::Providers).and_then(answer::providers)
+    }
+
+    /// Whether a provider works. It can take a minute.
+    pub fn provider_test(&mut self, provider: ProviderName) -> Result<reply::ProviderReport, Error> {
+        self.call(&Request::ProviderTest(provider)).and_then(answer::provider_report)
+    }
+
+    /// Everything that is counted, as `OpenMetrics` text.
+    pub fn metrics(&mut self) -> Result<String, Error> {
+        self.call(&Request::Metrics).and_then(answer::metrics)
+    }
+
     fn call(&mut self, request: &Request) -> Result<Reply, Error> {
         if let Some(broken) = &self.broken {
             return Err(broken.clone().into());
@@ -101,7 +149,7 @@ impl Client {
         self.set_timeouts(patience(request, self.timeout))?;
         match self.stream.write_all(&bytes) {
             Ok(()) => self.wait_for(id),
-            Err(error) => Err(self.explain(id, &error)),
+            Err(error) => Err(self.last_words(id, &error)),
         }
     }
 
@@ -112,7 +160,7 @@ impl Client {
     }
 
     /// Half a frame may be on its way, so nothing can follow it. What the daemon said before it hung up may explain it.
-    fn explain(&mut self, id: u64, error: &io::Error) -> Error {
+    fn last_words(&mut self, id: u64, error: &io::Error) -> Error {
         if error.kind() == io::ErrorKind::WouldBlock {
             self.broken = Some(Broken::Disconnected);
             return Error::TimedOut;

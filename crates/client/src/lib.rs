@@ -29,9 +29,12 @@ pub use asynchronous::{Client, token};
 pub use connect::default_socket;
 pub use error::{Error, ProtocolError};
 pub use tokenkeeper_protocol::frame::Version;
-pub use tokenkeeper_protocol::request::{LoginBegin, LoginComplete, Selector, SessionsRequest, TokenRequest};
+pub use tokenkeeper_protocol::request::{
+    DeviceBegin, DeviceWait, Explain, ExplainOn, HistoryRequest, Holder, LoginBegin, LoginComplete, Selector,
+    SessionsRequest, Subject, TokenFor, TokenRequest,
+};
 pub use tokenkeeper_protocol::{
-    Code, LoginId, Problem, ProviderName, Secret, SessionRef, UnixSeconds, UserName, reply,
+    AccountName, Code, LoginId, Problem, ProviderName, Secret, SessionRef, UnixSeconds, UserName, reply,
 };
 
 /// How long connecting, sending and waiting for an answer may each take unless told otherwise.

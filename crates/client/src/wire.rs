@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use tokenkeeper_protocol::frame::{HEADER_LEN, HELLO_LEN, Header, Version};
-use tokenkeeper_protocol::request::TokenRequest;
+use tokenkeeper_protocol::request::{DeviceWait, TokenFor, TokenRequest};
 use tokenkeeper_protocol::{Reply, Request, reply};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -15,6 +15,8 @@ use crate::error::{Broken, Error, ProtocolError};
 const USUAL_CAPACITY: usize = 8 * 1024;
 /// What the way through the sockets may take on top of the time a request gives the daemon.
 const GRACE: Duration = Duration::from_secs(2);
+/// The test of a provider goes through many steps, and waits for an answer in each.
+const PROVIDER_TEST: Duration = Duration::from_mins(2);
 
 /// A request as the bytes to send; behind the hello, if it is the first of its connection.
 pub(crate) fn frame(id: u64, request: &Request, first: bool) -> Result<Zeroizing<Vec<u8>>, Error> {
@@ -32,9 +34,13 @@ pub(crate) fn frame(id: u64, request: &Request, first: bool) -> Result<Zeroizing
 /// How long to wait for the answer to `request`: at least as long as the request itself lets the daemon wait.
 pub(crate) fn patience(request: &Request, timeout: Duration) -> Duration {
     match request {
-        Request::Token(TokenRequest { timeout_ms: Some(ms), .. }) => {
+        Request::Token(TokenRequest { timeout_ms: Some(ms), .. })
+        | Request::TokenFor(TokenFor { timeout_ms: Some(ms), .. })
+        | Request::DeviceWait(DeviceWait { timeout_ms: Some(ms), .. }) => {
             timeout.max(Duration::from_millis(u64::from(*ms)) + GRACE)
         }
+        // Every step of it may take as long as the provider is given.
+        Request::ProviderTest(_) => timeout.max(PROVIDER_TEST),
         _ => timeout,
     }
 }
@@ -145,6 +151,13 @@ answers! {
     session: Session -> reply::SessionDetail,
     logged_out: LoggedOut -> reply::LoggedOut,
     status: Status -> reply::StatusReply,
+    device_begun: DeviceBegun -> reply::DeviceBegun,
+    history: History -> reply::HistoryPage,
+    identity: Identity -> reply::Identity,
+    explanation: Explanation -> reply::Explanation,
+    providers: Providers -> reply::ProvidersReply,
+    provider_report: ProviderReport -> reply::ProviderReport,
+    metrics: Metrics -> String,
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@
 pub mod codec;
 pub mod frame;
 pub mod id;
+#[cfg(feature = "json")]
+pub mod json;
 pub mod problem;
 pub mod reply;
 pub mod request;

@@ -30,6 +30,12 @@ impl Problem {
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), retry_after_ms: None, session: None, since: None, audit_reference: None }
     }
+
+    /// Why the user must log in again, in words; with [`Code::LoginRequired`] only.
+    pub fn login_reason(&self) -> Option<&str> {
+        let message = Some(self.message.as_str()).filter(|_| self.code == Code::LoginRequired)?;
+        Some(message.strip_prefix("login required: ").unwrap_or(message))
+    }
 }
 
 macro_rules! codes {

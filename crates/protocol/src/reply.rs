@@ -40,7 +40,7 @@ pub enum Reply {
     Providers(ProvidersReply),
     /// To the test of a provider.
     ProviderReport(ProviderReport),
-    /// To a request for metrics: OpenMetrics text.
+    /// To a request for metrics: `OpenMetrics` text.
     Metrics(String),
     /// To any request that failed.
     Problem(Problem),

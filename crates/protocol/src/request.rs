@@ -38,7 +38,7 @@ pub enum Request {
     Providers,
     /// Whether a provider works: every step that can be tried without a user.
     ProviderTest(ProviderName),
-    /// Everything that is counted, as OpenMetrics text.
+    /// Everything that is counted, as `OpenMetrics` text.
     Metrics,
 }
 

@@ -8,15 +8,18 @@ use tokenkeeper_protocol::reply::TokenReply;
 use tokenkeeper_protocol::request::{LoginComplete, SessionsRequest};
 use tokenkeeper_protocol::{LoginId, Reply, Request, UnixSeconds};
 
-const REQUESTS: std::ops::RangeInclusive<u16> = 0x0001..=0x0007;
-const REPLIES: [u16; 8] = [0x8001, 0x8002, 0x8003, 0x8004, 0x8005, 0x8006, 0x8007, 0xffff];
+const REQUESTS: std::ops::RangeInclusive<u16> = 0x0001..=0x0010;
+const REPLIES: [u16; 15] = [
+    0x8001, 0x8002, 0x8003, 0x8004, 0x8005, 0x8006, 0x8007, 0x8008, 0x8009, 0x800a, 0x800b, 0x800c, 0x800d, 0x800e,
+    0xffff,
+];
 
 #[test]
 fn an_unknown_type_is_told_apart_from_a_malformed_payload() {
-    for kind in [0x0000, 0x0008, 0x7fff, 0x8001] {
+    for kind in [0x0000, 0x0011, 0x7fff, 0x8001] {
         assert_eq!(Request::decode(kind, &[]), Err(CodecError::UnknownType(kind)));
     }
-    for kind in [0x0000, 0x0001, 0x8000, 0x8008, 0xfffe] {
+    for kind in [0x0000, 0x0001, 0x8000, 0x800f, 0xfffe] {
         assert_eq!(Reply::decode(kind, &[]), Err(CodecError::UnknownType(kind)));
     }
 }

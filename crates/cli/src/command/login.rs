@@ -5,15 +5,15 @@
 use std::time::Duration;
 
 use clap::Args;
-use serde::Serialize;
 use tokenkeeper_client::reply::{LoggedIn, LoginBegun};
 use tokenkeeper_client::{LoginBegin, LoginComplete, ProviderName, Secret, SessionRef};
+use tokenkeeper_protocol::json;
 
 use crate::context::{Context, tell};
 use crate::escape::plain;
 use crate::failure::Failure;
 use crate::loopback::{AuthorizeUrl, Loopback, Outcome};
-use crate::moment::{Calendar, rfc3339};
+use crate::moment::Calendar;
 use crate::{browser, clock, paste};
 
 /// Completing a login takes the daemon several requests to the provider, and each may take a while.
@@ -69,7 +69,7 @@ impl Login {
             user.session,
             calendar.date(user.ends_at)
         );
-        context.answer(text, &Object::from(&user))?;
+        context.answer(text, &json::LoggedIn::from(&user))?;
         Ok(0)
     }
 
@@ -142,44 +142,5 @@ impl Login {
 
     fn failed(&self, error: tokenkeeper_client::Error) -> Failure {
         Failure::at(error, Some(&self.provider))
-    }
-}
-
-#[derive(Serialize)]
-struct Object<'a> {
-    session: &'a str,
-    provider: &'a str,
-    user: User<'a>,
-    acr: Option<&'a str>,
-    amr: &'a [String],
-    auth_time: Option<String>,
-    ends_at: String,
-}
-
-#[derive(Serialize)]
-struct User<'a> {
-    name: &'a str,
-    subject: &'a str,
-    issuer: &'a str,
-    email: Option<&'a str>,
-}
-
-impl<'a> From<&'a LoggedIn> for Object<'a> {
-    fn from(it: &'a LoggedIn) -> Self {
-        let user = &it.user;
-        Self {
-            session: it.session.as_str(),
-            provider: it.provider.as_str(),
-            user: User {
-                name: user.name.as_str(),
-                subject: &user.subject,
-                issuer: &user.issuer,
-                email: user.email.as_deref(),
-            },
-            acr: it.authentication.acr.as_deref(),
-            amr: &it.authentication.amr,
-            auth_time: it.authentication.auth_time.map(rfc3339),
-            ends_at: rfc3339(it.ends_at),
-        }
     }
 }

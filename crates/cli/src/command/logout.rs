@@ -4,6 +4,7 @@ use clap::Args;
 use serde::Serialize;
 use tokenkeeper_client::SessionRef;
 use tokenkeeper_client::reply::{LoggedOut, Revocation};
+use tokenkeeper_protocol::json;
 
 use crate::context::Context;
 use crate::escape::plain;
@@ -35,7 +36,7 @@ impl Logout {
             }
         }
         let text: String = ended.iter().map(describe).collect();
-        context.answer(text, &Object { sessions: ended.iter().map(Row::from).collect() })?;
+        context.answer(text, &Object { sessions: ended.iter().map(json::LoggedOut::from).collect() })?;
         Ok(status)
     }
 }
@@ -55,23 +56,5 @@ fn describe(ended: &LoggedOut) -> String {
 
 #[derive(Serialize)]
 struct Object<'a> {
-    sessions: Vec<Row<'a>>,
-}
-
-#[derive(Serialize)]
-struct Row<'a> {
-    session: &'a str,
-    revoked: &'static str,
-    end_session_url: Option<&'a str>,
-}
-
-impl<'a> From<&'a LoggedOut> for Row<'a> {
-    fn from(ended: &'a LoggedOut) -> Self {
-        let revoked = match ended.revoked {
-            Revocation::Done => "done",
-            Revocation::Pending => "pending",
-            Revocation::Unsupported => "unsupported",
-        };
-        Self { session: ended.session.as_str(), revoked, end_session_url: ended.end_session_url.as_deref() }
-    }
+    sessions: Vec<json::LoggedOut<'a>>,
 }

@@ -4,15 +4,15 @@ use std::fmt::Display;
 
 use chrono::TimeZone;
 use clap::Args;
-use serde::Serialize;
 use tokenkeeper_client::SessionRef;
 use tokenkeeper_client::reply::{SessionDetail, UserInfo};
+use tokenkeeper_protocol::json;
 
-use super::sessions::{Row, state};
+use super::sessions::state;
 use crate::context::Context;
 use crate::escape::{plain, plain_or_dash};
 use crate::failure::Failure;
-use crate::moment::{Calendar, rfc3339};
+use crate::moment::Calendar;
 use crate::table::Table;
 
 /// Show one session
@@ -26,7 +26,7 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) fn run(&self, context: &Context) -> Result<u8, Failure> {
         let detail = context.connect()?.session(self.session)?;
-        context.answer(describe(&detail, &Calendar::here()), &Object::from(&detail))?;
+        context.answer(describe(&detail, &Calendar::here()), &json::Session::from(&detail))?;
         Ok(0)
     }
 }
@@ -83,45 +83,4 @@ fn refresh<Zone: TimeZone<Offset: Display>>(detail: &SessionDetail, calendar: &C
     }
     let due = detail.refresh_due_at.map(|at| format!("due {}, ", calendar.full(at))).unwrap_or_default();
     format!("{due}{} done so far", detail.refreshes)
-}
-
-/// The keys of `sessions`, and more.
-#[derive(Serialize)]
-struct Object<'a> {
-    #[serde(flatten)]
-    row: Row<'a>,
-    subject: &'a str,
-    issuer: &'a str,
-    email: Option<&'a str>,
-    acr: Option<&'a str>,
-    amr: &'a [String],
-    auth_time: Option<String>,
-    scope: &'a str,
-    opened_at: String,
-    token_obtained_at: Option<String>,
-    refresh_due_at: Option<String>,
-    refreshable: bool,
-    refreshes: u64,
-    last_failure: Option<&'a str>,
-}
-
-impl<'a> From<&'a SessionDetail> for Object<'a> {
-    fn from(detail: &'a SessionDetail) -> Self {
-        Self {
-            row: Row::from(&detail.summary),
-            subject: &detail.user.subject,
-            issuer: &detail.user.issuer,
-            email: detail.user.email.as_deref(),
-            acr: detail.authentication.acr.as_deref(),
-            amr: &detail.authentication.amr,
-            auth_time: detail.authentication.auth_time.map(rfc3339),
-            scope: &detail.scope,
-            opened_at: rfc3339(detail.opened_at),
-            token_obtained_at: detail.token_obtained_at.map(rfc3339),
-            refresh_due_at: detail.refresh_due_at.map(rfc3339),
-            refreshable: detail.refreshable,
-            refreshes: detail.refreshes,
-            last_failure: detail.last_failure.as_deref(),
-        }
-    }
 }

@@ -5,11 +5,12 @@ use clap::Args;
 use serde::Serialize;
 use tokenkeeper_client::reply::{SessionState, SessionSummary};
 use tokenkeeper_client::{ProviderName, SessionsRequest, UnixSeconds, UserName};
+use tokenkeeper_protocol::json;
 
 use crate::context::{Context, tell};
 use crate::escape::{plain, plain_or_dash};
 use crate::failure::Failure;
-use crate::moment::{Calendar, rfc3339};
+use crate::moment::Calendar;
 use crate::table::{Cell, Table};
 
 /// List the sessions you may see
@@ -37,7 +38,7 @@ impl Sessions {
             tell("No sessions. Log in with: tokenkeeper login PROVIDER");
             return Ok(0);
         }
-        let object = Object { sessions: found.iter().map(Row::from).collect() };
+        let object = Object { sessions: found.iter().map(json::SessionSummary::from).collect() };
         context.answer(table(&found, &Calendar::here()), &object)?;
         Ok(0)
     }
@@ -85,44 +86,7 @@ pub(super) fn state<Zone: chrono::TimeZone<Offset: std::fmt::Display>>(
 
 #[derive(Serialize)]
 struct Object<'a> {
-    sessions: Vec<Row<'a>>,
-}
-
-/// A session at a glance, in JSON.
-#[derive(Serialize)]
-pub(super) struct Row<'a> {
-    session: &'a str,
-    provider: &'a str,
-    user: &'a str,
-    device: Option<&'a str>,
-    opened_by: &'a str,
-    state: &'static str,
-    reason: Option<&'a str>,
-    since: Option<String>,
-    token_expires_at: Option<String>,
-    ends_at: String,
-}
-
-impl<'a> From<&'a SessionSummary> for Row<'a> {
-    fn from(session: &'a SessionSummary) -> Self {
-        let (state, why) = match &session.state {
-            SessionState::Active => ("active", None),
-            SessionState::NeedsLogin { reason, since } => ("needs_login", Some((reason, *since))),
-            SessionState::Ended { reason, since } => ("ended", Some((reason, *since))),
-        };
-        Self {
-            session: session.session.as_str(),
-            provider: session.provider.as_str(),
-            user: session.user.as_str(),
-            device: session.device.as_deref(),
-            opened_by: &session.opened_by,
-            state,
-            reason: why.map(|(reason, _)| reason.as_str()),
-            since: why.map(|(_, since)| rfc3339(since)),
-            token_expires_at: session.token_expires_at.map(rfc3339),
-            ends_at: rfc3339(session.ends_at),
-        }
-    }
+    sessions: Vec<json::SessionSummary<'a>>,
 }
 
 #[cfg(test)]

@@ -4,19 +4,19 @@ use std::fmt::Display;
 
 use anstyle::{AnsiColor, Style};
 use chrono::TimeZone;
-use serde::Serialize;
 use tokenkeeper_client::reply::{Health, ProviderStatus, StatusReply};
+use tokenkeeper_protocol::json;
 
 use crate::context::Context;
 use crate::escape::plain;
 use crate::exit;
 use crate::failure::Failure;
-use crate::moment::{Calendar, rfc3339};
+use crate::moment::Calendar;
 use crate::table::{Cell, Table};
 
 pub(super) fn run(context: &Context) -> Result<u8, Failure> {
     let status = context.connect()?.status()?;
-    context.answer(describe(&status, &Calendar::here()), &Object::from(&status))?;
+    context.answer(describe(&status, &Calendar::here()), &json::Status::from(&status))?;
     Ok(match status.health {
         Health::Ok => 0,
         Health::Degraded => exit::DEGRADED,
@@ -80,76 +80,6 @@ fn bytes(count: u64) -> String {
     let units = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
     let unit = units.into_iter().find(|(size, _)| count >= *size);
     unit.map_or_else(|| format!("{count} bytes"), |(size, name)| format!("{} {name}", count / size))
-}
-
-#[derive(Serialize)]
-struct Object<'a> {
-    version: &'a str,
-    health: &'static str,
-    complaints: &'a [String],
-    started_at: String,
-    providers: Vec<Provider<'a>>,
-    sessions: Counts,
-    store_bytes: u64,
-    disk_free_percent: u8,
-    identity_source: &'a str,
-    epoch: u32,
-    audit_waiting: u64,
-    config_loaded_at: String,
-    config_refused: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct Provider<'a> {
-    #[serde(rename = "provider")]
-    name: &'a str,
-    last_success_at: Option<String>,
-    failed_at: Option<String>,
-    failure: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct Counts {
-    active: u64,
-    need_login: u64,
-    ended: u64,
-}
-
-impl<'a> From<&'a StatusReply> for Object<'a> {
-    fn from(status: &'a StatusReply) -> Self {
-        let health = match status.health {
-            Health::Ok => "ok",
-            Health::Degraded => "degraded",
-            Health::NotServing => "not_serving",
-        };
-        let counts = status.sessions;
-        Self {
-            version: &status.version,
-            health,
-            complaints: &status.complaints,
-            started_at: rfc3339(status.started_at),
-            providers: status.providers.iter().map(Provider::from).collect(),
-            sessions: Counts { active: counts.active, need_login: counts.need_login, ended: counts.ended },
-            store_bytes: status.store_bytes,
-            disk_free_percent: status.disk_free_percent,
-            identity_source: &status.identity_source,
-            epoch: status.epoch,
-            audit_waiting: status.audit_waiting,
-            config_loaded_at: rfc3339(status.config_loaded_at),
-            config_refused: status.config_refused.as_deref(),
-        }
-    }
-}
-
-impl<'a> From<&'a ProviderStatus> for Provider<'a> {
-    fn from(status: &'a ProviderStatus) -> Self {
-        Self {
-            name: status.provider.as_str(),
-            last_success_at: status.last_success_at.map(rfc3339),
-            failed_at: status.failure.as_ref().map(|(at, _)| rfc3339(*at)),
-            failure: status.failure.as_ref().map(|(_, what)| what.as_str()),
-        }
-    }
 }
 
 #[cfg(test)]

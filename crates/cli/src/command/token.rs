@@ -4,15 +4,13 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use clap::Args;
-use serde::Serialize;
 use tokenkeeper_client::reply::TokenReply;
 use tokenkeeper_client::{ProviderName, Selector, SessionRef, TokenRequest, UserName};
+use tokenkeeper_protocol::json as view;
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::json;
-use crate::moment::rfc3339;
-use crate::span;
+use crate::{clock, json, span};
 
 const EXAMPLE: &str = "\
 Example:
@@ -55,7 +53,7 @@ impl Token {
         };
         let reply = context.connect()?.token(request).map_err(|error| Failure::at(error, self.provider.as_ref()))?;
         if context.json {
-            json::print(&Object::from(&reply)).map_err(Failure::Output)?;
+            json::print(&view::Token::new(&reply, clock::now())).map_err(Failure::Output)?;
         } else {
             print(&reply)?;
         }
@@ -85,25 +83,4 @@ fn print(reply: &TokenReply) -> Result<(), Failure> {
 /// Rounded up: the caller wants at least this.
 fn whole_seconds(span: Duration) -> u32 {
     u32::try_from(span.as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
-}
-
-#[derive(Serialize)]
-struct Object<'a> {
-    session: &'a str,
-    access_token: &'a str,
-    token_type: &'a str,
-    expires_at: String,
-    scope: &'a str,
-}
-
-impl<'a> From<&'a TokenReply> for Object<'a> {
-    fn from(reply: &'a TokenReply) -> Self {
-        Self {
-            session: reply.session.as_str(),
-            access_token: reply.access_token.expose(),
-            token_type: &reply.token_type,
-            expires_at: rfc3339(reply.expires_at),
-            scope: &reply.scope,
-        }
-    }
 }

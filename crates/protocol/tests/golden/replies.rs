@@ -1,78 +1,12 @@
-//! Pins the bytes of every payload. A line here never changes once it was released: a new layout gets a new type number.
-//!
-//! Notation: hexadecimal, with ASCII text in double quotes; blanks separate fields.
-
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+//! Replies to those who use sessions.
 
 use tokenkeeper_protocol::reply::{
-    Authentication, Health, LoggedIn, LoggedOut, LoginBegun, ProviderStatus, Revocation, SessionCounts, SessionDetail,
-    SessionState, SessionSummary, SessionsPage, StatusReply, TokenReply, UserInfo,
+    Authentication, DeviceBegun, Health, LoggedIn, LoggedOut, LoginBegun, ProviderStatus, Revocation, SessionCounts,
+    SessionDetail, SessionState, SessionSummary, SessionsPage, StatusReply, TokenReply, UserInfo,
 };
-use tokenkeeper_protocol::request::{LoginBegin, LoginComplete, Selector, SessionsRequest, TokenRequest};
-use tokenkeeper_protocol::{Code, LoginId, Problem, Reply, Request, SessionRef, UnixSeconds};
+use tokenkeeper_protocol::{Code, Problem, Reply};
 
-/// 1,700,000,000 seconds: 2023-11-14T22:13:20Z.
-const EVENING: &str = "00f1536500000000";
-const AT: UnixSeconds = UnixSeconds(1_700_000_000);
-
-#[test]
-fn a_token_request_by_session_is_these_bytes() {
-    let request =
-        TokenRequest { selector: Selector::Session(session()), min_valid_seconds: Some(60), timeout_ms: Some(5000) };
-    pin_request(Request::Token(request), 0x0001, r#"00000000 "7k3vq2mx" 01 3c000000 01 88130000"#);
-}
-
-#[test]
-fn a_token_request_by_provider_is_these_bytes() {
-    let only = |user: Option<&str>| {
-        let selector =
-            Selector::Only { provider: "corp".parse().unwrap(), user: user.map(|name| name.parse().unwrap()) };
-        Request::Token(TokenRequest { selector, min_valid_seconds: None, timeout_ms: None })
-    };
-    pin_request(only(None), 0x0001, r#"01000000 0400000000000000 "corp" 00 00 00"#);
-    let with_user = r#"01000000 0400000000000000 "corp" 01 0500000000000000 "alice" 00 00"#;
-    pin_request(only(Some("alice")), 0x0001, with_user);
-}
-
-#[test]
-fn a_login_begin_is_these_bytes() {
-    let request = LoginBegin {
-        provider: "corp".parse().unwrap(),
-        redirect_uri: "http://127.0.0.1:7/cb".to_owned(),
-        scopes: vec!["openid".to_owned(), "mail".to_owned()],
-        login_hint: Some("al".to_owned()),
-        device: None,
-        acr_values: vec!["mfa".to_owned()],
-        replaces: Some(session()),
-    };
-    let golden = r#"0400000000000000 "corp" 1500000000000000 "http://127.0.0.1:7/cb"
-        0200000000000000 0600000000000000 "openid" 0400000000000000 "mail"
-        01 0200000000000000 "al"  00
-        0100000000000000 0300000000000000 "mfa"  01 "7k3vq2mx""#;
-    pin_request(Request::LoginBegin(request), 0x0002, golden);
-}
-
-#[test]
-fn a_login_complete_is_these_bytes() {
-    let request = LoginComplete { login_id: login_id(), callback_query: "code=x".into() };
-    let golden = r#"000102030405060708090a0b0c0d0e0f 0600000000000000 "code=x""#;
-    pin_request(Request::LoginComplete(request), 0x0003, golden);
-}
-
-#[test]
-fn requests_about_sessions_and_the_daemon_are_these_bytes() {
-    let filter = SessionsRequest {
-        provider: Some("corp".parse().unwrap()),
-        user: Some("bob".parse().unwrap()),
-        cursor: Some(session()),
-    };
-    let golden = r#"01 0400000000000000 "corp" 01 0300000000000000 "bob" 01 "7k3vq2mx""#;
-    pin_request(Request::Sessions(filter), 0x0004, golden);
-    pin_request(Request::Sessions(SessionsRequest::default()), 0x0004, "00 00 00");
-    pin_request(Request::Session(session()), 0x0005, r#""7k3vq2mx""#);
-    pin_request(Request::Logout(session()), 0x0006, r#""7k3vq2mx""#);
-    pin_request(Request::Status, 0x0007, "");
-}
+use crate::notation::{AT, EVENING, login_id, pin_reply, session};
 
 #[test]
 fn a_token_reply_is_these_bytes() {
@@ -210,6 +144,22 @@ fn a_problem_is_these_bytes() {
     pin_reply(Reply::Problem(full), 0xffff, &golden);
 }
 
+#[test]
+fn a_device_flow_begun_is_these_bytes() {
+    let reply = DeviceBegun {
+        login_id: login_id(),
+        user_code: "AB-12".into(),
+        verification_uri: "https://i/d".to_owned(),
+        verification_uri_complete: Some("https://i/d?c".into()),
+        expires_at: AT,
+    };
+    let golden = format!(
+        r#"000102030405060708090a0b0c0d0e0f 0500000000000000 "AB-12" 0b00000000000000 "https://i/d"
+        01 0d00000000000000 "https://i/d?c" {EVENING}"#
+    );
+    pin_reply(Reply::DeviceBegun(reply), 0x8008, &golden);
+}
+
 const USER: &str =
     r#"0500000000000000 "alice" 0200000000000000 "s1" 0900000000000000 "https://i" 01 0300000000000000 "a@b""#;
 
@@ -244,44 +194,4 @@ fn summary_bytes(state: &str) -> String {
 
 fn why(variant: &str) -> String {
     format!(r#"{variant} 0300000000000000 "why" {EVENING}"#)
-}
-
-fn session() -> SessionRef {
-    "7k3vq2mx".parse().unwrap()
-}
-
-fn login_id() -> LoginId {
-    LoginId::from_random(std::array::from_fn(|index| u8::try_from(index).unwrap()))
-}
-
-fn pin_request(request: Request, kind: u16, golden: &str) {
-    let encoded = request.encode().unwrap();
-    assert_eq!((encoded.0, hex(&encoded.1)), (kind, hex(&bytes(golden))));
-    assert_eq!(Request::decode(kind, &bytes(golden)), Ok(request));
-}
-
-fn pin_reply(reply: Reply, kind: u16, golden: &str) {
-    let encoded = reply.encode().unwrap();
-    assert_eq!((encoded.0, hex(&encoded.1)), (kind, hex(&bytes(golden))));
-    assert_eq!(Reply::decode(kind, &bytes(golden)), Ok(reply));
-}
-
-fn hex(bytes: &[u8]) -> String {
-    data_encoding::HEXLOWER.encode(bytes)
-}
-
-/// The bytes that the notation of this file stands for.
-fn bytes(golden: &str) -> Vec<u8> {
-    let mut parts = golden.split('"').enumerate();
-    parts
-        .try_fold(Vec::new(), |mut all, (index, part)| {
-            if index % 2 == 1 {
-                all.extend_from_slice(part.as_bytes());
-            } else {
-                let digits: String = part.split_whitespace().collect();
-                all.extend(data_encoding::HEXLOWER.decode(digits.as_bytes())?);
-            }
-            Ok::<_, data_encoding::DecodeError>(all)
-        })
-        .unwrap()
 }

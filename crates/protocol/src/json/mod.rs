@@ -1,0 +1,22 @@
+//! The JSON form of replies, one view each: what `--json` prints and what the HTTP socket answers.
+//!
+//! Keys are stable: new ones may be added, none is renamed, removed or given another type (`docs/guide/json.md`). Times are
+//! RFC 3339 in UTC, a value that is not known is `null`. A view borrows its reply and copies no token.
+
+mod login;
+mod logout;
+mod problem;
+mod session;
+mod status;
+#[cfg(test)]
+mod tests;
+mod time;
+mod token;
+
+pub use login::{LoggedIn, LoginBegun, User};
+pub use logout::LoggedOut;
+pub use problem::ProblemDetails;
+pub use session::{Session, SessionSummary, SessionsPage};
+pub use status::{ProviderStatus, SessionCounts, Status};
+pub use time::rfc3339;
+pub use token::Token;

@@ -1,0 +1,78 @@
+//! How the daemon is doing.
+
+use serde::Serialize;
+
+use super::rfc3339;
+use crate::reply::{self, Health};
+
+/// View of a [`reply::StatusReply`].
+#[derive(Serialize)]
+pub struct Status<'a> {
+    version: &'a str,
+    health: &'static str,
+    complaints: &'a [String],
+    started_at: String,
+    providers: Vec<ProviderStatus<'a>>,
+    sessions: SessionCounts,
+    store_bytes: u64,
+    disk_free_percent: u8,
+    identity_source: &'a str,
+    epoch: u32,
+    audit_waiting: u64,
+    config_loaded_at: String,
+    config_refused: Option<&'a str>,
+}
+
+impl<'a> From<&'a reply::StatusReply> for Status<'a> {
+    fn from(status: &'a reply::StatusReply) -> Self {
+        let health = match status.health {
+            Health::Ok => "ok",
+            Health::Degraded => "degraded",
+            Health::NotServing => "not_serving",
+        };
+        let counts = status.sessions;
+        Self {
+            version: &status.version,
+            health,
+            complaints: &status.complaints,
+            started_at: rfc3339(status.started_at),
+            providers: status.providers.iter().map(ProviderStatus::from).collect(),
+            sessions: SessionCounts { active: counts.active, need_login: counts.need_login, ended: counts.ended },
+            store_bytes: status.store_bytes,
+            disk_free_percent: status.disk_free_percent,
+            identity_source: &status.identity_source,
+            epoch: status.epoch,
+            audit_waiting: status.audit_waiting,
+            config_loaded_at: rfc3339(status.config_loaded_at),
+            config_refused: status.config_refused.as_deref(),
+        }
+    }
+}
+
+/// View of a [`reply::ProviderStatus`].
+#[derive(Serialize)]
+pub struct ProviderStatus<'a> {
+    provider: &'a str,
+    last_success_at: Option<String>,
+    failed_at: Option<String>,
+    failure: Option<&'a str>,
+}
+
+impl<'a> From<&'a reply::ProviderStatus> for ProviderStatus<'a> {
+    fn from(status: &'a reply::ProviderStatus) -> Self {
+        Self {
+            provider: status.provider.as_str(),
+            last_success_at: status.last_success_at.map(rfc3339),
+            failed_at: status.failure.as_ref().map(|(at, _)| rfc3339(*at)),
+            failure: status.failure.as_ref().map(|(_, what)| what.as_str()),
+        }
+    }
+}
+
+/// View of a [`reply::SessionCounts`].
+#[derive(Serialize)]
+pub struct SessionCounts {
+    active: u64,
+    need_login: u64,
+    ended: u64,
+}

@@ -1,0 +1,49 @@
+//! What programs rely on.
+
+use serde_json::{Value, json, to_value};
+
+use super::*;
+use crate::reply::TokenReply;
+use crate::{Code, Problem, UnixSeconds};
+
+/// 2023-11-14T22:13:20Z.
+const AT: UnixSeconds = UnixSeconds(1_700_000_000);
+
+#[test]
+fn times_are_rfc_3339_in_utc() {
+    assert_eq!(rfc3339(AT), "2023-11-14T22:13:20Z");
+    assert_eq!(rfc3339(UnixSeconds(i64::MAX)), "@9223372036854775807");
+}
+
+#[test]
+fn a_token_says_how_long_it_lives_both_ways() {
+    let reply = TokenReply {
+        session: "7k3vq2mx".parse().unwrap(),
+        access_token: "at-1".into(),
+        token_type: "Bearer".to_owned(),
+        expires_at: AT,
+        scope: "openid".to_owned(),
+    };
+    let expected = json!({
+        "session": "7k3vq2mx", "access_token": "at-1", "token_type": "Bearer", "expires_at": "2023-11-14T22:13:20Z",
+        "expires_in": 90, "scope": "openid",
+    });
+    assert_eq!(to_value(Token::new(&reply, UnixSeconds(AT.0 - 90))).unwrap(), expected);
+    assert_eq!(to_value(Token::new(&reply, UnixSeconds(AT.0 + 1))).unwrap()["expires_in"], 0);
+}
+
+#[test]
+fn a_lost_login_says_why_and_what_to_replace() {
+    let problem = Problem {
+        session: Some("7k3vq2mx".parse().unwrap()),
+        since: Some(AT),
+        ..Problem::new(Code::LoginRequired, "login required: revoked at the provider")
+    };
+    let expected = json!({
+        "retry_after_ms": null, "session": "7k3vq2mx", "reason": "revoked at the provider",
+        "since": "2023-11-14T22:13:20Z", "replaces": "7k3vq2mx", "audit_reference": null,
+    });
+    assert_eq!(to_value(ProblemDetails::from(&problem)).unwrap(), expected);
+    let other = to_value(ProblemDetails::from(&Problem { code: Code::TryLater, ..problem })).unwrap();
+    assert_eq!((&other["reason"], &other["replaces"]), (&Value::Null, &Value::Null));
+}
