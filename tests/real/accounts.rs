@@ -6,7 +6,7 @@ use crate::support::{Config, Daemon, Home, RealProvider};
 /// The account `nightly` of the client `jobs`, with these lines more.
 fn config(provider: &RealProvider, lines: &str) -> Config {
     let mut config = Config::empty().provider("corp", &provider.issuer);
-    config.providers[0].client_id = "jobs".to_owned();
+    "jobs".clone_into(&mut config.providers[0].client_id);
     let account = format!("[service_account.nightly]\nprovider = \"corp\"\nscopes = [\"reports\"]\n{lines}\n");
     let rule = format!("[[allow]]\nwho = {:?}\nmay = [\"token\", \"list\"]\naccount = \"nightly\"\n", me());
     config.more(&account).more(&rule)

@@ -29,7 +29,7 @@ async fn assert_tried_again(home: &Home, seconds: u64) {
             KeeperError::ProviderDown { wait, .. } => assert_eq!(wait, Duration::from_secs(1)),
             // Who has to act stays the same for whoever asks meanwhile.
             error => {
-                assert!(matches!(error, KeeperError::Misconfigured { .. }) && trouble.needs_administrator, "{error}")
+                assert!(matches!(error, KeeperError::Misconfigured { .. }) && trouble.needs_administrator, "{error}");
             }
         }
     }
