@@ -8,7 +8,6 @@ use tokenkeeper_protocol::{AccountName, Problem, SessionRef};
 
 use super::purpose::Purpose;
 use super::{Answer, Service};
-use crate::audit::What;
 use crate::domain::Peer;
 use crate::keeper::{Attended, Keeper, KeeperError, Live, Look, Served, Wish};
 use crate::policy::{Action, Permit, judge};
@@ -152,8 +151,7 @@ impl Service {
         reply: Arc<tokenkeeper_protocol::codec::Encoded>,
     ) -> Answer {
         if self.tally.hand_out(peer, live.session, live.generation) {
-            let (session, generation) = (live.session, live.generation);
-            self.record(What::TokenHandedOut { peer: peer.to_string(), session, generation, count: 1 }).await;
+            self.record_hand_out(peer, live).await;
         }
         Answer::Encoded(reply)
     }

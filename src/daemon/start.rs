@@ -14,7 +14,7 @@ use super::running::{Running, Signals};
 use super::{Options, StartError, counts, notify, reload};
 use crate::audit::{Relay, Tally};
 use crate::clock::Clock;
-use crate::command::{InForce, Service, Vitals};
+use crate::command::{InForce, Meter, Service, Vitals};
 use crate::config::{Environment, Loaded, load};
 use crate::ipc;
 use crate::keeper::{Keeper, Parts};
@@ -61,6 +61,7 @@ pub(super) async fn start(options: &Options) -> Result<Running, StartError> {
         keeper: Arc::clone(&keeper),
         in_force: ArcSwap::from_pointee(InForce { rules: settings.rules.clone(), loaded_at: clock.now() }),
         tally: Arc::new(Tally::default()),
+        meter: Arc::new(Meter::default()),
         vitals: Vitals {
             started_at: clock.now(),
             identity_source: identity_source.to_string(),
@@ -82,6 +83,12 @@ pub(super) async fn start(options: &Options) -> Result<Running, StartError> {
         }
     });
     tasks.spawn(ipc::serve(listener, Arc::clone(&service), tasks.clone(), stop.clone()));
+    tasks.spawn({
+        let (keeper, stop) = (Arc::clone(&keeper), stop.clone());
+        async move {
+            let _ = stop.run_until_cancelled(keeper.heed_reopened_store()).await;
+        }
+    });
     tasks.spawn(counts::run(Arc::clone(&service), stop.clone()));
     tasks.spawn(notify::run_watchdog(is_well(&service), stop.clone()));
 
@@ -101,7 +108,8 @@ pub(super) fn report(loaded: &Loaded) {
 /// A daemon that can still read its store is alive; what is wrong beyond that is told by its status.
 fn is_well(service: &Arc<Service>) -> impl Fn() -> bool + Send + use<> {
     let keeper = Arc::clone(&service.keeper);
-    move || keeper.vault().next_due(keeper.clock().now()).is_ok()
+    // A store that cannot be written heals by itself; a restart would lose what waits in memory for that.
+    move || keeper.vault().fault().is_some() || keeper.vault().next_due(keeper.clock().now()).is_ok()
 }
 
 /// Makes the state directory, or sees that nobody else can put anything into the one that is there.

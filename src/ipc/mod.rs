@@ -59,7 +59,7 @@ pub async fn serve(listener: Listener, service: Arc<Service>, tasks: TaskTracker
         };
         let (service, spawner, stop) = (Arc::clone(&service), tasks.clone(), stop.clone());
         tasks.spawn(async move {
-            let _guest = guest;
+            let (_guest, _counted) = (guest, service.meter.connected());
             connection::run(stream, peer, service, spawner, stop).await;
         });
     }

@@ -116,6 +116,11 @@ impl Keeper {
         self.providers.load_full()
     }
 
+    /// Sessions whose current token is in memory.
+    pub fn cached(&self) -> u64 {
+        self.cache.len()
+    }
+
     /// Puts a new configuration in force.
     pub fn replace_providers(&self, providers: Providers, retention: Duration) {
         self.providers.store(Arc::new(providers));
@@ -128,6 +133,18 @@ impl Keeper {
     /// A ring that nobody waited for is kept for the next call.
     pub async fn agenda_changed(&self) {
         self.agenda.notified().await;
+    }
+
+    /// Looks at everything anew whenever the store has healed, until the daemon stops.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn heed_reopened_store(&self) -> ! {
+        loop {
+            self.vault.reopened().await;
+            self.cache.clear();
+            self.agenda.notify_one();
+        }
     }
 
     /// Shows a change that was just committed, to those whom the session is served to and to the schedule.

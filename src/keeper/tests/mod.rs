@@ -4,6 +4,7 @@
 mod accounts;
 mod agenda;
 mod growing_old;
+mod history;
 mod logging_in;
 mod logging_out;
 mod outcomes;

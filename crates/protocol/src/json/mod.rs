@@ -3,6 +3,7 @@
 //! Keys are stable: new ones may be added, none is renamed, removed or given another type (`docs/guide/json.md`). Times are
 //! RFC 3339 in UTC, a value that is not known is `null`. A view borrows its reply and copies no token.
 
+mod history;
 mod login;
 mod logout;
 mod problem;
@@ -13,6 +14,7 @@ mod tests;
 mod time;
 mod token;
 
+pub use history::{HistoryEntry, HistoryPage};
 pub use login::{LoggedIn, LoginBegun, User};
 pub use logout::LoggedOut;
 pub use problem::ProblemDetails;
