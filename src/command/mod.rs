@@ -2,6 +2,8 @@
 //!
 //! Both the native protocol and any other front end come through [`Service::answer`]; nothing here knows sockets.
 
+#[cfg(test)]
+mod account_tests;
 mod find;
 mod history;
 mod login;

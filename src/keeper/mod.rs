@@ -143,6 +143,9 @@ impl Keeper {
         loop {
             self.vault.reopened().await;
             self.cache.clear();
+            if let Err(error) = self.catch_up_with_accounts().await {
+                tracing::error!(%error, "not every service account could be set up; the sweep tries it again");
+            }
             self.agenda.notify_one();
         }
     }
