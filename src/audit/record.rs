@@ -82,11 +82,11 @@ impl From<&Event> for Record {
             What::Removed { session, provider } => {
                 notice(15, "removed").with("session", session).with("provider", provider)
             }
-            What::AccountOpened { account, session, provider } => notice(17, "account_opened")
+            What::AccountOpened { account, session, provider } => notice(18, "account_opened")
                 .with("account", account)
                 .with("session", session)
                 .with("provider", provider),
-            What::AccountClosed { account, session, provider } => notice(18, "account_closed")
+            What::AccountClosed { account, session, provider } => notice(19, "account_closed")
                 .with("account", account)
                 .with("session", session)
                 .with("provider", provider),
@@ -96,6 +96,10 @@ impl From<&Event> for Record {
                 .with("target", target)
                 .with("reference", reference)
                 .with("count", count),
+            What::ScopeNarrowed { session, provider, missing } => warning(17, "scope_narrowed")
+                .with("session", session)
+                .with("provider", provider)
+                .with("missing", missing),
         }
     }
 }

@@ -4,12 +4,14 @@
 
 #[cfg(test)]
 mod account_tests;
+mod device;
 mod find;
 mod history;
 mod login;
 mod logout;
 mod meter;
 mod metrics;
+mod policy;
 mod purpose;
 mod reach;
 mod refuse;
@@ -48,7 +50,7 @@ pub struct Service {
     /// Keeps the sessions.
     pub keeper: Arc<Keeper>,
     /// The configuration in force; replaced as a whole.
-    pub in_force: ArcSwap<InForce>,
+    pub in_force: Arc<ArcSwap<InForce>>,
     /// Counts hand-outs and denials for the audit trail.
     pub tally: Arc<Tally>,
     /// What only the wiring knows of how the daemon is doing.
@@ -98,14 +100,15 @@ impl Service {
             Request::Session(id) => self.session(peer, id).await.map(Reply::Session),
             Request::Logout(id) => self.logout(peer, id).await.map(Reply::LoggedOut),
             Request::Status => self.status(peer).await.map(Reply::Status),
+            Request::WhoAmI => Ok(Reply::Identity(self.who_am_i(peer))),
+            Request::Explain(request) => self.explain(peer, &request).await.map(Reply::Explanation),
+            Request::DeviceBegin(begin) => self.begin_device_login(peer, &begin).await.map(Reply::DeviceBegun),
+            Request::DeviceWait(wait) => self.wait_for_device_login(peer, &wait).await.map(Reply::LoggedIn),
             Request::History(request) => self.history(peer, &request).await.map(Reply::History),
             Request::Metrics => self.metrics(peer).await.map(Reply::Metrics),
-            Request::DeviceBegin(_)
-            | Request::DeviceWait(_)
-            | Request::WhoAmI
-            | Request::Explain(_)
-            | Request::Providers
-            | Request::ProviderTest(_) => Err(Problem::new(Code::Unsupported, "this request is not answered yet")),
+            Request::Providers | Request::ProviderTest(_) => {
+                Err(Problem::new(Code::Unsupported, "this request is not answered yet"))
+            }
         };
         answered.map_or_else(Answer::from, |reply| Answer::Reply(Box::new(reply)))
     }

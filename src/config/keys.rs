@@ -42,6 +42,7 @@ pub(super) const PROVIDER: Keys = Keys {
         "token_endpoint",
         "userinfo_endpoint",
         "revocation_endpoint",
+        "device_authorization_endpoint",
         "subject_claim",
     ],
     later: &["idle", "concurrency", "rate"],

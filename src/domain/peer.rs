@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tokenkeeper_protocol::AccountName;
 
 /// Who is asking. Frozen by the kernel when the peer connected.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Peer {
     /// Effective user.
     pub uid: u32,
@@ -19,6 +19,9 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// In the place of a user where there is none, such as in a question about a unit as a whole. No process has this number.
+    pub const NO_USER: u32 = u32::MAX;
+
     /// Whose sessions this peer opens: those of its user, and apart from them those of its user in a system service.
     pub fn owner(&self) -> Owner {
         let uid = self.uid;
@@ -42,6 +45,7 @@ impl Peer {
     /// What the peer is called where it does not matter which of its processes it was.
     pub fn name(&self) -> String {
         match &self.unit {
+            Some(unit) if self.uid == Self::NO_USER => unit.clone(),
             Some(unit) => format!("{unit} (uid {})", self.uid),
             None => format!("uid {}", self.uid),
         }

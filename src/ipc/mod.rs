@@ -18,17 +18,19 @@ use tokio_util::task::TaskTracker;
 
 use self::guests::{Account, Guest, Guests};
 use crate::command::Service;
+use crate::config::Nobody;
 use crate::domain::Peer;
 use crate::policy::{Rules, concerns};
 
 pub use listener::{ListenError, Listener, listen};
+pub use peer::why_no_units;
 
 /// Pause after a failed accept, so that running out of descriptors does not become a busy loop.
 const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// Accepts peers until `stop`; each connection is a task of its own.
 pub async fn serve(listener: Listener, service: Arc<Service>, tasks: TaskTracker, stop: CancellationToken) {
-    let guests = Guests::default();
+    let (guests, nobody) = (Guests::default(), Nobody::of_host());
     loop {
         let accepted = tokio::select! {
             biased;
@@ -43,7 +45,7 @@ pub async fn serve(listener: Listener, service: Arc<Service>, tasks: TaskTracker
                 continue;
             }
         };
-        let (peer, guest) = match welcome(&stream, &guests, &service.in_force.load().rules) {
+        let (peer, guest) = match welcome(&stream, nobody, &guests, &service.in_force.load().rules) {
             Ok(welcome) => welcome,
             Err(problem) => {
                 // No warning: anybody could fill the log with them.
@@ -66,8 +68,8 @@ pub async fn serve(listener: Listener, service: Arc<Service>, tasks: TaskTracker
 }
 
 /// Who the peer is, if it can be served.
-fn welcome(stream: &Stream, guests: &Guests, rules: &Rules) -> Result<(Arc<Peer>, Guest), Problem> {
-    let peer = peer::identify(stream.inner())
+fn welcome(stream: &Stream, nobody: Nobody, guests: &Guests, rules: &Rules) -> Result<(Arc<Peer>, Guest), Problem> {
+    let peer = peer::identify(stream.inner(), nobody)
         .map_err(|error| Problem::new(Code::Denied, format!("you cannot be identified: {error}")))?;
     let account = if concerns(rules, &peer) { Account::User(peer.uid) } else { Account::Strangers };
     let guest = guests.admit(account).ok_or_else(|| Problem {

@@ -4,7 +4,7 @@ use tokenkeeper_protocol::reply::LoggedIn;
 use tokenkeeper_protocol::{LoginId, SessionRef};
 
 use super::login::{completed, failed};
-use super::{Keeper, KeeperError, timing};
+use super::{Keeper, KeeperError, narrowed, timing};
 use crate::audit::What;
 use crate::config::ProviderSettings;
 use crate::domain::{Peer, Session, State};
@@ -27,7 +27,13 @@ pub(super) struct Arrival<'a> {
 
 impl Keeper {
     /// Opens a session for who came, or renews the one that the login replaces: one batch with everything that follows.
-    pub(super) async fn admit(&self, _permit: &Permit, arrival: &Arrival<'_>) -> Result<LoggedIn, KeeperError> {
+    pub(super) async fn admit(&self, permit: &Permit, arrival: &Arrival<'_>) -> Result<LoggedIn, KeeperError> {
+        let came = &arrival.grant.user.name;
+        if !permit.admits(came) {
+            let provider = &arrival.login.value.provider;
+            let why = format!("{:?} came back, whom [user_map.{provider}] does not give to this user", came.as_str());
+            return Err(failed(&why));
+        }
         for _ in 0..PATIENCE {
             let replaced = self.replaced(arrival)?;
             let session = self.session_of(arrival, replaced.as_ref());
@@ -50,6 +56,9 @@ impl Keeper {
                 session: session.id,
                 user: session.user.name.to_string(),
             })?;
+            if let Some(narrowed) = narrowed::at_login(&session) {
+                change.audit(narrowed)?;
+            }
             match change.commit().await {
                 Ok(()) => {
                     self.publish(session.id);
@@ -101,7 +110,7 @@ impl Keeper {
             user: grant.user.clone(),
             device: login.device.clone().or_else(|| replaced.and_then(|old| old.value.device.clone())),
             opened_by: replaced.map_or_else(|| login.begun_by.clone(), |old| old.value.opened_by.clone()),
-            scopes: login.flow.scopes.clone(),
+            scopes: login.way.scopes().to_vec(),
             opened_at: now,
             ends_at,
             last_used_at: now,
@@ -114,7 +123,7 @@ impl Keeper {
             due_at: None,
             prune_at: ends_at,
             told: replaced.map_or(0, |old| old.value.told),
-            resource: login.flow.resource.clone(),
+            resource: login.way.resource().to_vec(),
         };
         session.due_at = timing::refresh_due(&session, arrival.settings, 2.0 * rand::random::<f64>() - 1.0);
         session

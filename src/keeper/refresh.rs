@@ -10,12 +10,12 @@ use tokenkeeper_protocol::UnixSeconds;
 
 use super::attend::{Attempt, Attended, Wish};
 use super::unwritten::Answered;
-use super::{Keeper, KeeperError, timing};
+use super::{Keeper, KeeperError, narrowed, timing};
 use crate::audit::What;
 use crate::config::ProviderSettings;
 use crate::domain::session::Trouble;
 use crate::domain::{LoginReason, Session, State, Tokens};
-use crate::provider::{Provider, RefreshOutcome};
+use crate::provider::{Fault, Provider, RefreshOutcome};
 use crate::vault::{Intent, VaultError, Versioned};
 
 impl Keeper {
@@ -151,6 +151,14 @@ impl Keeper {
         if let Some(event) = event(&new, &verdict) {
             change.audit(event)?;
         }
+        let narrowed = match &answered.before.tokens {
+            Some(spent) => narrowed::at_refresh(spent, &new),
+            // The first token of a service account.
+            None => narrowed::at_login(&new),
+        };
+        if let (Ok(Attended::Renewed), Some(narrowed)) = (&verdict, narrowed) {
+            change.audit(narrowed)?;
+        }
         change.commit().await?;
         self.publish(id);
         Ok(verdict)
@@ -179,8 +187,12 @@ fn after(
     let tries = session.trouble.as_ref().map_or(1, |trouble| trouble.tries.saturating_add(1));
     let unknown_since = session.trouble.as_ref().and_then(|trouble| trouble.unknown_since);
     let backoff = timing::backoff(tries, random);
+    let needs_administrator = match outcome {
+        RefreshOutcome::Misconfigured(_) => true,
+        RefreshOutcome::NotSent(fault) | RefreshOutcome::Transient { fault, .. } => fault.needs_administrator(),
+        _ => false,
+    };
     let mut troubled = |what: String, wait: Duration, unknown_since| {
-        let needs_administrator = matches!(outcome, RefreshOutcome::Misconfigured(_));
         let trouble = Trouble { what, tries, not_before: now + wait, unknown_since, needs_administrator };
         let not_before = not_before(session, &trouble, settings.reuse_grace, now + wait);
         let why = trouble.what.clone();
@@ -195,15 +207,20 @@ fn after(
         }
         // The session ended meanwhile: whatever the provider said, its tokens are only there to be revoked.
         _ if !session.state.is_active() => Ok(Attended::NothingDue),
-        RefreshOutcome::NotSent(fault) => Err(troubled(fault.to_string(), backoff, unknown_since)),
+        RefreshOutcome::NotSent(fault) => {
+            let later = troubled(fault.to_string(), backoff, unknown_since);
+            Err(if fault.needs_administrator() { misconfigured(session, fault) } else { later })
+        }
         RefreshOutcome::Transient { fault, retry_after } => {
-            Err(troubled(fault.to_string(), backoff.max(retry_after.unwrap_or_default()), unknown_since))
+            let wait = backoff.max(retry_after.unwrap_or_default());
+            let later = troubled(fault.to_string(), wait, unknown_since);
+            Err(if fault.needs_administrator() { misconfigured(session, fault) } else { later })
         }
         RefreshOutcome::Misconfigured(fault) => {
             // An account has no user who might try again, and no session to lose by waiting.
             let wait = if session.account().is_some() { timing::LONGEST_WAIT } else { backoff };
             troubled(fault.to_string(), wait, unknown_since);
-            Err(KeeperError::Misconfigured { provider: session.provider.clone(), why: fault.to_string() })
+            Err(misconfigured(session, fault))
         }
         RefreshOutcome::Unknown(fault) => {
             let since = unknown_since.unwrap_or(*sent_at);
@@ -224,6 +241,10 @@ fn after(
         }
     };
     (new, verdict)
+}
+
+fn misconfigured(session: &Session, fault: &Fault) -> KeeperError {
+    KeeperError::Misconfigured { provider: session.provider.clone(), why: fault.to_string() }
 }
 
 /// When the next try is, at `now` or later. A refresh token that may be spent is only sent while the provider would forgive

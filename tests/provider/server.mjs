@@ -35,7 +35,7 @@ const day = 86_400;
 const client = {
   application_type: 'native',
   redirect_uris: ['http://127.0.0.1/callback', 'http://[::1]/callback'],
-  grant_types: ['authorization_code', 'refresh_token'],
+  grant_types: ['authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code'],
   response_types: ['code'],
 };
 
@@ -64,6 +64,7 @@ const configuration = {
   features: {
     clientCredentials: { enabled: true },
     devInteractions: { enabled: false },
+    deviceFlow: { enabled: true },
     introspection: { enabled: true },
     // RFC 8707: one API is known. Its tokens are opaque, like all others here.
     resourceIndicators: {
@@ -86,6 +87,7 @@ const configuration = {
     AccessToken: Number(options['access-life']),
     AuthorizationCode: 60,
     ClientCredentials: Number(options['access-life']),
+    DeviceCode: 600,
     Grant: 30 * day,
     IdToken: 3600,
     Interaction: 3600,

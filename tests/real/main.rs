@@ -6,6 +6,7 @@ mod support;
 
 mod accounts;
 mod crash;
+mod device;
 mod fixtures;
 mod rotation;
 mod session;

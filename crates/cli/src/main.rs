@@ -5,6 +5,7 @@ mod browser;
 mod clock;
 mod command;
 mod context;
+mod device;
 mod escape;
 mod exit;
 mod failure;
@@ -13,6 +14,8 @@ mod json;
 mod loopback;
 mod moment;
 mod paste;
+mod people;
+mod qr;
 mod span;
 mod table;
 

@@ -51,6 +51,7 @@ fn examples() -> Vec<What> {
             reference: "r-5f2c9".into(),
             count: 1,
         },
+        What::ScopeNarrowed { session, provider: provider.clone(), missing: "mail files".into() },
         What::AccountOpened { account: nightly(), session: "m40c8ffe".parse().unwrap(), provider: provider.clone() },
         What::AccountClosed { account: nightly(), session: "m40c8ffe".parse().unwrap(), provider },
     ]

@@ -3,9 +3,11 @@
 //! Keys are stable: new ones may be added, none is renamed, removed or given another type (`docs/guide/json.md`). Times are
 //! RFC 3339 in UTC, a value that is not known is `null`. A view borrows its reply and copies no token.
 
+mod device;
 mod history;
 mod login;
 mod logout;
+mod policy;
 mod problem;
 mod session;
 mod status;
@@ -14,9 +16,11 @@ mod tests;
 mod time;
 mod token;
 
+pub use device::DeviceBegun;
 pub use history::{HistoryEntry, HistoryPage};
 pub use login::{LoggedIn, LoginBegun, User};
 pub use logout::LoggedOut;
+pub use policy::{Explanation, Identity, Rule, RuleOutcome};
 pub use problem::ProblemDetails;
 pub use session::{Session, SessionSummary, SessionsPage};
 pub use status::{ProviderStatus, SessionCounts, Status};
