@@ -1,7 +1,7 @@
 //! The vocabulary of the audit trail: one type, whatever form the record takes on its way out.
 
 use serde::{Deserialize, Serialize};
-use tokenkeeper_protocol::{ProviderName, SessionRef, UnixSeconds};
+use tokenkeeper_protocol::{AccountName, ProviderName, SessionRef, UnixSeconds};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,6 +150,24 @@ pub enum What {
         /// The scopes that are missing, space separated.
         missing: String,
     },
+    /// A service account of the configuration got its session.
+    AccountOpened {
+        /// The account.
+        account: AccountName,
+        /// Its session.
+        session: SessionRef,
+        /// Where.
+        provider: ProviderName,
+    },
+    /// The session of a service account was closed: the configuration does not have it any more, or has another client for it.
+    AccountClosed {
+        /// The account.
+        account: AccountName,
+        /// Its session.
+        session: SessionRef,
+        /// Where.
+        provider: ProviderName,
+    },
 }
 
 impl What {
@@ -164,7 +182,9 @@ impl What {
             | Self::Revoked { session, .. }
             | Self::Expired { session, .. }
             | Self::Removed { session, .. }
-            | Self::ScopeNarrowed { session, .. } => Some(*session),
+            | Self::ScopeNarrowed { session, .. }
+            | Self::AccountOpened { session, .. }
+            | Self::AccountClosed { session, .. } => Some(*session),
             Self::DaemonStarted { .. }
             | Self::DaemonStopped
             | Self::ConfigReloaded

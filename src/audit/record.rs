@@ -82,6 +82,14 @@ impl From<&Event> for Record {
             What::Removed { session, provider } => {
                 notice(15, "removed").with("session", session).with("provider", provider)
             }
+            What::AccountOpened { account, session, provider } => notice(18, "account_opened")
+                .with("account", account)
+                .with("session", session)
+                .with("provider", provider),
+            What::AccountClosed { account, session, provider } => notice(19, "account_closed")
+                .with("account", account)
+                .with("session", session)
+                .with("provider", provider),
             What::Denied { peer, action, target, reference, count } => warning(16, "denied")
                 .with("peer", peer)
                 .with("action", action)

@@ -42,7 +42,10 @@ impl Service {
             Some(user) => vec![Scope::Named(provider, user)],
             None => seeker.scopes(&permit, Some(provider)),
         };
-        let usable = |session: &Session| !session.state.is_ended() && self.may(peer, Action::Token, session);
+        // Nobody who wants a user's token gets that of a service account instead: those are asked for by name.
+        let usable = |session: &Session| {
+            !session.state.is_ended() && session.account().is_none() && self.may(peer, Action::Token, session)
+        };
         let matching = self.first_matching(&scopes, usable).await.map_err(|error| error.to_problem())?;
         choose(&matching, provider, user)
     }

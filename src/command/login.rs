@@ -5,7 +5,7 @@ use tokenkeeper_protocol::request::{LoginBegin, LoginComplete};
 use tokenkeeper_protocol::{Problem, ProviderName, SessionRef};
 
 use super::Service;
-use crate::domain::Peer;
+use crate::domain::{Owner, Peer};
 use crate::keeper::{KeeperError, Look};
 use crate::policy::{Action, Permit, Target, judge};
 
@@ -57,9 +57,11 @@ impl Service {
 
     async fn may_replace(&self, peer: &Peer, session: SessionRef) -> Result<(), Problem> {
         let allowed = |target| judge(&self.in_force.load().rules, peer, Action::Login, target).is_ok();
+        let is_account = |owner: &Owner| matches!(owner, Owner::Account(_));
+        // Nobody logs in to a service account: there is no user who could come back.
         let may = match self.keeper.look(session).map_err(|error| error.to_problem())? {
-            Look::Live(live) => allowed(live.target()),
-            Look::Dormant(session) => allowed(Target::of(&session)),
+            Look::Live(live) => !is_account(&live.owner) && allowed(live.target()),
+            Look::Dormant(session) => !is_account(&session.opened_by) && allowed(Target::of(&session)),
             Look::Absent => false,
         };
         if may { Ok(()) } else { Err(self.no_such_session(peer, Action::Login, session).await) }

@@ -2,6 +2,8 @@
 //!
 //! Both the native protocol and any other front end come through [`Service::answer`]; nothing here knows sockets.
 
+#[cfg(test)]
+mod account_tests;
 mod device;
 mod find;
 mod history;
@@ -11,6 +13,7 @@ mod meter;
 mod metrics;
 mod policy;
 mod providers;
+mod purpose;
 mod reach;
 mod refuse;
 mod sessions;
@@ -70,6 +73,7 @@ impl Service {
     pub fn answer_at_once(&self, peer: &Arc<Peer>, request: &Request) -> Option<Answer> {
         let answer = match request {
             Request::Token(token) => self.token_at_once(peer, token)?,
+            Request::TokenFor(token) => self.token_for_at_once(peer, token)?,
             _ => return None,
         };
         self.meter.answered(Kind::of(request), None);
@@ -90,6 +94,7 @@ impl Service {
     async fn respond(&self, peer: &Arc<Peer>, request: Request) -> Answer {
         let answered = match request {
             Request::Token(request) => return self.token(peer, &request).await.unwrap_or_else(Answer::from),
+            Request::TokenFor(request) => return self.token_for(peer, &request).await.unwrap_or_else(Answer::from),
             Request::LoginBegin(begin) => self.begin_login(peer, &begin).await.map(Reply::LoginBegun),
             Request::LoginComplete(complete) => self.complete_login(peer, &complete).await.map(Reply::LoggedIn),
             Request::Sessions(request) => self.sessions(peer, &request).await.map(Reply::Sessions),
@@ -104,7 +109,6 @@ impl Service {
             Request::DeviceWait(wait) => self.wait_for_device_login(peer, &wait).await.map(Reply::LoggedIn),
             Request::History(request) => self.history(peer, &request).await.map(Reply::History),
             Request::Metrics => self.metrics(peer).await.map(Reply::Metrics),
-            Request::TokenFor(_) => Err(Problem::new(Code::Unsupported, "this request is not answered yet")),
         };
         answered.map_or_else(Answer::from, |reply| Answer::Reply(Box::new(reply)))
     }

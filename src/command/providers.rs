@@ -1,7 +1,7 @@
 //! Which providers there are, and whether one works.
 
 use tokenkeeper_protocol::reply::{ProviderReport, ProviderStatus, ProviderView, ProvidersReply, StepOutcome};
-use tokenkeeper_protocol::{Problem, ProviderName};
+use tokenkeeper_protocol::{AccountName, Problem, ProviderName};
 
 use super::Service;
 use crate::config::settings::{ClientAuthentication, ProviderKind, RedirectUri};
@@ -17,7 +17,9 @@ impl Service {
         let sees_all = judge(rules, peer, Action::Status, Target::Daemon).is_ok();
         let providers = self.keeper.providers();
         let known = providers.iter().filter(|(name, _)| sees_all || may_anything(rules, peer, name));
-        ProvidersReply { providers: known.map(|(_, provider)| view(provider)).collect() }
+        ProvidersReply {
+            providers: known.map(|(name, provider)| view(provider, self.keeper.accounts_at(name))).collect(),
+        }
     }
 
     /// Tries whatever can be tried without a user. For those who look after the host, and for those who could begin a login there
@@ -42,7 +44,7 @@ fn may_anything(rules: &Rules, peer: &Peer, name: &ProviderName) -> bool {
     Action::ALL.iter().any(|action| judge(rules, peer, *action, Target::Provider(name)).is_ok())
 }
 
-fn view(provider: &Provider) -> ProviderView {
+fn view(provider: &Provider, accounts: Vec<AccountName>) -> ProviderView {
     let (settings, health) = (provider.settings(), provider.health());
     let kind = match &settings.kind {
         ProviderKind::Oidc { .. } => "oidc",
@@ -71,7 +73,7 @@ fn view(provider: &Provider) -> ProviderView {
         redirect_uris: settings.redirect_uris.iter().map(redirect_uri).collect(),
         scopes: settings.scopes.clone(),
         max_age_seconds: settings.max_age.as_secs(),
-        accounts: Vec::new(),
+        accounts,
     }
 }
 

@@ -88,6 +88,9 @@ impl Service {
         if !self.may_somewhere(peer, action) {
             return self.deny(peer, action, Denied::Account(account)).await;
         }
+        if self.keeper.account(account).is_some() {
+            self.note_denial(peer, action, account.as_str()).await;
+        }
         let words =
             format!("there is no service account {account} that {} may use for {:?}", peer.name(), action.name());
         Problem::new(Code::NotFound, words)

@@ -123,8 +123,8 @@ fn detail(session: &Session) -> SessionDetail {
         scope: tokens.map(|tokens| tokens.access.scope.clone()).unwrap_or_default(),
         opened_at: session.opened_at,
         token_obtained_at: tokens.map(|tokens| tokens.access.obtained_at),
-        refresh_due_at: tokens.and(session.due_at),
-        refreshable: tokens.is_some_and(|tokens| tokens.refresh.is_some()),
+        refresh_due_at: session.due_at.filter(|_| session.state.is_active()),
+        refreshable: session.state.is_active() && session.is_renewable(),
         refreshes: session.refreshes,
         last_failure: session.trouble.as_ref().map(|trouble| trouble.what.clone()),
     }

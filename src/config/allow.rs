@@ -24,8 +24,8 @@ pub(super) fn built_in(mode: Mode, uid: u32) -> Rule {
 #[derive(Clone, Debug)]
 pub(super) struct Known {
     pub(super) providers: BTreeSet<String>,
-    /// The service accounts, where they are known.
-    pub(super) accounts: Option<BTreeSet<String>>,
+    /// The service accounts.
+    pub(super) accounts: BTreeSet<String>,
     /// Whether those are all: a file that cannot be read may define more.
     pub(super) complete: bool,
 }
@@ -121,10 +121,10 @@ fn about_account(table: Table<'_>, account: &At<&str>, known: &Known, may: Optio
             Some(table.accept("account", &account.place, parsed)?)
         }
     };
-    if let (Some(name), Some(accounts), true) = (&name, &known.accounts, known.complete)
-        && !accounts.contains(name.as_str())
+    if let (Some(name), true) = (&name, known.complete)
+        && !known.accounts.contains(name.as_str())
     {
-        let names: Vec<_> = accounts.iter().collect();
+        let names: Vec<_> = known.accounts.iter().collect();
         let next = if names.is_empty() { "there is none yet".to_owned() } else { suggest(name.as_str(), &names) };
         let what = format!("this rule never matches: no service account {:?} is configured; {next}", name.as_str());
         table.warning(account.place.clone(), what);

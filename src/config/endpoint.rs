@@ -38,6 +38,16 @@ pub(super) fn redirect_uri(text: &str) -> Result<RedirectUri, Complaint> {
     checked(text).map(|_| RedirectUri::Exact(text.to_owned())).map_err(or_loopback)
 }
 
+/// What a token is to be presented to: an absolute URI without a fragment (RFC 8707 section 2), kept byte for byte.
+pub(super) fn resource(text: &str) -> Result<String, Complaint> {
+    let allowed = "write one without a fragment, such as \"https://api.corp.example\"";
+    let is_absolute = Url::parse(text).is_ok_and(|url| url.fragment().is_none());
+    if is_absolute && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(text.to_owned());
+    }
+    Err(Complaint::new(format!("holds {text:?}, which is no absolute URI of a resource; {allowed}")))
+}
+
 /// An HTTP proxy. Plain http is allowed: what goes through it is TLS.
 pub(super) fn proxy(text: &str) -> Result<String, Complaint> {
     let url = parse(text)?;

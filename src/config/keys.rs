@@ -10,7 +10,7 @@ pub(super) struct Keys {
 }
 
 pub(super) const ROOT: Keys =
-    Keys { known: &["daemon", "schedule", "audit", "provider", "allow", "user_map"], later: &["service_account"] };
+    Keys { known: &["daemon", "schedule", "audit", "provider", "service_account", "allow", "user_map"], later: &[] };
 
 pub(super) const DAEMON: Keys =
     Keys { known: &["state_dir", "socket", "identity_file", "recovery_recipients", "cache_sessions"], later: &[] };
@@ -28,6 +28,7 @@ pub(super) const PROVIDER: Keys = Keys {
         "client_authentication",
         "redirect_uris",
         "scopes",
+        "resource",
         "user_name_claim",
         "max_age",
         "refresh_at",
@@ -57,7 +58,7 @@ pub(super) const PROVIDER: Keys = Keys {
         "sign_out",
         "user_info",
     ],
-    later: &["idle", "resource", "concurrency", "rate"],
+    later: &["idle", "concurrency", "rate"],
 };
 
 /// Those of a provider that discovery makes superfluous.
@@ -117,6 +118,8 @@ pub(super) const ANSWER: Keys = Keys {
 
 pub(super) const CLIENT_SECRET: Keys = Keys { known: &["file", "credential"], later: &[] };
 
+pub(super) const SERVICE_ACCOUNT: Keys = Keys { known: &["provider", "scopes", "resource"], later: &[] };
+
 pub(super) const ALLOW: Keys = Keys { known: &["who", "may", "provider", "sessions", "account"], later: &[] };
 
 /// Actions of `[[allow]]` that are planned.
@@ -124,5 +127,16 @@ pub(super) const ACTIONS_LATER: &[&str] = &["id_token", "import", "export", "era
 
 /// All of them, for the test that compares them with the guide.
 #[cfg(test)]
-pub(super) const ALL: &[&Keys] =
-    &[&ROOT, &DAEMON, &SCHEDULE, &AUDIT, &PROVIDER, &CALLBACK, &OPERATION, &ANSWER, &CLIENT_SECRET, &ALLOW];
+pub(super) const ALL: &[&Keys] = &[
+    &ROOT,
+    &DAEMON,
+    &SCHEDULE,
+    &AUDIT,
+    &PROVIDER,
+    &CALLBACK,
+    &OPERATION,
+    &ANSWER,
+    &CLIENT_SECRET,
+    &SERVICE_ACCOUNT,
+    &ALLOW,
+];

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokenkeeper_protocol::ProviderName;
+use tokenkeeper_protocol::{AccountName, ProviderName};
 
+use super::account;
 use super::allow::{self, Known};
 use super::files::{self, MAIN_FILE};
 use super::finding::{ConfigErrors, Finding, Findings};
@@ -13,11 +14,16 @@ use super::places::{Environment, Places, Source};
 use super::provider::{self, Surroundings};
 use super::secret::SecretPlaces;
 use super::sections;
-use super::settings::{ProviderSettings, Settings};
+use super::settings::{AccountSettings, ProviderSettings, Settings};
 use super::table::Table;
 use super::tables::Tables;
 use super::user_map;
-use crate::policy::{Action, On, Rule, Rules, UserMap};
+use crate::policy::{Action, On, Reach, Rule, Rules, UserMap};
+
+/// Every provider by its name.
+type Providers = BTreeMap<ProviderName, Arc<ProviderSettings>>;
+/// Every service account by its name.
+type Accounts = BTreeMap<AccountName, Arc<AccountSettings>>;
 
 /// A configuration that can be used.
 #[derive(Clone, Debug)]
@@ -61,15 +67,17 @@ fn read(source: &Source, environment: &Environment, findings: &Findings) -> Opti
         only_checked: source.only_checked,
     };
     let providers = providers(&tables, &Surroundings { directory, secrets });
-    let mut rules = rules(&tables, complete);
+    let known = known(&tables, complete);
+    let accounts = accounts(&tables, &known, &providers);
+    let mut rules = rules(&tables, &known);
     rules.list.push(allow::built_in(source.mode, environment.uid));
     if findings.no_error() {
-        warn_if_unreachable(&tables, &rules.list);
+        warn_if_unreachable(&tables, &rules.list, &accounts);
     }
     let daemon = sections::daemon(tables.section("daemon"), &places, findings);
     let schedule = sections::schedule(tables.section("schedule"));
     let audit = sections::audit(tables.section("audit"));
-    Some((Settings { daemon: daemon?, providers, rules, schedule, audit }, files.paths))
+    Some((Settings { daemon: daemon?, providers, accounts, rules, schedule, audit }, files.paths))
 }
 
 fn main_file(source: &Source, places: &Places, findings: &Findings) -> Option<PathBuf> {
@@ -83,20 +91,30 @@ fn main_file(source: &Source, places: &Places, findings: &Findings) -> Option<Pa
     absolute.map_err(|error| findings.error(None, format!("{} is no path: {error}", file.display()))).ok()
 }
 
-fn providers(tables: &Tables<'_>, around: &Surroundings) -> BTreeMap<ProviderName, Arc<ProviderSettings>> {
+fn providers(tables: &Tables<'_>, around: &Surroundings) -> Providers {
     let settings = tables.providers.iter().filter_map(|(name, table)| provider::read(name, *table, around));
     settings.map(|settings| (settings.name.clone(), Arc::new(settings))).collect()
 }
 
-fn rules(tables: &Tables<'_>, complete: bool) -> Rules {
+/// What accounts and rules can name.
+fn known(tables: &Tables<'_>, complete: bool) -> Known {
     let providers = tables.providers.iter().map(|(name, _)| name.value.to_owned()).collect();
-    let known = Known { providers, accounts: None, complete };
+    let accounts = tables.accounts.iter().map(|(name, _)| name.value.to_owned()).collect();
+    Known { providers, accounts, complete }
+}
+
+fn accounts(tables: &Tables<'_>, known: &Known, providers: &Providers) -> Accounts {
+    let settings = tables.accounts.iter().filter_map(|(name, table)| account::read(name, *table, known, providers));
+    settings.map(|settings| (settings.name.clone(), Arc::new(settings))).collect()
+}
+
+fn rules(tables: &Tables<'_>, known: &Known) -> Rules {
     let (mut users, mut list) = (UserMap::default(), Vec::new());
     for (provider, table) in &tables.user_maps {
-        user_map::read(provider, *table, &known, &mut users);
+        user_map::read(provider, *table, known, &mut users);
     }
     for table in &tables.allow {
-        if let Some(rule) = allow::read(*table, &known, &users) {
+        if let Some(rule) = allow::read(*table, known, &users) {
             allow::warn_if_repeated(*table, &rule, &list);
             list.push(rule);
         }
@@ -104,9 +122,27 @@ fn rules(tables: &Tables<'_>, complete: bool) -> Rules {
     Rules { list, users }
 }
 
-/// A provider that nobody may log in to was configured for somebody whose rule is missing.
-fn warn_if_unreachable(tables: &Tables<'_>, rules: &[Rule]) {
+/// A provider that nobody may log in to, and an account that nobody may use, were configured for somebody whose rule is missing.
+fn warn_if_unreachable(tables: &Tables<'_>, rules: &[Rule], accounts: &Accounts) {
+    for (name, table) in &tables.accounts {
+        let Some(account) = accounts.values().find(|account| account.name.as_str() == name.value) else { continue };
+        let reaches = |rule: &Rule| match &rule.on {
+            On::Sessions { provider, reach: Reach::All } => {
+                provider.as_ref().is_none_or(|only| *only == account.provider)
+            }
+            On::Sessions { .. } => false,
+            On::Account(only) => only.as_ref().is_none_or(|only| *only == account.name),
+        };
+        if !rules.iter().any(|rule| reaches(rule) && rule.may.contains(&Action::Token)) {
+            let next = format!("add an [[allow]] with may = [\"token\"] and account = {:?}", name.value);
+            table.warning(name.place.clone(), format!("nobody may use the service account {}: {next}", name.value));
+        }
+    }
     for (name, table) in &tables.providers {
+        if accounts.values().any(|account| account.provider.as_str() == name.value) {
+            // It was configured for that.
+            continue;
+        }
         let is_here = |rule: &Rule| match &rule.on {
             On::Sessions { provider, .. } => provider.as_ref().is_none_or(|only| only.as_str() == name.value),
             On::Account(_) => false,
@@ -142,7 +178,7 @@ mod tests {
             .main("[schedule]\nretention = 'soon'\n[daemon]\ncache_sessions = 0\n")
             .file("conf.d/a.toml", "[provider.corp]\nissuer = 'x'\n")
             .file("conf.d/b.toml", "x = [\n")
-            .file("conf.d/c.toml", "[service_account]\n");
+            .file("conf.d/c.toml", "[servce_account]\n");
         let errors = host.errors();
         let places: Vec<_> = errors.lines().map(|line| line.split_once(": ").unwrap().0).collect();
         let expected =

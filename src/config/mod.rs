@@ -6,6 +6,7 @@
 //! [`load`] goes through the other files top-down: find and read ([`places`], `files`), parse (`document`, `table`), put the
 //! tables of all files together (`tables`), and make settings of them (`provider`, `user_map`, `allow`, `sections`).
 
+mod account;
 mod allow;
 pub mod custom;
 mod document;
@@ -40,6 +41,6 @@ pub use load::{Loaded, load};
 pub use nobody::Nobody;
 pub use places::{Environment, Mode, Source};
 pub use settings::{
-    AuditTarget, ClientAuthentication, DaemonSettings, Endpoints, ProviderKind, ProviderSettings, RedirectUri,
-    RefreshMode, ScheduleSettings, Settings,
+    AccountSettings, AuditTarget, ClientAuthentication, DaemonSettings, Endpoints, ProviderKind, ProviderSettings,
+    RedirectUri, RefreshMode, ScheduleSettings, Settings,
 };

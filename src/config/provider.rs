@@ -56,6 +56,7 @@ pub(super) fn read(name: &At<&str>, table: Table<'_>, around: &Surroundings) -> 
 
     // Every value is read before the first missing one ends it, so that all that is wrong is reported.
     let (redirect_uris, scopes) = (redirect_uris(table), scopes(layer(table, usual, "scopes"), is_oidc));
+    let resource = resource(table, dialect);
     let user_name_claim = layer(table, usual, "user_name_claim").parsed("user_name_claim", value::plain);
     let max_age = layer(table, usual, "max_age").parsed("max_age", value::span(1..=LONGEST));
     let refresh_at = table.parsed("refresh_at", value::percentage(10..=95));
@@ -73,6 +74,7 @@ pub(super) fn read(name: &At<&str>, table: Table<'_>, around: &Surroundings) -> 
         client_authentication,
         redirect_uris,
         scopes,
+        resource,
         user_name_claim: user_name_claim.unwrap_or_else(|| "preferred_username".to_owned()),
         max_age: max_age.unwrap_or(MAX_AGE),
         refresh_at_percent: refresh_at.unwrap_or(REFRESH_AT_PERCENT),
@@ -215,6 +217,16 @@ fn scopes(table: Table<'_>, is_oidc: bool) -> Vec<String> {
         table.error(place, "scopes must hold \"openid\": without it the provider does not say who logged in");
     }
     scopes
+}
+
+fn resource(table: Table<'_>, dialect: Dialect) -> Vec<String> {
+    if let (Dialect::Custom, Some(place)) = (dialect, table.place_of("resource")) {
+        table.error(
+            place,
+            "resource is for providers that follow RFC 8707; a custom one is sent what its tables say: remove it",
+        );
+    }
+    table.list("resource", endpoint::resource).unwrap_or_default()
 }
 
 fn refresh_mode(text: &str) -> Result<RefreshMode, Complaint> {

@@ -50,7 +50,7 @@ fn everything_else_can_be_told() {
         "{OIDC}client_secret = {{ file = 'corp' }}\nclient_authentication = 'post'\n\
          redirect_uris = ['https://shop.example/cb', 'loopback']\nscopes = ['openid']\nuser_name_claim = 'email'\n\
          max_age = '12h'\nrefresh_at = '50%'\nrefresh = 'when_used'\nreuse_grace = '30s'\n\
-         default_life = '10m'\nca_file = 'ca.pem'\nproxy = 'http://proxy.corp.example:3128'\ntimeout = '5s'\n"
+         resource = ['https://api.example/v1', 'urn:x:y']\ndefault_life = '10m'\nca_file = 'ca.pem'\nproxy = 'http://proxy.corp.example:3128'\ntimeout = '5s'\n"
     ));
     let corp = corp(&host);
     assert_eq!(corp.client_secret.unwrap().expose(), "hunter2");
@@ -58,6 +58,7 @@ fn everything_else_can_be_told() {
     let exact = RedirectUri::Exact("https://shop.example/cb".to_owned());
     assert_eq!(corp.redirect_uris, [exact, RedirectUri::Loopback]);
     assert_eq!(corp.scopes, ["openid"]);
+    assert_eq!(corp.resource, ["https://api.example/v1", "urn:x:y"]);
     assert_eq!(corp.user_name_claim, "email");
     assert_eq!(corp.max_age, Duration::from_secs(43_200));
     assert_eq!((corp.refresh_at_percent, corp.refresh), (50, Some(RefreshMode::WhenUsed)));
@@ -115,7 +116,7 @@ fn endpoints_of_a_provider_with_discovery_are_a_mistake() {
 
 #[test]
 fn kinds_and_keys_that_are_planned_are_named_as_such() {
-    assert_eq!(errors("resource = 'x'\n"), "tokenkeeper.toml:4:1: \"resource\" is not available in this version");
+    assert_eq!(errors("idle = 'x'\n"), "tokenkeeper.toml:4:1: \"idle\" is not available in this version");
     assert!(errors("kind = 'oidcc'\n").ends_with("kind \"oidcc\" is not known; did you mean \"oidc\"?"));
 }
 

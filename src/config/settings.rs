@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokenkeeper_protocol::{ProviderName, Secret};
+use tokenkeeper_protocol::{AccountName, ProviderName, Secret};
 
 use super::custom::CustomSettings;
 use crate::policy::Rules;
@@ -17,6 +17,8 @@ pub struct Settings {
     pub daemon: DaemonSettings,
     /// Every provider by its name.
     pub providers: BTreeMap<ProviderName, Arc<ProviderSettings>>,
+    /// Every service account by its name.
+    pub accounts: BTreeMap<AccountName, Arc<AccountSettings>>,
     /// Who may do what.
     pub rules: Rules,
     /// When the jobs run.
@@ -81,6 +83,8 @@ pub struct ProviderSettings {
     pub redirect_uris: Vec<RedirectUri>,
     /// What is asked for at login unless the peer says otherwise.
     pub scopes: Vec<String>,
+    /// What tokens are to be presented to (RFC 8707); with none, the provider decides.
+    pub resource: Vec<String>,
     /// The claim that names a user; `sub` is used where it is missing.
     pub user_name_claim: String,
     /// The greatest age of a session.
@@ -99,6 +103,19 @@ pub struct ProviderSettings {
     pub proxy: Option<String>,
     /// The longest time for one request to the provider.
     pub timeout: Duration,
+}
+
+/// `[service_account.NAME]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountSettings {
+    /// Its name.
+    pub name: AccountName,
+    /// Where its tokens come from, and whose client it is.
+    pub provider: ProviderName,
+    /// What is asked for; with none, the provider decides.
+    pub scopes: Vec<String>,
+    /// What its tokens are to be presented to (RFC 8707).
+    pub resource: Vec<String>,
 }
 
 /// How a provider is found and spoken to.

@@ -296,8 +296,8 @@ mod tests {
 
     #[test]
     fn a_planned_key_is_named_as_such() {
-        let found = findings("[service_account.x]\n", |table| table.check_keys(&keys::ROOT));
-        assert_eq!(found, "a.toml:1:2: \"service_account\" is not available in this version");
+        let found = findings("idle = 1\n", |table| table.check_keys(&keys::PROVIDER));
+        assert_eq!(found, "a.toml:1:1: \"idle\" is not available in this version");
     }
 
     #[test]

@@ -12,6 +12,8 @@ pub(super) struct Tables<'a> {
     sections: BTreeMap<&'static str, Table<'a>>,
     /// What stands under `provider`.
     pub(super) providers: Vec<(At<&'a str>, Table<'a>)>,
+    /// What stands under `service_account`.
+    pub(super) accounts: Vec<(At<&'a str>, Table<'a>)>,
     /// What stands under `user_map`, by provider.
     pub(super) user_maps: Vec<(At<&'a str>, Table<'a>)>,
     /// Every `[[allow]]`, in the order of the files.
@@ -29,6 +31,7 @@ impl<'a> Tables<'a> {
             }
         }
         add_named(&mut self.providers, root, "provider");
+        add_named(&mut self.accounts, root, "service_account");
         add_named(&mut self.user_maps, root, "user_map");
         self.allow.extend(root.array_of_tables("allow"));
     }

@@ -56,6 +56,7 @@ async fn try_reload(running: &mut Running) -> Result<(), StartError> {
         tracing::warn!("what changed in [daemon] takes effect at the next start");
     }
     keeper.replace_providers(providers, loaded.settings.schedule.retention);
+    keeper.keep_accounts(loaded.settings.accounts.clone()).await;
     running.relay.retarget(loaded.settings.audit.clone());
     let (rules, loaded_at) = (loaded.settings.rules.clone(), keeper.clock().now());
     running.service.in_force.store(Arc::new(InForce { rules, loaded_at }));

@@ -61,6 +61,8 @@ pub(super) async fn start(options: &Options) -> Result<Running, StartError> {
         tracing::warn!(sessions = interrupted, "the last run was stopped in the middle of refreshes");
     }
 
+    keeper.keep_accounts(settings.accounts.clone()).await;
+
     let relay = Arc::new(Relay::start(Arc::clone(&vault) as _, settings.audit.clone()).map_err(StartError::Process)?);
     vault.wake_on_events(relay.waker());
     let service = Arc::new(Service {

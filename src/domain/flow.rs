@@ -23,6 +23,14 @@ impl Way {
         }
     }
 
+    /// What the tokens are to be presented to (RFC 8707).
+    pub fn resource(&self) -> &[String] {
+        match self {
+            Self::Code(flow) => &flow.resource,
+            Self::Device(flow) => &flow.resource,
+        }
+    }
+
     /// The device flow, if it is one.
     pub fn device(&self) -> Option<&DeviceFlow> {
         match self {
@@ -44,6 +52,8 @@ pub struct DeviceFlow {
     pub issuer: String,
     /// What is asked for.
     pub scopes: Vec<String>,
+    /// What the tokens are to be presented to (RFC 8707).
+    pub resource: Vec<String>,
     /// Who began it. The process may be gone when the user comes, and the rules are asked about it all the same.
     pub peer: Peer,
     /// Seconds between two questions. The provider may make them more.
@@ -81,6 +91,8 @@ pub struct Flow {
     pub login_hint: Option<String>,
     /// Authentication context classes wanted, best first.
     pub acr_values: Vec<String>,
+    /// What the tokens are to be presented to (RFC 8707).
+    pub resource: Vec<String>,
     /// When it began.
     pub begun_at: UnixSeconds,
 }

@@ -1,11 +1,11 @@
-//! A session: one login of one user at one provider on one device.
+//! A session: one login of one user at one provider on one device; or a service account, which is a session without a user.
 
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokenkeeper_protocol::reply::{Authentication, UserInfo};
-use tokenkeeper_protocol::{ProviderName, Secret, SessionRef, UnixSeconds, secret};
+use tokenkeeper_protocol::{AccountName, ProviderName, Secret, SessionRef, UnixSeconds, secret};
 
 use super::Owner;
 
@@ -48,10 +48,27 @@ pub struct Session {
     pub prune_at: UnixSeconds,
     /// Entries that its history has had so far.
     pub told: u64,
+    /// What its tokens were asked for to be presented to (RFC 8707); with none, the provider decides.
+    pub resource: Vec<String>,
+}
+
+impl Session {
+    /// The service account that this session is, if it is one.
+    pub fn account(&self) -> Option<&AccountName> {
+        match &self.opened_by {
+            Owner::Account(name) => Some(name),
+            Owner::Uid(_) | Owner::Unit { .. } => None,
+        }
+    }
+
+    /// Whether a new access token can be had without a person.
+    pub fn is_renewable(&self) -> bool {
+        self.account().is_some() || self.tokens.as_ref().is_some_and(|tokens| tokens.refresh.is_some())
+    }
 }
 
 /// A refresh or revocation that does not succeed for now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trouble {
     /// What happened last, in words.
     pub what: String,
@@ -61,6 +78,8 @@ pub struct Trouble {
     pub not_before: UnixSeconds,
     /// Since when the refresh token may be spent: it was sent, and no answer came.
     pub unknown_since: Option<UnixSeconds>,
+    /// Whether waiting does not help: an administrator has to mend something, here or at the provider.
+    pub needs_administrator: bool,
 }
 
 /// What a provider gave.
@@ -179,6 +198,8 @@ pub enum EndReason {
     LoggedOut,
     /// Nobody logged in again after it reached its greatest age.
     TooOld,
+    /// A service account that the configuration does not have any more, or has otherwise.
+    Unconfigured,
 }
 
 impl fmt::Display for EndReason {
@@ -186,6 +207,7 @@ impl fmt::Display for EndReason {
         f.write_str(match self {
             Self::LoggedOut => "logged out",
             Self::TooOld => "too old",
+            Self::Unconfigured => "not in the configuration any more",
         })
     }
 }

@@ -123,6 +123,7 @@ impl Keeper {
             due_at: None,
             prune_at: ends_at,
             told: replaced.map_or(0, |old| old.value.told),
+            resource: login.way.resource().to_vec(),
         };
         session.due_at = timing::refresh_due(&session, arrival.settings, 2.0 * rand::random::<f64>() - 1.0);
         session

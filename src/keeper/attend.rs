@@ -89,12 +89,13 @@ impl Keeper {
 
     async fn attend_now(&self, id: SessionRef, wish: Wish) -> Outcome {
         if let Some(answered) = self.unwritten.take(id) {
-            return self.settle(id, answered).await;
+            return self.settle(answered).await;
         }
         for _ in 0..PATIENCE {
             let Some(session) = self.vault.session(id)? else { return Err(KeeperError::NoSuchSession { session: id }) };
             let now = self.clock.now();
             let attended = match &session.value.state {
+                State::Active if session.value.account().is_some() => self.obtain(session, wish, now).await,
                 State::Active if now >= session.value.ends_at => {
                     self.require_login(&session, LoginReason::SessionTooOld, now).await
                 }

@@ -36,8 +36,12 @@ pub struct Live {
     pub ends_at: UnixSeconds,
     /// How long such tokens live.
     pub life: Duration,
-    /// Whether there is a refresh token to get another one with.
+    /// Whether another one can be had without a person.
     pub refreshable: bool,
+    /// What the token is good for, space separated.
+    pub scope: String,
+    /// What it is to be presented to; with none, the provider decided.
+    pub resource: Vec<String>,
     /// When it was last asked for.
     used_at: AtomicI64,
     /// The reply, as it goes over the socket.
@@ -65,7 +69,9 @@ impl Live {
             expires_at: access.expires_at,
             ends_at: session.ends_at,
             life: access.life(),
-            refreshable: session.tokens.as_ref().is_some_and(|tokens| tokens.refresh.is_some()),
+            refreshable: session.is_renewable(),
+            scope: access.scope.clone(),
+            resource: session.resource.clone(),
             used_at: AtomicI64::new(session.last_used_at.0),
             reply: Arc::new(reply.encode().ok()?),
         })

@@ -46,6 +46,7 @@ impl Keeper {
             device_code: start.device_code,
             issuer: start.issuer,
             scopes: ask.scopes,
+            resource: ask.resource,
             peer: peer.clone(),
             interval: u32::try_from(start.interval.as_secs()).unwrap_or(u32::MAX),
             failure: None,

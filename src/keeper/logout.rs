@@ -11,7 +11,7 @@ use super::{Keeper, KeeperError};
 use crate::audit::What;
 use crate::domain::{EndReason, Peer, Session, State};
 use crate::policy::Permit;
-use crate::vault::{VaultError, Versioned};
+use crate::vault::VaultError;
 
 /// How long a logout waits for the provider before it answers that revocation goes on without it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -47,7 +47,7 @@ impl Keeper {
             }
             let now = self.clock.now();
             let event = What::LoggedOut { peer: peer.to_string(), session: id, provider: found.value.provider.clone() };
-            let new = self.ended(&found, EndReason::LoggedOut);
+            let new = self.ended(&found.value, EndReason::LoggedOut);
             let mut change = self.vault.change(now);
             change.update(&found, &new)?.audit(event)?;
             match change.commit().await {
@@ -62,9 +62,9 @@ impl Keeper {
     }
 
     /// The tombstone of a session. Its tokens stay until they are revoked.
-    pub(super) fn ended(&self, session: &Versioned<Session>, reason: EndReason) -> Session {
+    pub(super) fn ended(&self, session: &Session, reason: EndReason) -> Session {
         let now = self.clock.now();
-        let mut new = session.value.clone();
+        let mut new = session.clone();
         new.state = State::Ended { reason, since: now };
         new.generation += 1;
         new.trouble = new.trouble.filter(|_| new.tokens.is_none());

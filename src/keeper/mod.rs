@@ -3,6 +3,7 @@
 //! Invariants: what a provider gave is durable before anybody sees it; a refresh token is sent at most once at a time
 //! (one flight per session) and never again once its successor is durable; a session that ended is served to nobody.
 
+mod accounts;
 mod admit;
 mod attend;
 mod cache;
@@ -15,6 +16,7 @@ mod login;
 mod login_quota;
 mod logout;
 mod narrowed;
+mod obtain;
 mod prune;
 mod recover;
 mod refresh;
@@ -42,6 +44,7 @@ use crate::policy::{Action, Denial, Permit, Target};
 use crate::provider::Provider;
 use crate::vault::{Vault, VaultError};
 
+pub use accounts::AccountsConfigured;
 pub use attend::{Attended, Wish};
 pub use cache::Live;
 pub use error::KeeperError;
@@ -61,6 +64,7 @@ pub struct Keeper {
     cache: cache::Cache,
     flights: flight::Flights,
     unwritten: unwritten::Unwritten,
+    accounts: accounts::Accounts,
     logins: LoginLocks,
     login_quota: login_quota::LoginQuota,
     device_logins: device_register::DeviceLogins,
@@ -105,6 +109,7 @@ impl Keeper {
             cache: cache::Cache::new(parts.cache_sessions),
             flights: flight::Flights::default(),
             unwritten: unwritten::Unwritten::default(),
+            accounts: accounts::Accounts::default(),
             logins: LoginLocks::default(),
             login_quota: login_quota::LoginQuota::default(),
             device_logins: device_register::DeviceLogins::default(),
@@ -159,6 +164,9 @@ impl Keeper {
         loop {
             self.vault.reopened().await;
             self.cache.clear();
+            if let Err(error) = self.catch_up_with_accounts().await {
+                tracing::error!(%error, "not every service account could be set up; the sweep tries it again");
+            }
             self.agenda.notify_one();
         }
     }

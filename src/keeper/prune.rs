@@ -21,12 +21,15 @@ const REVOCATION: Duration = Duration::from_hours(30 * 24);
 const AGENDA_PAGE: usize = 256;
 
 impl Keeper {
-    /// The safety net: forgets expired login flows, and attends to what the timer should have. Returns how many there were.
+    /// The safety net: forgets expired login flows, sets up service accounts that could not be, and attends to what the timer should have. Returns how many there were.
     ///
     /// # Cancel safety
     /// Safe: as [`Keeper::attend_to_all_due`].
     pub async fn sweep(self: &Arc<Self>) -> Result<usize, KeeperError> {
         let now = self.clock.now();
+        if let Err(error) = self.catch_up_with_accounts().await {
+            tracing::error!(%error, "not every service account could be set up");
+        }
         let forgotten = self.vault.forget_expired_logins(now - COMPLETION).await;
         Ok(self.attend_to_all_due(now).await? + forgotten?)
     }
@@ -68,7 +71,7 @@ impl Keeper {
             State::Active => self.require_login(&session, LoginReason::SessionTooOld, now).await.map(drop),
             State::NeedsLogin { .. } => {
                 let event = What::Expired { session: id, provider, state: "ended".to_owned() };
-                self.replace(&session, &self.ended(&session, EndReason::TooOld), event).await
+                self.replace(&session, &self.ended(&session.value, EndReason::TooOld), event).await
             }
             State::Ended { since, .. } if session.value.tokens.is_some() && now < since + REVOCATION => {
                 return Ok(false);

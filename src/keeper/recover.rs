@@ -53,6 +53,7 @@ impl Keeper {
             tries: 1,
             not_before: at_once,
             unknown_since: Some(earlier.unwrap_or(intent.at)),
+            needs_administrator: false,
         };
         let not_before = refresh::not_before(&session.value, &trouble, grace, at_once);
         let trouble = Some(Trouble { not_before, ..trouble });

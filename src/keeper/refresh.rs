@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokenkeeper_protocol::{SessionRef, UnixSeconds};
+use tokenkeeper_protocol::UnixSeconds;
 
 use super::attend::{Attempt, Attended, Wish};
 use super::unwritten::Answered;
@@ -15,7 +15,7 @@ use crate::audit::What;
 use crate::config::ProviderSettings;
 use crate::domain::session::Trouble;
 use crate::domain::{LoginReason, Session, State, Tokens};
-use crate::provider::{Fault, RefreshOutcome};
+use crate::provider::{Fault, Provider, RefreshOutcome};
 use crate::vault::{Intent, VaultError, Versioned};
 
 impl Keeper {
@@ -26,13 +26,7 @@ impl Keeper {
         wish: Wish,
         now: UnixSeconds,
     ) -> Result<Attended, Attempt> {
-        let provider = match self.provider(&session.value.provider) {
-            Ok(provider) => provider,
-            Err(removed) => {
-                self.put_off(&session, now + timing::LONGEST_WAIT).await?;
-                return Err(removed.into());
-            }
-        };
+        let provider = self.provider_of(&session, now).await?;
         let settings = provider.settings();
         let Some(tokens) = session.value.tokens.as_ref() else { return Ok(Attended::NothingDue) };
         if tokens.refresh.is_none() {
@@ -41,14 +35,7 @@ impl Keeper {
             }
             return self.require_login(&session, LoginReason::NoRefreshToken, now).await;
         }
-        if let Some(trouble) = &session.value.trouble {
-            let not_before = not_before(&session.value, trouble, settings.reuse_grace, now);
-            if now < not_before {
-                self.put_off(&session, not_before).await?;
-                let (why, wait) = (trouble.what.clone(), not_before.since(now));
-                return Err(KeeperError::ProviderDown { provider: session.value.provider.clone(), why, wait }.into());
-            }
-        }
+        self.hold_back(&session, settings, now).await?;
         if wish == Wish::Due && !self.refresh_is_due(&session, settings, now).await? {
             return Ok(Attended::NothingDue);
         }
@@ -57,12 +44,49 @@ impl Keeper {
         change.unchanged(&session).intend(session.value.id, &intent)?;
         change.commit().await?;
         let outcome = provider.refresh(&session.value, now).await;
-        let answered = Answered { spent: tokens.clone(), sent_at: now, settings: Arc::clone(settings), outcome };
-        self.settle(session.value.id, answered).await.map_err(Attempt::Failed)
+        let settings = Arc::clone(settings);
+        let answered = Answered { before: session.value, sent_at: now, settings, outcome };
+        self.settle(answered).await.map_err(Attempt::Failed)
+    }
+
+    /// The provider of a session. One whose provider is gone is put off.
+    pub(super) async fn provider_of(
+        &self,
+        session: &Versioned<Session>,
+        now: UnixSeconds,
+    ) -> Result<Arc<Provider>, Attempt> {
+        match self.provider(&session.value.provider) {
+            Ok(provider) => Ok(provider),
+            Err(removed) => {
+                self.put_off(session, now + timing::LONGEST_WAIT).await?;
+                Err(removed.into())
+            }
+        }
+    }
+
+    /// Holds a try back that would come too soon after the last one.
+    pub(super) async fn hold_back(
+        &self,
+        session: &Versioned<Session>,
+        settings: &ProviderSettings,
+        now: UnixSeconds,
+    ) -> Result<(), Attempt> {
+        let Some(trouble) = &session.value.trouble else { return Ok(()) };
+        let not_before = not_before(&session.value, trouble, settings.reuse_grace, now);
+        if now >= not_before {
+            return Ok(());
+        }
+        self.put_off(session, not_before).await?;
+        let (provider, why, wait) = (session.value.provider.clone(), trouble.what.clone(), not_before.since(now));
+        Err(Attempt::Failed(if trouble.needs_administrator {
+            KeeperError::Misconfigured { provider, why }
+        } else {
+            KeeperError::ProviderDown { provider, why, wait }
+        }))
     }
 
     /// Whether the agenda still asks for it. A session that nobody used is put off to its keep-alive instead.
-    async fn refresh_is_due(
+    pub(super) async fn refresh_is_due(
         &self,
         session: &Versioned<Session>,
         settings: &ProviderSettings,
@@ -93,33 +117,31 @@ impl Keeper {
     }
 
     /// Writes the outcome, then shows it. What the store does not take is kept until it does.
-    pub(super) async fn settle(&self, id: SessionRef, answered: Answered) -> Result<Attended, KeeperError> {
+    pub(super) async fn settle(&self, answered: Answered) -> Result<Attended, KeeperError> {
+        let id = answered.before.id;
         loop {
-            match self.try_settle(id, &answered).await {
+            match self.try_settle(&answered).await {
                 Ok(verdict) => return verdict,
                 // The session was changed meanwhile: what follows for it as it is now?
                 Err(VaultError::Conflict) => {}
                 Err(error) => {
                     tracing::error!(session = %id, %error, "the answer to a refresh waits in memory: it cannot be written");
-                    self.unwritten.keep(id, answered);
+                    self.unwritten.keep(answered);
                     return Err(error.into());
                 }
             }
         }
     }
 
-    async fn try_settle(
-        &self,
-        id: SessionRef,
-        answered: &Answered,
-    ) -> Result<Result<Attended, KeeperError>, VaultError> {
-        let now = self.clock.now();
+    async fn try_settle(&self, answered: &Answered) -> Result<Result<Attended, KeeperError>, VaultError> {
+        let (id, now) = (answered.before.id, self.clock.now());
         let mut change = self.vault.change(now);
         change.settle(id);
         let session = self.vault.session(id)?;
-        let Some(session) = session.filter(|session| session.value.tokens.as_ref() == Some(&answered.spent)) else {
-            // A new login brought other tokens: nothing of this is about them. What came is not revoked either, for that
-            // would end the new login's grant at providers that have one for all of a user's logins.
+        let Some(session) = session.filter(|session| asked(&session.value) == asked(&answered.before)) else {
+            // A new login brought other tokens, or an account asks for other scopes: nothing of this is about them. What came
+            // is not revoked either, for that would end the new login's grant at providers that have one for all of a user's
+            // logins.
             change.commit().await?;
             return Ok(Ok(Attended::NothingDue));
         };
@@ -129,7 +151,12 @@ impl Keeper {
         if let Some(event) = event(&new, &verdict) {
             change.audit(event)?;
         }
-        if let (Ok(Attended::Renewed), Some(narrowed)) = (&verdict, narrowed::at_refresh(&answered.spent, &new)) {
+        let narrowed = match &answered.before.tokens {
+            Some(spent) => narrowed::at_refresh(spent, &new),
+            // The first token of a service account.
+            None => narrowed::at_login(&new),
+        };
+        if let (Ok(Attended::Renewed), Some(narrowed)) = (&verdict, narrowed) {
             change.audit(narrowed)?;
         }
         change.commit().await?;
@@ -141,6 +168,11 @@ impl Keeper {
     fn last_used(&self, session: &Session) -> UnixSeconds {
         self.cache.find(session.id).map_or(session.last_used_at, |live| live.used_at().max(session.last_used_at))
     }
+}
+
+/// What an answer belongs to: it is no answer to a session that has other tokens now, or asks for something else.
+fn asked(session: &Session) -> (Option<&Tokens>, &[String], &[String]) {
+    (session.tokens.as_ref(), &session.scopes, &session.resource)
 }
 
 /// What becomes of a session by the outcome of a refresh, and what those who waited are told. `random` is in 0.0..=1.0.
@@ -155,8 +187,13 @@ fn after(
     let tries = session.trouble.as_ref().map_or(1, |trouble| trouble.tries.saturating_add(1));
     let unknown_since = session.trouble.as_ref().and_then(|trouble| trouble.unknown_since);
     let backoff = timing::backoff(tries, random);
+    let needs_administrator = match outcome {
+        RefreshOutcome::Misconfigured(_) => true,
+        RefreshOutcome::NotSent(fault) | RefreshOutcome::Transient { fault, .. } => fault.needs_administrator(),
+        _ => false,
+    };
     let mut troubled = |what: String, wait: Duration, unknown_since| {
-        let trouble = Trouble { what, tries, not_before: now + wait, unknown_since };
+        let trouble = Trouble { what, tries, not_before: now + wait, unknown_since, needs_administrator };
         let not_before = not_before(session, &trouble, settings.reuse_grace, now + wait);
         let why = trouble.what.clone();
         new.due_at = Some(not_before);
@@ -180,7 +217,9 @@ fn after(
             Err(if fault.needs_administrator() { misconfigured(session, fault) } else { later })
         }
         RefreshOutcome::Misconfigured(fault) => {
-            troubled(fault.to_string(), backoff, unknown_since);
+            // An account has no user who might try again, and no session to lose by waiting.
+            let wait = if session.account().is_some() { timing::LONGEST_WAIT } else { backoff };
+            troubled(fault.to_string(), wait, unknown_since);
             Err(misconfigured(session, fault))
         }
         RefreshOutcome::Unknown(fault) => {

@@ -36,7 +36,7 @@ impl Keeper {
                 let what = fault.to_string();
                 let said = format!("pending: {what}");
                 new.due_at = Some(not_before);
-                new.trouble = Some(Trouble { what, tries, not_before, unknown_since: None });
+                new.trouble = Some(Trouble { what, tries, not_before, ..Trouble::default() });
                 (Revocation::Pending, said)
             }
         };
@@ -44,7 +44,7 @@ impl Keeper {
             (new.tokens, new.due_at) = (None, None);
             // What could not be done is remembered, for those who ask later.
             let tries = new.trouble.map_or(1, |trouble| trouble.tries.saturating_add(1));
-            let undone = Trouble { what: format!("revocation: {said}"), tries, not_before: now, unknown_since: None };
+            let undone = Trouble { what: format!("revocation: {said}"), tries, not_before: now, ..Trouble::default() };
             new.trouble = (revocation == Revocation::Unsupported).then_some(undone);
         }
         let event = What::Revoked { session: new.id, provider: new.provider.clone(), outcome: said };

@@ -36,11 +36,11 @@ fn refresh_after(life: Duration, percent: u8, jitter: f64) -> Duration {
     aim.min(life.saturating_sub(MARGIN.max(life / 20)))
 }
 
-/// When a session with fresh tokens is due: for its refresh, or at its expiry if it has no refresh token.
+/// When a session with fresh tokens is due: for its refresh, or at its expiry if there is no way to get others.
 pub(super) fn refresh_due(session: &Session, settings: &ProviderSettings, jitter: f64) -> Option<UnixSeconds> {
     let tokens = session.tokens.as_ref()?;
     let (access, life) = (&tokens.access, tokens.access.life());
-    if tokens.refresh.is_none() {
+    if !session.is_renewable() {
         return Some(access.expires_at.min(session.ends_at));
     }
     let after = refresh_after(life, settings.refresh_at_percent, jitter).max(SHORTEST_WAIT);

@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokenkeeper_protocol::{SessionRef, UnixSeconds};
 
 use crate::config::ProviderSettings;
-use crate::domain::Tokens;
+use crate::domain::Session;
 use crate::provider::RefreshOutcome;
 
 /// What came of a refresh.
 pub(super) struct Answered {
-    /// What it was made with.
-    pub(super) spent: Tokens,
+    /// The session that it was made for, as it was then.
+    pub(super) before: Session,
     /// When.
     pub(super) sent_at: UnixSeconds,
     /// By the rules of which provider.
@@ -27,8 +27,8 @@ pub(super) struct Answered {
 pub(super) struct Unwritten(Mutex<HashMap<SessionRef, Answered>>);
 
 impl Unwritten {
-    pub(super) fn keep(&self, session: SessionRef, answered: Answered) {
-        self.waiting().insert(session, answered);
+    pub(super) fn keep(&self, answered: Answered) {
+        self.waiting().insert(answered.before.id, answered);
     }
 
     pub(super) fn take(&self, session: SessionRef) -> Option<Answered> {

@@ -40,6 +40,8 @@ const USER_CODE_LIMIT: usize = 64;
 pub struct DeviceAsk {
     /// Scopes.
     pub scopes: Vec<String>,
+    /// What the tokens are to be presented to (RFC 8707).
+    pub resource: Vec<String>,
     /// Authentication context classes, best first.
     pub acr_values: Vec<String>,
 }
@@ -48,7 +50,8 @@ impl DeviceAsk {
     /// Checks what a peer asks for. Scopes are those of the configuration unless it says otherwise.
     pub fn new(settings: &ProviderSettings, begin: &DeviceBegin) -> Result<Self, FlowRefused> {
         check_words(&begin.scopes, &begin.acr_values)?;
-        Ok(Self { scopes: scopes(settings, &begin.scopes), acr_values: begin.acr_values.clone() })
+        let (scopes, acr_values) = (scopes(settings, &begin.scopes), begin.acr_values.clone());
+        Ok(Self { scopes, resource: settings.resource.clone(), acr_values })
     }
 }
 
@@ -135,6 +138,7 @@ impl Provider {
         if !acr_values.is_empty() {
             fields.push(("acr_values", acr_values.as_str()));
         }
+        fields.extend(ask.resource.iter().map(|resource| ("resource", resource.as_str())));
         let answer = self.post(Place::Device, url, &fields, now).await.map_err(Fault::from)?;
         started(&answer, ask, &metadata.issuer)
     }
@@ -167,7 +171,8 @@ impl Provider {
             let (begun_at, configured) = (flow.issuer.clone(), metadata.issuer.clone());
             return DevicePoll::Over(LoginFault::AnotherIssuer { begun_at, configured });
         }
-        let fields = [("grant_type", GRANT_TYPE), ("device_code", flow.device_code.expose())];
+        let mut fields = vec![("grant_type", GRANT_TYPE), ("device_code", flow.device_code.expose())];
+        fields.extend(flow.resource.iter().map(|resource| ("resource", resource.as_str())));
         let answer = match self.post(Place::Token, &metadata.token, &fields, now).await {
             Ok(answer) => answer,
             Err(unanswered) => return later(unanswered.into()),

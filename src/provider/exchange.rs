@@ -1,7 +1,7 @@
 //! The exchange of a code for tokens (RFC 6749 section 4.1.3), and the proof of who came.
 
 use tokenkeeper_protocol::reply::{Authentication, UserInfo};
-use tokenkeeper_protocol::{Secret, UnixSeconds};
+use tokenkeeper_protocol::{Secret, UnixSeconds, UserName};
 
 use super::fault::said;
 use super::id_token::{Presented, Unverified};
@@ -70,6 +70,12 @@ pub enum LoginFault {
     /// The provider does not say who came.
     #[error("the provider does not say who logged in; check subject_claim")]
     NoSubject,
+    /// The provider calls the user as only service accounts are called here.
+    #[error(
+        "the provider calls the user {:?}, and names that begin with '@' are for service accounts; check user_name_claim",
+        _0.as_str()
+    )]
+    NameOfAccount(UserName),
     /// A token that is too large to be kept.
     #[error("{which} of {bytes} bytes is too large; {limit} are accepted; ask for fewer scopes or claims")]
     TooLarge {

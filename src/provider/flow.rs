@@ -54,11 +54,12 @@ impl Flow {
             scopes: scopes(settings, &begin.scopes),
             login_hint: begin.login_hint.clone(),
             acr_values: begin.acr_values.clone(),
+            resource: settings.resource.clone(),
             begun_at: now,
         })
     }
 
-    /// The authorization request (RFC 6749 section 4.1.1, RFC 7636 section 4.3, OpenID Connect Core 3.1.2.1).
+    /// The authorization request (RFC 6749 section 4.1.1, RFC 7636 section 4.3, RFC 8707, OpenID Connect Core 3.1.2.1).
     pub(super) fn url(&self, endpoint: &SafeUrl, settings: &ProviderSettings) -> Secret {
         let is_oidc = matches!(settings.kind, ProviderKind::Oidc { .. });
         let mut url = endpoint.url().clone();
@@ -79,6 +80,9 @@ impl Flow {
         // as plain OAuth 2.0 know this scope from there, and ask for the same.
         if self.scopes.iter().any(|scope| scope == "offline_access") {
             query.append_pair("prompt", "consent");
+        }
+        for resource in &self.resource {
+            query.append_pair("resource", resource);
         }
         if let Some(hint) = &self.login_hint {
             query.append_pair("login_hint", hint);

@@ -10,6 +10,7 @@ mod answer;
 mod cache;
 mod callback;
 mod client;
+mod client_credentials;
 mod credentials;
 mod device;
 mod dialect;

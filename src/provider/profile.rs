@@ -28,7 +28,8 @@ impl Profile {
     fn read(claims: &Map<String, Value>, user_name_claim: &str) -> Self {
         let text = |claim: &str| claims.get(claim).and_then(Value::as_str);
         Self {
-            name: text(user_name_claim).and_then(|name| plain(name, NAME_LIMIT)?.parse().ok()),
+            name: text(user_name_claim)
+                .and_then(|name| plain(name, NAME_LIMIT).filter(|name| !is_of_account(name))?.parse().ok()),
             email: text("email").and_then(|email| plain(email, EMAIL_LIMIT)),
         }
     }
@@ -43,6 +44,9 @@ impl Profile {
 
     fn of(self, subject: String, issuer: &str) -> Result<UserInfo, LoginFault> {
         let name = self.name.map_or_else(|| subject.parse(), Ok).map_err(|_| LoginFault::NoSubject)?;
+        if is_of_account(name.as_str()) {
+            return Err(LoginFault::NameOfAccount(name));
+        }
         Ok(UserInfo { name, subject, issuer: issuer.to_owned(), email: self.email })
     }
 }
@@ -96,6 +100,11 @@ impl Provider {
     }
 }
 
+/// Names that begin so are those of service accounts, in lists and in rules: no user gets one, whatever the provider says.
+fn is_of_account(name: &str) -> bool {
+    name.starts_with('@')
+}
+
 /// A subject that never changes: a text, or a whole number as some providers count their users.
 fn subject(value: &Value) -> Option<String> {
     match value {
@@ -122,10 +131,17 @@ mod tests {
 
     #[test]
     fn a_user_without_a_usable_name_is_called_by_the_subject() {
-        for claims in [json!({}), json!({"preferred_username": "a\u{202e}b"}), json!({"preferred_username": 7})] {
+        for name in [json!(null), json!("a\u{202e}b"), json!(7), json!("@nightly")] {
+            let claims = json!({ "preferred_username": name });
             let claims = claims.as_object().expect("an object");
             let user = Profile::read(claims, "preferred_username").of("u-1".to_owned(), "iss").expect("a user");
             assert_eq!(user.name.as_str(), "u-1");
         }
+    }
+
+    #[test]
+    fn nobody_who_logs_in_is_called_like_a_service_account() {
+        let refused = Profile::default().of("@nightly".to_owned(), "iss").expect_err("a refusal");
+        assert!(refused.to_string().contains("\"@nightly\""), "{refused}");
     }
 }

@@ -49,7 +49,13 @@ impl Provider {
     /// Not safe: once polled, the refresh token may be spent, and the new one is lost with the future.
     pub async fn refresh(&self, session: &Session, now: UnixSeconds) -> RefreshOutcome {
         let outcome = self.try_refresh(session, now).await;
-        match &outcome {
+        self.remember(&outcome, now);
+        outcome
+    }
+
+    /// What an outcome says about how the provider is doing.
+    pub(super) fn remember(&self, outcome: &RefreshOutcome, now: UnixSeconds) {
+        match outcome {
             RefreshOutcome::Renewed(_) | RefreshOutcome::Refused { .. } => self.record.succeeded(now),
             RefreshOutcome::NotSent(Fault::NoRefreshToken) => {}
             RefreshOutcome::NotSent(fault)
@@ -57,7 +63,6 @@ impl Provider {
             | RefreshOutcome::Misconfigured(fault)
             | RefreshOutcome::Unknown(fault) => self.record.failed(now, fault),
         }
-        outcome
     }
 
     async fn try_refresh(&self, session: &Session, now: UnixSeconds) -> RefreshOutcome {
@@ -143,12 +148,12 @@ impl Provider {
 }
 
 /// What an answer means.
-enum Verdict {
+pub(super) enum Verdict {
     Granted(Granted),
     Settled(RefreshOutcome),
 }
 
-fn judge(spoken: Spoken) -> Verdict {
+pub(super) fn judge(spoken: Spoken) -> Verdict {
     let Spoken { answer, reading, told } = spoken;
     let said = |error, description| Fault::Said { place: Place::Token, error, description };
     let later = |fault| RefreshOutcome::Transient { fault, retry_after: answer.retry_after };

@@ -62,6 +62,12 @@ impl Vault {
         self.read(Table::Sessions, id.as_bytes())
     }
 
+    /// The sessions of all service accounts, closed ones included.
+    pub fn accounts(&self) -> Result<Vec<SessionRef>, VaultError> {
+        let rows = self.store.scan(Table::Owners, &self.prefix(Scope::Accounts(None)), None, usize::MAX)?;
+        Ok(rows.iter().filter_map(|(key, _)| session_at_end(key)).collect())
+    }
+
     /// Up to `limit` sessions of a scope, behind `after`.
     pub fn page(&self, scope: Scope<'_>, after: Option<SessionRef>, limit: usize) -> Result<Page, VaultError> {
         let prefix = self.prefix(scope);

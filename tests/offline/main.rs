@@ -5,6 +5,7 @@
 mod support;
 
 mod access;
+mod accounts;
 mod age;
 mod as_root;
 mod audit;

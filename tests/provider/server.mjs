@@ -9,7 +9,7 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import { parseArgs } from 'node:util';
 
-import Provider from 'oidc-provider';
+import Provider, { errors } from 'oidc-provider';
 
 import { MemoryAdapter } from './adapter.mjs';
 import { Faults } from './faults.mjs';
@@ -45,17 +45,36 @@ const configuration = {
     { ...client, client_id: 'shop', client_secret: 'shop-secret-PCtkfPSzVYBU', token_endpoint_auth_method: 'client_secret_basic' },
     { ...client, client_id: 'shop-post', client_secret: 'shop-secret-PCtkfPSzVYBU', token_endpoint_auth_method: 'client_secret_post' },
     { ...client, client_id: 'shop-public', token_endpoint_auth_method: 'none' },
+    // A registration for jobs: nobody logs in to it.
+    {
+      client_id: 'jobs',
+      client_secret: 'shop-secret-PCtkfPSzVYBU',
+      redirect_uris: [],
+      grant_types: ['client_credentials'],
+      response_types: [],
+      scope: 'reports',
+    },
   ],
   jwks: { keys: [{ ...key, use: 'sig', alg: 'RS256', kid: 'test' }] },
   cookies: { keys: [randomBytes(32).toString('hex')] },
   claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name', 'preferred_username'] },
   conformIdTokenClaims: options['claims-from'] === 'userinfo',
-  scopes: ['openid', 'offline_access', 'profile', 'email'],
+  scopes: ['openid', 'offline_access', 'profile', 'email', 'reports'],
   pkce: { required: () => true },
   features: {
+    clientCredentials: { enabled: true },
     devInteractions: { enabled: false },
     deviceFlow: { enabled: true },
     introspection: { enabled: true },
+    // RFC 8707: one API is known. Its tokens are opaque, like all others here.
+    resourceIndicators: {
+      enabled: true,
+      defaultResource: () => undefined,
+      getResourceServerInfo: (_ctx, resource) => {
+        if (resource !== 'https://api.corp.example') throw new errors.InvalidTarget();
+        return { scope: 'reports', accessTokenFormat: 'opaque', accessTokenTTL: Number(options['access-life']) };
+      },
+    },
     revocation: { enabled: true },
     userinfo: { enabled: true },
   },
@@ -67,6 +86,7 @@ const configuration = {
   ttl: {
     AccessToken: Number(options['access-life']),
     AuthorizationCode: 60,
+    ClientCredentials: Number(options['access-life']),
     DeviceCode: 600,
     Grant: 30 * day,
     IdToken: 3600,

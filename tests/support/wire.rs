@@ -6,7 +6,9 @@ use std::path::Path;
 
 use tokenkeeper_protocol::frame::{HEADER_LEN, HELLO_LEN, Header, Version};
 use tokenkeeper_protocol::reply::DeviceBegun;
-use tokenkeeper_protocol::request::{DeviceBegin, DeviceWait, LoginBegin, LoginComplete, Selector, TokenRequest};
+use tokenkeeper_protocol::request::{
+    DeviceBegin, DeviceWait, Holder, LoginBegin, LoginComplete, Selector, TokenFor, TokenRequest,
+};
 use tokenkeeper_protocol::{LoginId, Problem, Reply, Request, SessionRef};
 
 use super::deadline::PATIENCE;
@@ -181,4 +183,11 @@ pub(crate) fn token(provider: &str, min_valid_seconds: Option<u32>) -> Request {
     let provider = provider.parse().expect("the provider's name is well formed");
     let selector = Selector::Only { provider, user: None };
     Request::Token(TokenRequest { selector, min_valid_seconds, timeout_ms: None })
+}
+
+/// The request for the token of a service account, for these scopes.
+pub(crate) fn account_token(name: &str, min_valid_seconds: Option<u32>, scope: Option<&str>) -> Request {
+    let of = Holder::Account(name.parse().expect("the account's name is well formed"));
+    let scope = scope.map(str::to_owned);
+    Request::TokenFor(TokenFor { of, min_valid_seconds, timeout_ms: None, scope, resource: None })
 }

@@ -103,13 +103,20 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_asked_for_by_provider_or_by_session_and_never_both() {
+    fn a_token_is_asked_for_by_provider_by_session_or_by_account_and_never_by_two() {
         let parse = |line: &str| Arguments::try_parse_from(line.split(' ')).map(|_| ()).map_err(|error| error.kind());
         assert_eq!(parse("tokenkeeper token corp --user alice"), Ok(()));
         assert_eq!(parse("tokenkeeper token --session 7k3vq2mx"), Ok(()));
-        for wrong in
-            ["token", "token --user alice", "token corp --session 7k3vq2mx", "token --session 7k3vq2mx --user alice"]
-        {
+        assert_eq!(parse("tokenkeeper token --account nightly --scope reports"), Ok(()));
+        for wrong in [
+            "token",
+            "token --user alice",
+            "token corp --session 7k3vq2mx",
+            "token --session 7k3vq2mx --user alice",
+            "token corp --account nightly",
+            "token --account nightly --session 7k3vq2mx",
+            "token --account nightly --user alice",
+        ] {
             assert!(parse(&format!("tokenkeeper {wrong}")).is_err(), "{wrong}");
         }
     }

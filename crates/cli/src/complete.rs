@@ -41,6 +41,18 @@ pub(crate) fn sessions() -> Vec<CompletionCandidate> {
     })
 }
 
+/// The service accounts one may know of.
+pub(crate) fn accounts() -> Vec<CompletionCandidate> {
+    ask(|client| {
+        let found = client.providers()?.providers;
+        let of = |it: &tokenkeeper_client::reply::ProviderView| {
+            let provider = it.status.provider.clone();
+            it.accounts.iter().map(move |name| candidate(name.as_str(), provider.as_str())).collect::<Vec<_>>()
+        };
+        Ok(found.iter().flat_map(of).collect())
+    })
+}
+
 fn candidate(name: &str, about: &str) -> CompletionCandidate {
     CompletionCandidate::new(name).help(Some(plain(about).into()))
 }

@@ -1,6 +1,6 @@
 //! The examples of `docs/audit.md` are the golden records: every event, in both forms, byte for byte but for the time of sending.
 
-use tokenkeeper_protocol::{ProviderName, SessionRef, UnixSeconds};
+use tokenkeeper_protocol::{AccountName, ProviderName, SessionRef, UnixSeconds};
 
 use super::*;
 use crate::audit::What;
@@ -18,6 +18,10 @@ fn corp() -> ProviderName {
 
 fn session() -> SessionRef {
     "7k3vq2mx".parse().unwrap()
+}
+
+fn nightly() -> AccountName {
+    "nightly".parse().unwrap()
 }
 
 /// One of each, in the order of the documentation.
@@ -47,7 +51,9 @@ fn examples() -> Vec<What> {
             reference: "r-5f2c9".into(),
             count: 1,
         },
-        What::ScopeNarrowed { session, provider, missing: "mail files".into() },
+        What::ScopeNarrowed { session, provider: provider.clone(), missing: "mail files".into() },
+        What::AccountOpened { account: nightly(), session: "m40c8ffe".parse().unwrap(), provider: provider.clone() },
+        What::AccountClosed { account: nightly(), session: "m40c8ffe".parse().unwrap(), provider },
     ]
 }
 

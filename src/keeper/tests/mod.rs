@@ -1,6 +1,7 @@
 //! The keeper with a real provider client against a scripted server, a clock that is set by hand, and a store that fails
 //! when it is told to.
 
+mod accounts;
 mod agenda;
 mod device;
 mod growing_old;

@@ -40,6 +40,7 @@ fn flow(server: &Server) -> DeviceFlow {
         id: LoginId::from_random([1; 16]),
         device_code: Secret::from(CODE),
         issuer: server.url().to_owned(),
+        resource: Vec::new(),
         scopes: vec!["openid".to_owned()],
         peer: Peer { uid: 1000, gids: vec![1000], pid: 1, unit: None },
         interval: 5,

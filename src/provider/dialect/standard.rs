@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use tokenkeeper_protocol::{Secret, UnixSeconds};
 
 use super::Spoken;
-use crate::domain::Flow;
+use crate::domain::{Flow, Session};
 use crate::provider::credentials::sensitive;
 use crate::provider::http::Unanswered;
 use crate::provider::metadata::Metadata;
@@ -19,12 +19,13 @@ impl Provider {
         code: &Secret,
         now: UnixSeconds,
     ) -> Result<Spoken, Unanswered> {
-        let fields = [
+        let mut fields = vec![
             ("grant_type", "authorization_code"),
             ("code", code.expose()),
             ("redirect_uri", &flow.redirect_uri),
             ("code_verifier", flow.verifier.expose()),
         ];
+        fields.extend(flow.resource.iter().map(|resource| ("resource", resource.as_str())));
         let answer = self.post(Place::Token, &metadata.token, &fields, now).await?;
         Ok(Spoken { reading: read(&answer, &[code, &flow.verifier]), answer, told: None })
     }
@@ -32,11 +33,14 @@ impl Provider {
     pub(super) async fn send_standard_refresh_token(
         &self,
         metadata: &Metadata,
+        session: &Session,
         refresh: &Secret,
         now: UnixSeconds,
     ) -> Result<Spoken, Unanswered> {
         // No scope: the same is granted again, and some providers refuse `offline_access` here.
-        let fields = [("grant_type", "refresh_token"), ("refresh_token", refresh.expose())];
+        let mut fields = vec![("grant_type", "refresh_token"), ("refresh_token", refresh.expose())];
+        // What the login asked for, not what is configured by now: a resource that was not granted then is refused.
+        fields.extend(session.resource.iter().map(|resource| ("resource", resource.as_str())));
         let answer = self.post(Place::Token, &metadata.token, &fields, now).await?;
         Ok(Spoken { reading: read(&answer, &[refresh]), answer, told: None })
     }

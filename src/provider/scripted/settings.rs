@@ -21,6 +21,7 @@ pub(crate) fn oidc_settings(issuer: &str) -> ProviderSettings {
         client_authentication: ClientAuthentication::Basic,
         redirect_uris: vec![RedirectUri::Exact("https://shop.example/cb".to_owned())],
         scopes: vec!["openid".to_owned(), "profile".to_owned()],
+        resource: Vec::new(),
         user_name_claim: "preferred_username".to_owned(),
         max_age: Duration::from_secs(30 * 86_400),
         refresh_at_percent: 70,
@@ -118,5 +119,6 @@ pub(crate) fn session(issuer: &str) -> Session {
         prune_at: NOW + Duration::from_hours(30 * 24),
         scopes: Vec::new(),
         told: 0,
+        resource: Vec::new(),
     }
 }

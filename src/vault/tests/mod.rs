@@ -77,6 +77,7 @@ fn session(number: u8) -> Session {
         prune_at: NOW + Duration::from_hours(24),
         scopes: Vec::new(),
         told: 0,
+        resource: Vec::new(),
     }
 }
 

@@ -116,11 +116,12 @@ fn route(request: &Received, on: &str, state: &mut State) -> Response {
         }
         "/device" => begin_device(request, state),
         DEVICE_CODE => ask_device(request, state),
-        "authorization_code" | "refresh_token" if !is_the_client(request) => {
+        "authorization_code" | "refresh_token" | "client_credentials" if !is_the_client(request) => {
             Response::json(401, &json!({ "error": "invalid_client" }))
         }
         "authorization_code" => exchange(request, state),
         "refresh_token" => refresh(request, state),
+        "client_credentials" => for_the_client(request, state),
         "/revoke" => revoke(request, state),
         "/userinfo" => userinfo(request, state),
         _ => Response::text(404, "text/html", "<h1>Not Found</h1>".to_owned()),
@@ -258,6 +259,20 @@ fn refresh(request: &Received, state: &mut State) -> Response {
     }
     let user = if state.lie == Some(Lie::SubjectOnRefresh) { "mallory".to_owned() } else { user };
     tokens(state, &user, &scope, None, next)
+}
+
+/// RFC 6749 section 4.4. Nobody but the client stands behind the token.
+fn for_the_client(request: &Received, state: &mut State) -> Response {
+    let scope = request.parameter("scope").unwrap_or_default();
+    if scope.split(' ').any(|scope| scope == "forbidden") {
+        return Response::error("invalid_scope", "this client may not have it");
+    }
+    let access_token = state.secret("at");
+    state.access_tokens.insert(access_token.clone(), "shop".to_owned());
+    let answer = json!({
+        "access_token": access_token, "token_type": "Bearer", "expires_in": state.access_life, "scope": scope,
+    });
+    Response::json(200, &answer)
 }
 
 fn tokens(state: &mut State, user: &str, scope: &str, nonce: Option<&str>, refresh_token: Option<String>) -> Response {

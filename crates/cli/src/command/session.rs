@@ -9,7 +9,7 @@ use tokenkeeper_client::SessionRef;
 use tokenkeeper_client::reply::{SessionDetail, UserInfo};
 use tokenkeeper_protocol::json;
 
-use super::sessions::state;
+use super::sessions::{end, state};
 use crate::complete;
 use crate::context::Context;
 use crate::escape::{plain, plain_or_dash};
@@ -57,7 +57,7 @@ fn describe<Zone: TimeZone<Offset: Display>>(detail: &SessionDetail, calendar: &
     if let Some(failure) = &detail.last_failure {
         table.row(["".into(), format!("last try failed: {}", plain(failure)).into()]);
     }
-    table.row(["ends".into(), calendar.full(summary.ends_at).into()]);
+    table.row(["ends".into(), end(summary.ends_at, |at| calendar.full(at)).into()]);
     table
 }
 

@@ -25,7 +25,7 @@ Exit status: 0 done, 4 no such provider, 69 daemon not reachable, 77 refused.";
 /// List the sessions you may see
 ///
 /// REF is what other commands call a session. TOKEN is how long the access token is still valid; it is refreshed before that ends.
-/// ENDS is the day on which the user must log in again.
+/// ENDS is the day on which the user must log in again. A user whose name begins with @ is a service account of the configuration.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Sessions {
@@ -71,10 +71,15 @@ fn table<Zone: chrono::TimeZone<Offset: std::fmt::Display>>(
             plain(&session.opened_by).into(),
             state(&session.state, calendar),
             session.token_expires_at.filter(|_| active).map_or_else(|| "-".to_owned(), token).into(),
-            if active { calendar.day(session.ends_at) } else { "-".to_owned() }.into(),
+            if active { end(session.ends_at, |at| calendar.day(at)) } else { "-".to_owned() }.into(),
         ]);
     }
     table
+}
+
+/// When a session ends; that of a service account does not.
+pub(super) fn end(at: UnixSeconds, tell: impl Fn(UnixSeconds) -> String) -> String {
+    if at == UnixSeconds::NEVER { "-".to_owned() } else { tell(at) }
 }
 
 /// `active`, or what it is instead, why, and since when.
@@ -124,12 +129,22 @@ mod tests {
             state: SessionState::NeedsLogin { reason: "revoked".to_owned(), since: UnixSeconds(NOW - 3600) },
             ..active.clone()
         };
-        let text = table(&[active, lost], &Calendar { now: UnixSeconds(NOW), zone: Utc }).to_string();
+        let account = SessionSummary {
+            session: "m40c8ffe".parse().unwrap(),
+            user: "@nightly".parse().unwrap(),
+            device: None,
+            opened_by: "config".to_owned(),
+            token_expires_at: Some(UnixSeconds(NOW + 58 * 60)),
+            ends_at: UnixSeconds::NEVER,
+            ..active.clone()
+        };
+        let text = table(&[active, lost, account], &Calendar { now: UnixSeconds(NOW), zone: Utc }).to_string();
         let text = anstream::adapter::strip_str(&text).to_string();
         let expected = "\
 REF       USER         PROVIDER  DEVICE  OPENED BY     STATE                        TOKEN  ENDS
 7k3vq2mx  alice        corp      laptop  shop.service  active                       43m    12 Dec
 b91xw0tz  b\\u{202e}ob  corp      -       shop.service  needs login (revoked 21:13)  -      -
+m40c8ffe  @nightly     corp      -       config        active                       58m    -
 ";
         assert_eq!(text, expected);
     }

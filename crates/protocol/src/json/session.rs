@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::rfc3339;
+use crate::UnixSeconds;
 use crate::reply::{self, SessionState};
 
 /// View of a [`reply::SessionsPage`].
@@ -33,7 +34,7 @@ pub struct SessionSummary<'a> {
     reason: Option<&'a str>,
     since: Option<String>,
     token_expires_at: Option<String>,
-    ends_at: String,
+    ends_at: Option<String>,
 }
 
 impl<'a> From<&'a reply::SessionSummary> for SessionSummary<'a> {
@@ -53,7 +54,8 @@ impl<'a> From<&'a reply::SessionSummary> for SessionSummary<'a> {
             reason: why.map(|(reason, _)| reason.as_str()),
             since: why.map(|(_, since)| rfc3339(since)),
             token_expires_at: session.token_expires_at.map(rfc3339),
-            ends_at: rfc3339(session.ends_at),
+            // A service account goes on for as long as it is configured.
+            ends_at: (session.ends_at != UnixSeconds::NEVER).then(|| rfc3339(session.ends_at)),
         }
     }
 }
