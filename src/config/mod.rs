@@ -36,3 +36,4 @@ pub use settings::{
     AuditTarget, ClientAuthentication, DaemonSettings, Endpoints, ProviderKind, ProviderSettings, RedirectUri,
     RefreshMode, ScheduleSettings, Settings,
 };
+pub(crate) use table::suggest;

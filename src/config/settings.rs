@@ -31,6 +31,8 @@ pub struct DaemonSettings {
     pub state_dir: PathBuf,
     /// The socket, unless systemd hands one over.
     pub socket: PathBuf,
+    /// The HTTP socket, unless systemd hands one over; none if it is turned off.
+    pub http_socket: Option<PathBuf>,
     /// Where the identity is when systemd hands over no credential.
     pub identity_file: PathBuf,
     /// Age recipients that can open the keyring when the identity is lost.

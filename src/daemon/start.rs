@@ -68,7 +68,7 @@ pub(super) async fn start(options: &Options) -> Result<Running, StartError> {
         },
     });
 
-    let listener = ipc::listen(&settings.daemon.socket)?;
+    let sockets = ipc::listen(&settings.daemon)?;
     let cron = Cron::start(&settings.schedule, &keeper, &tasks, &stop).await?;
     let timer = run_due_timer(Arc::clone(&keeper), stop.clone());
     tasks.spawn(async move {
@@ -76,7 +76,7 @@ pub(super) async fn start(options: &Options) -> Result<Running, StartError> {
             tracing::error!(%error, "the due timer cannot run; the sweep of [schedule] does its work");
         }
     });
-    tasks.spawn(ipc::serve(listener, Arc::clone(&service), tasks.clone(), stop.clone()));
+    tasks.spawn(ipc::serve(sockets, Arc::clone(&service), tasks.clone(), stop.clone()));
     tasks.spawn(counts::run(Arc::clone(&service), stop.clone()));
     tasks.spawn(notify::run_watchdog(is_well(&service), stop.clone()));
 

@@ -3,9 +3,13 @@
 //! Keys are stable: new ones may be added, none is renamed, removed or given another type (`docs/guide/json.md`). Times are
 //! RFC 3339 in UTC, a value that is not known is `null`. A view borrows its reply and copies no token.
 
+mod device;
+mod history;
+mod identity;
 mod login;
 mod logout;
 mod problem;
+mod provider;
 mod session;
 mod status;
 #[cfg(test)]
@@ -13,9 +17,13 @@ mod tests;
 mod time;
 mod token;
 
+pub use device::DeviceBegun;
+pub use history::{HistoryEntry, HistoryPage};
+pub use identity::{Identity, Rule};
 pub use login::{LoggedIn, LoginBegun, User};
 pub use logout::LoggedOut;
 pub use problem::ProblemDetails;
+pub use provider::{Provider, ProviderReport, ProviderStep, Providers};
 pub use session::{Session, SessionSummary, SessionsPage};
 pub use status::{ProviderStatus, SessionCounts, Status};
 pub use time::rfc3339;
