@@ -66,6 +66,7 @@ pub(in crate::ipc) async fn turn_away(stream: UnixStream, problem: Problem) {
     let _ = timeout(TURN_AWAY_PATIENCE, farewell).await;
 }
 
+/// Without `pipeline_flush`: that would gather answers without a limit, in buffers that keep copies of tokens.
 fn server() -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
@@ -73,7 +74,6 @@ fn server() -> http1::Builder {
         .header_read_timeout(HEAD_PATIENCE)
         .max_buf_size(BUFFER)
         // A peer that has said all it wants to say is still answered.
-        .half_close(true)
-        .pipeline_flush(true);
+        .half_close(true);
     builder
 }
