@@ -1,7 +1,8 @@
 //! A real `tokenkeeperd` of the same build, with the environment of its unit and a configuration that asks for nothing but what is
 //! measured.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -34,7 +35,8 @@ pub(crate) struct Home {
 
 impl Home {
     pub(crate) fn new(on_disk: &Path) -> anyhow::Result<Self> {
-        let state = tempfile::Builder::new().prefix("state-").tempdir_in(on_disk)?;
+        let state =
+            tempfile::Builder::new().prefix("state-").permissions(Permissions::from_mode(0o700)).tempdir_in(on_disk)?;
         let run = tempfile::Builder::new().prefix("tk-").tempdir_in("/tmp")?;
         Ok(Self { state, run })
     }

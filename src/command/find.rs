@@ -4,9 +4,10 @@ use tokenkeeper_protocol::request::Selector;
 use tokenkeeper_protocol::{Code, Problem, ProviderName, SessionRef, UnixSeconds, UserName};
 
 use super::Service;
+use super::reach::Owners;
 use crate::domain::{Peer, Session, State};
 use crate::keeper::KeeperError;
-use crate::policy::{Action, Reach, Target, judge};
+use crate::policy::{Action, Target, judge};
 use crate::vault::Scope;
 
 /// Sessions named when several match.
@@ -34,27 +35,26 @@ impl Service {
         let (Ok(permit), true) = (permit, known) else {
             return Err(self.no_such_provider(peer, Action::Token, provider).await);
         };
-        let owner = peer.owner();
-        let own = (permit.reach() == Reach::Own).then_some(&owner);
-        let scope = match (user, own) {
-            (Some(user), _) => Scope::Named(provider, user),
-            (None, Some(owner)) => Scope::Owned(owner, Some(provider)),
-            (None, None) => Scope::At(provider),
+        let in_force = self.in_force.load_full();
+        let owners = Owners::within_reach(&in_force, peer);
+        let scopes = match user {
+            Some(user) => vec![Scope::Named(provider, user)],
+            None => owners.scopes(&permit, peer, &in_force, Some(provider)),
         };
         let usable = |session: &Session| !session.state.is_ended() && self.may(peer, Action::Token, session);
-        let matching = self.first_matching(scope, usable).await.map_err(|error| error.to_problem())?;
+        let matching = self.first_matching(&scopes, usable).await.map_err(|error| error.to_problem())?;
         choose(&matching, provider, user)
     }
 
     /// Enough of the matching sessions to know whether it is one, and to name a few if it is not.
     async fn first_matching(
         &self,
-        scope: Scope<'_>,
+        scopes: &[Scope<'_>],
         usable: impl Fn(&Session) -> bool,
     ) -> Result<Matching, KeeperError> {
         let (mut matching, mut after) = (Matching::default(), None);
         loop {
-            let page = self.keeper.vault().page(scope, after, PAGE)?;
+            let page = self.keeper.vault().page_of_all(scopes, after, PAGE)?;
             for session in page.sessions.into_iter().map(|session| session.value).filter(&usable) {
                 matching.add(session);
             }

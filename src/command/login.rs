@@ -45,12 +45,10 @@ impl Service {
     }
 
     async fn may_replace(&self, peer: &Peer, session: tokenkeeper_protocol::SessionRef) -> Result<(), Problem> {
-        let allowed = |provider: &_, owner: &_| {
-            judge(&self.in_force.load().rules, peer, Action::Login, Target::Session { provider, owner }).is_ok()
-        };
+        let allowed = |target| judge(&self.in_force.load().rules, peer, Action::Login, target).is_ok();
         let may = match self.keeper.look(session).map_err(|error| error.to_problem())? {
-            Look::Live(live) => allowed(&live.provider, &live.owner),
-            Look::Dormant(session) => allowed(&session.provider, &session.opened_by),
+            Look::Live(live) => allowed(live.target()),
+            Look::Dormant(session) => allowed(Target::of(&session)),
             Look::Absent => false,
         };
         if may { Ok(()) } else { Err(self.no_such_session(peer, Action::Login, session).await) }

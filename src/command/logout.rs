@@ -11,10 +11,8 @@ use crate::policy::{Action, Permit, Target, judge};
 impl Service {
     pub(super) async fn logout(&self, peer: &Peer, id: SessionRef) -> Result<LoggedOut, Problem> {
         let permit = match self.keeper.look(id).map_err(|error| error.to_problem())? {
-            Look::Live(live) => self.may_end(peer, &Target::Session { provider: &live.provider, owner: &live.owner }),
-            Look::Dormant(session) => {
-                self.may_end(peer, &Target::Session { provider: &session.provider, owner: &session.opened_by })
-            }
+            Look::Live(live) => self.may_end(peer, live.target()),
+            Look::Dormant(session) => self.may_end(peer, Target::of(&session)),
             Look::Absent => None,
         };
         let Some(permit) = permit else { return Err(self.no_such_session(peer, Action::Logout, id).await) };
@@ -22,8 +20,8 @@ impl Service {
     }
 
     /// Sessions are ended by those who may log out of them, and by those who manage them.
-    fn may_end(&self, peer: &Peer, target: &Target<'_>) -> Option<Permit> {
+    fn may_end(&self, peer: &Peer, target: Target<'_>) -> Option<Permit> {
         let rules = &self.in_force.load().rules;
-        judge(rules, peer, Action::Logout, *target).or_else(|_| judge(rules, peer, Action::Manage, *target)).ok()
+        judge(rules, peer, Action::Logout, target).or_else(|_| judge(rules, peer, Action::Manage, target)).ok()
     }
 }

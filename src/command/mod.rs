@@ -5,6 +5,7 @@
 mod find;
 mod login;
 mod logout;
+mod reach;
 mod refuse;
 mod sessions;
 mod status;

@@ -24,8 +24,7 @@ impl Service {
 
     /// Whether `peer` may do `action` on this session.
     pub(super) fn may(&self, peer: &Peer, action: Action, session: &Session) -> bool {
-        let target = Target::Session { provider: &session.provider, owner: &session.opened_by };
-        judge(&self.in_force.load().rules, peer, action, target).is_ok()
+        judge(&self.in_force.load().rules, peer, action, Target::of(session)).is_ok()
     }
 
     /// What a peer is told that may not do `action` on a session, or that named one which does not exist: the same.

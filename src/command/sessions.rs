@@ -5,10 +5,11 @@ use tokenkeeper_protocol::request::SessionsRequest;
 use tokenkeeper_protocol::{Problem, SessionRef};
 
 use super::Service;
-use crate::domain::{Owner, Peer, Session, State};
+use super::reach::Owners;
+use crate::domain::{Peer, Session, State};
 use crate::keeper::KeeperError;
-use crate::policy::{Action, Permit, Reach, Target, judge};
-use crate::vault::{Page, Scope};
+use crate::policy::{Action, Permit, Target, judge};
+use crate::vault::Scope;
 
 /// Sessions on one page: enough to list quickly, few enough for one frame.
 const PAGE: usize = 100;
@@ -44,10 +45,16 @@ impl Service {
         peer: &Peer,
         request: &SessionsRequest,
     ) -> Result<SessionsPage, KeeperError> {
-        let owner = peer.owner();
+        let in_force = self.in_force.load_full();
+        let owners = Owners::within_reach(&in_force, peer);
+        // The narrowest indexes that hold everything the peer may see of what it asks for.
+        let scopes = match (&request.provider, &request.user) {
+            (Some(provider), Some(user)) => vec![Scope::Named(provider, user)],
+            (provider, _) => owners.scopes(permit, peer, &in_force, provider.as_ref()),
+        };
         let (mut sessions, mut after, mut bytes) = (Vec::new(), request.cursor, 0);
         for _ in 0..PAGES_AT_ONCE {
-            let page = self.page(permit, request, &owner, after)?;
+            let page = self.keeper.vault().page_of_all(&scopes, after, PAGE)?;
             for session in page.sessions.iter().map(|session| &session.value) {
                 let wanted = request.user.as_ref().is_none_or(|user| *user == session.user.name);
                 if wanted && is_of_interest(session) && self.may(peer, Action::List, session) {
@@ -67,23 +74,6 @@ impl Service {
             tokio::task::yield_now().await;
         }
         Ok(SessionsPage { sessions, next: after })
-    }
-
-    /// The narrowest index that holds everything the peer may see of what it asks for.
-    fn page(
-        &self,
-        permit: &Permit,
-        request: &SessionsRequest,
-        owner: &Owner,
-        after: Option<SessionRef>,
-    ) -> Result<Page, KeeperError> {
-        let scope = match (&request.provider, &request.user) {
-            (Some(provider), Some(user)) => Scope::Named(provider, user),
-            (provider, _) if permit.reach() == Reach::Own => Scope::Owned(owner, provider.as_ref()),
-            (Some(provider), None) => Scope::At(provider),
-            (None, _) => Scope::All,
-        };
-        Ok(self.keeper.vault().page(scope, after, PAGE)?)
     }
 }
 

@@ -13,14 +13,18 @@ use super::{Answer, InForce, Service, Vitals};
 use crate::audit::{Outbox, Tally, What};
 use crate::domain::{LoginReason, Owner, Peer, Session, State};
 use crate::keeper::tests::{Home, at, peer, renewal, until};
-use crate::policy::{Action, Reach, Rule, Rules, Who};
+use crate::policy::{Action, On, Reach, Rule, Rules, Who};
 
 /// A service that lets uid 1000 do everything with all sessions, and uid 1001 with its own.
 pub(crate) fn service(home: &Home) -> Service {
     let may = Action::ALL.to_vec();
-    let rule =
-        |uid, reach| Rule { who: Who::User(uid), may: may.clone(), provider: None, reach, source: String::new() };
-    let rules = Rules(vec![rule(1000, Reach::All), rule(1001, Reach::Own)]);
+    let rule = |uid, reach| Rule {
+        who: Who::User(uid),
+        may: may.clone(),
+        on: On::Sessions { provider: None, reach },
+        source: String::new(),
+    };
+    let rules = Rules::from(vec![rule(1000, Reach::All), rule(1001, Reach::Own)]);
     Service {
         keeper: Arc::clone(&home.keeper),
         in_force: ArcSwap::from_pointee(InForce { rules, loaded_at: at(0) }),
@@ -209,6 +213,52 @@ async fn users_who_share_a_service_do_not_get_each_others_tokens() {
     let id = bobs.id;
     insert(&home, [bobs]).await;
     assert_eq!(token(&service, &bob, only(provider)).await.unwrap().session, id);
+}
+
+#[tokio::test]
+async fn the_sessions_of_a_unix_user_are_listed_found_and_ended_by_it_whoever_opened_them() {
+    let home = Home::new().await;
+    let service = service(&home);
+    let (carol, provider) = (Arc::new(peer(1002)), home.session().provider);
+    let named = |number, name: &str| {
+        let mut session = numbered(&home, number);
+        session.user.name = name.parse().unwrap();
+        session
+    };
+    // Of two names that interleave, more than fit on a page; somebody else's; and her own login as somebody else.
+    let sessions = (0..300).map(|number| named(number, if number % 3 == 0 { "carol" } else { "carol2" }));
+    let foreign = (300..400).map(|number| Session { opened_by: Owner::Uid(1002), ..named(number, "mallory") });
+    insert(&home, sessions.chain(foreign)).await;
+    let on = On::Sessions { provider: Some(provider.clone()), reach: Reach::User };
+    let rule = Rule { who: Who::User(1002), may: Action::ALL.to_vec(), on, source: String::new() };
+    let mut rules = Rules::from(vec![rule]);
+    rules.users.add(provider.clone(), 1002, "carol".parse().unwrap());
+    rules.users.add(provider.clone(), 1002, "carol2".parse().unwrap());
+    service.in_force.store(Arc::new(InForce { rules, loaded_at: at(0) }));
+
+    let (mut seen, mut request) = (Vec::new(), SessionsRequest::default());
+    loop {
+        let Reply::Sessions(page) = ask(&service, &carol, Request::Sessions(request.clone())).await else { panic!() };
+        seen.extend(page.sessions.iter().map(|row| row.session));
+        request.cursor = page.next;
+        if page.next.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, (0..300).map(|number| numbered(&home, number).id).collect::<Vec<_>>());
+
+    let foreign = numbered(&home, 300).id;
+    assert_eq!(token(&service, &carol, token_request(foreign)).await.unwrap_err().code, Code::NotFound);
+    assert!(token(&service, &carol, token_request(seen[0])).await.is_ok());
+    let Reply::LoggedOut(_) = ask(&service, &carol, Request::Logout(seen[1])).await else { panic!("not ended") };
+    assert!(matches!(ask(&service, &carol, Request::Session(foreign)).await, Reply::Problem(_)));
+
+    let selector = Selector::Only { provider: provider.clone(), user: Some("mallory".parse().unwrap()) };
+    let mallory = Request::Token(TokenRequest { selector, min_valid_seconds: None, timeout_ms: None });
+    assert_eq!(token(&service, &carol, mallory).await.unwrap_err().code, Code::NotFound);
+    let selector = Selector::Only { provider, user: None };
+    let any = Request::Token(TokenRequest { selector, min_valid_seconds: None, timeout_ms: None });
+    assert_eq!(token(&service, &carol, any).await.unwrap_err().code, Code::Ambiguous);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use super::{Answer, Service};
 use crate::audit::What;
 use crate::domain::Peer;
 use crate::keeper::{Attended, Keeper, KeeperError, Live, Look, Served, Wish};
-use crate::policy::{Action, Permit, Target, judge};
+use crate::policy::{Action, Permit, judge};
 
 /// How long a peer that does not say waits for a refresh.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -107,8 +107,7 @@ impl Service {
     }
 
     fn permit_for(&self, peer: &Peer, live: &Live) -> Option<Permit> {
-        let target = Target::Session { provider: &live.provider, owner: &live.owner };
-        judge(&self.in_force.load().rules, peer, Action::Token, target).ok()
+        judge(&self.in_force.load().rules, peer, Action::Token, live.target()).ok()
     }
 }
 

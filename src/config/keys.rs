@@ -10,7 +10,7 @@ pub(super) struct Keys {
 }
 
 pub(super) const ROOT: Keys =
-    Keys { known: &["daemon", "schedule", "audit", "provider", "allow"], later: &["service_account", "user_map"] };
+    Keys { known: &["daemon", "schedule", "audit", "provider", "allow", "user_map"], later: &["service_account"] };
 
 pub(super) const DAEMON: Keys = Keys {
     known: &["state_dir", "socket", "http_socket", "identity_file", "recovery_recipients", "cache_sessions"],
@@ -54,7 +54,7 @@ pub(super) const OAUTH2_ONLY: &[&str] =
 
 pub(super) const CLIENT_SECRET: Keys = Keys { known: &["file", "credential"], later: &[] };
 
-pub(super) const ALLOW: Keys = Keys { known: &["who", "may", "provider", "sessions"], later: &[] };
+pub(super) const ALLOW: Keys = Keys { known: &["who", "may", "provider", "sessions", "account"], later: &[] };
 
 /// Actions of `[[allow]]` that are planned.
 pub(super) const ACTIONS_LATER: &[&str] = &["id_token", "history", "import", "export", "erase", "keys", "backup"];

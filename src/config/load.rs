@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokenkeeper_protocol::ProviderName;
 
-use super::allow::{self, KnownProviders};
+use super::allow::{self, Known};
 use super::files::{self, MAIN_FILE};
 use super::finding::{ConfigErrors, Finding, Findings};
 use super::places::{Environment, Places, Source};
@@ -16,7 +16,8 @@ use super::sections;
 use super::settings::{ProviderSettings, Settings};
 use super::table::Table;
 use super::tables::Tables;
-use crate::policy::{Action, Rule, Rules};
+use super::user_map;
+use crate::policy::{Action, On, Rule, Rules, UserMap};
 
 /// A configuration that can be used.
 #[derive(Clone, Debug)]
@@ -60,14 +61,15 @@ fn read(source: &Source, environment: &Environment, findings: &Findings) -> Opti
         only_checked: source.only_checked,
     };
     let providers = providers(&tables, &Surroundings { directory, secrets });
-    let rules: Vec<_> = rules(&tables, complete).chain([allow::built_in(source.mode, environment.uid)]).collect();
+    let mut rules = rules(&tables, complete);
+    rules.list.push(allow::built_in(source.mode, environment.uid));
     if findings.no_error() {
-        warn_if_unreachable(&tables, &rules);
+        warn_if_unreachable(&tables, &rules.list);
     }
     let daemon = sections::daemon(tables.section("daemon"), &places, findings);
     let schedule = sections::schedule(tables.section("schedule"));
     let audit = sections::audit(tables.section("audit"));
-    Some((Settings { daemon: daemon?, providers, rules: Rules(rules), schedule, audit }, files.paths))
+    Some((Settings { daemon: daemon?, providers, rules, schedule, audit }, files.paths))
 }
 
 fn main_file(source: &Source, places: &Places, findings: &Findings) -> Option<PathBuf> {
@@ -86,16 +88,29 @@ fn providers(tables: &Tables<'_>, around: &Surroundings) -> BTreeMap<ProviderNam
     settings.map(|settings| (settings.name.clone(), Arc::new(settings))).collect()
 }
 
-fn rules(tables: &Tables<'_>, complete: bool) -> impl Iterator<Item = Rule> {
-    let names = tables.providers.iter().map(|(name, _)| name.value.to_owned()).collect();
-    let known = KnownProviders { names, complete };
-    tables.allow.iter().filter_map(move |table| allow::read(*table, &known))
+fn rules(tables: &Tables<'_>, complete: bool) -> Rules {
+    let providers = tables.providers.iter().map(|(name, _)| name.value.to_owned()).collect();
+    let known = Known { providers, accounts: None, complete };
+    let (mut users, mut list) = (UserMap::default(), Vec::new());
+    for (provider, table) in &tables.user_maps {
+        user_map::read(provider, *table, &known, &mut users);
+    }
+    for table in &tables.allow {
+        if let Some(rule) = allow::read(*table, &known, &users) {
+            allow::warn_if_repeated(*table, &rule, &list);
+            list.push(rule);
+        }
+    }
+    Rules { list, users }
 }
 
 /// A provider that nobody may log in to was configured for somebody whose rule is missing.
 fn warn_if_unreachable(tables: &Tables<'_>, rules: &[Rule]) {
     for (name, table) in &tables.providers {
-        let is_here = |rule: &Rule| rule.provider.as_ref().is_none_or(|only| only.as_str() == name.value);
+        let is_here = |rule: &Rule| match &rule.on {
+            On::Sessions { provider, .. } => provider.as_ref().is_none_or(|only| only.as_str() == name.value),
+            On::Account(_) => false,
+        };
         if !rules.iter().any(|rule| is_here(rule) && rule.may.contains(&Action::Login)) {
             let next = "add an [[allow]] with may = [\"login\", \"token\"]";
             table.warning(name.place.clone(), format!("nobody may log in to {}: {next}", name.value));
@@ -110,7 +125,7 @@ mod tests {
 
     use crate::config::test_host::Host;
     use crate::config::{Mode, Source, load};
-    use crate::policy::{Action, Reach, Who};
+    use crate::policy::{Action, On, Who};
 
     const CORP: &str = "[provider.corp]\nissuer = 'https://id.corp.example'\nclient_id = 'shop'\n";
 
@@ -127,7 +142,7 @@ mod tests {
             .main("[schedule]\nretention = 'soon'\n[daemon]\ncache_sessions = 0\n")
             .file("conf.d/a.toml", "[provider.corp]\nissuer = 'x'\n")
             .file("conf.d/b.toml", "x = [\n")
-            .file("conf.d/c.toml", "[user_map]\n");
+            .file("conf.d/c.toml", "[service_account]\n");
         let errors = host.errors();
         let places: Vec<_> = errors.lines().map(|line| line.split_once(": ").unwrap().0).collect();
         let expected =
@@ -187,9 +202,9 @@ mod tests {
 
     #[test]
     fn root_looks_after_the_host_and_gets_no_token() {
-        let rules = Host::new().settings().rules.0;
+        let rules = Host::new().settings().rules.list;
         assert_eq!(rules.len(), 1);
-        assert_eq!((&rules[0].who, rules[0].reach, &rules[0].provider), (&Who::User(0), Reach::All, &None));
+        assert_eq!((&rules[0].who, &rules[0].on), (&Who::User(0), &On::EVERYTHING));
         assert_eq!(rules[0].may, [Action::Status, Action::List, Action::Manage]);
     }
 
@@ -200,8 +215,8 @@ mod tests {
         host.environment.xdg_runtime_dir = Some("/run/user/1000".into());
         let settings = host.settings();
         assert_eq!(settings.daemon.socket.as_os_str(), "/run/user/1000/tokenkeeper/tokenkeeper.sock");
-        assert_eq!((&settings.rules.0[0].who, settings.rules.0[0].reach), (&Who::User(1000), Reach::All));
-        assert_eq!(settings.rules.0[0].may, Action::ALL);
+        assert_eq!((&settings.rules.list[0].who, &settings.rules.list[0].on), (&Who::User(1000), &On::EVERYTHING));
+        assert_eq!(settings.rules.list[0].may, Action::ALL);
         assert_eq!(host.warnings(), "");
     }
 

@@ -4,7 +4,7 @@
 //! may be secret is never repeated in a message. The environment comes in as a parameter.
 //!
 //! [`load`] goes through the other files top-down: find and read ([`places`], `files`), parse (`document`, `table`), put the
-//! tables of all files together (`tables`), and make settings of them (`provider`, `allow`, `sections`).
+//! tables of all files together (`tables`), and make settings of them (`provider`, `user_map`, `allow`, `sections`).
 
 mod allow;
 mod document;
@@ -13,6 +13,7 @@ mod files;
 mod finding;
 mod keys;
 mod load;
+mod nobody;
 pub mod places;
 mod provider;
 mod secret;
@@ -20,8 +21,12 @@ mod sections;
 pub mod settings;
 mod table;
 mod tables;
+mod user_map;
 mod value;
+mod who;
 
+#[cfg(test)]
+mod allow_tests;
 #[cfg(test)]
 mod guide_tests;
 #[cfg(test)]
@@ -31,6 +36,7 @@ mod test_host;
 
 pub use finding::{ConfigErrors, Finding, Place};
 pub use load::{Loaded, load};
+pub use nobody::Nobody;
 pub use places::{Environment, Mode, Source};
 pub use settings::{
     AuditTarget, ClientAuthentication, DaemonSettings, Endpoints, ProviderKind, ProviderSettings, RedirectUri,

@@ -144,6 +144,12 @@ impl<'a> Table<'a> {
         named.collect()
     }
 
+    /// Every key, where any name is one.
+    pub(super) fn names(&self) -> Vec<At<&'a str>> {
+        let keys = self.entries.keys();
+        keys.map(|key| At { value: key.get_ref().as_ref(), place: self.document.place(&key.span()) }).collect()
+    }
+
     /// An array of tables (`[[key]]`).
     pub(super) fn array_of_tables(&self, key: &str) -> Vec<Self> {
         let Some(value) = self.entries.get(key) else { return Vec::new() };

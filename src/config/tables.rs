@@ -12,6 +12,8 @@ pub(super) struct Tables<'a> {
     sections: BTreeMap<&'static str, Table<'a>>,
     /// What stands under `provider`.
     pub(super) providers: Vec<(At<&'a str>, Table<'a>)>,
+    /// What stands under `user_map`, by provider.
+    pub(super) user_maps: Vec<(At<&'a str>, Table<'a>)>,
     /// Every `[[allow]]`, in the order of the files.
     pub(super) allow: Vec<Table<'a>>,
 }
@@ -26,18 +28,24 @@ impl<'a> Tables<'a> {
                 self.sections.insert(heading, table);
             }
         }
-        for (name, table) in root.table("provider").map(|providers| providers.tables()).unwrap_or_default() {
-            let first = self.providers.iter().find(|(other, _)| other.value == name.value).map(|(_, table)| table);
-            if is_first(first, &format!("provider.{}", name.value), table) {
-                self.providers.push((name, table));
-            }
-        }
+        add_named(&mut self.providers, root, "provider");
+        add_named(&mut self.user_maps, root, "user_map");
         self.allow.extend(root.array_of_tables("allow"));
     }
 
     /// `daemon`, `schedule` or `audit`, if any file has it.
     pub(super) fn section(&self, heading: &str) -> Option<Table<'a>> {
         self.sections.get(heading).copied()
+    }
+}
+
+/// Adds the tables under `heading`, each of which has a name of its own.
+fn add_named<'a>(known: &mut Vec<(At<&'a str>, Table<'a>)>, root: Table<'a>, heading: &str) {
+    for (name, table) in root.table(heading).map(|tables| tables.tables()).unwrap_or_default() {
+        let first = known.iter().find(|(other, _)| other.value == name.value).map(|(_, table)| table);
+        if is_first(first, &format!("{heading}.{}", name.value), table) {
+            known.push((name, table));
+        }
     }
 }
 

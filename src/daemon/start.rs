@@ -34,6 +34,9 @@ pub(super) async fn start(options: &Options) -> Result<Running, StartError> {
     let signals = Signals::listen()?;
     make_private(&settings.daemon.state_dir)?;
     let (keyring, identity_source) = keys::unlock(&settings.daemon, &environment)?;
+    if !keyring.is_locked() {
+        tracing::warn!("the keys cannot be locked into memory, and could be swapped out; raise LimitMEMLOCK=");
+    }
     let store = RocksStore::open(&settings.daemon.state_dir.join(STORE))?;
     let vault = Arc::new(Vault::open(Arc::new(store), keyring).await?);
 

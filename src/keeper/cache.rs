@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use tokenkeeper_protocol::codec::Encoded;
 use tokenkeeper_protocol::reply::TokenReply;
-use tokenkeeper_protocol::{ProviderName, Reply, SessionRef, UnixSeconds};
+use tokenkeeper_protocol::{ProviderName, Reply, SessionRef, UnixSeconds, UserName};
 
 use super::timing;
 use crate::domain::{Owner, Session};
+use crate::policy::Target;
 
 /// What is needed to judge a request for a token and to answer it, without touching the disk.
 pub struct Live {
@@ -23,6 +24,8 @@ pub struct Live {
     pub provider: ProviderName,
     /// To whom it belongs.
     pub owner: Owner,
+    /// What its user is called there.
+    pub user: UserName,
     /// The generation of the token.
     pub generation: u64,
     /// When the token expires.
@@ -54,6 +57,7 @@ impl Live {
             session: session.id,
             provider: session.provider.clone(),
             owner: session.opened_by.clone(),
+            user: session.user.name.clone(),
             generation: session.generation,
             expires_at: access.expires_at,
             ends_at: session.ends_at,
@@ -62,6 +66,11 @@ impl Live {
             used_at: AtomicI64::new(session.last_used_at.0),
             reply: Arc::new(reply.encode().ok()?),
         })
+    }
+
+    /// What rules look at.
+    pub fn target(&self) -> Target<'_> {
+        Target::Session { provider: &self.provider, owner: &self.owner, user: &self.user }
     }
 
     /// Notes that it was asked for.

@@ -1,24 +1,34 @@
 //! The judgement.
 
-use tokenkeeper_protocol::ProviderName;
+use tokenkeeper_protocol::{ProviderName, UserName};
 
-use super::{Action, Reach, Rule, Rules, Who};
-use crate::domain::{Owner, Peer};
+use super::weigh::{is_about, weigh};
+use super::{Action, On, Reach, Rules};
+use crate::domain::{Owner, Peer, Session};
 
 /// What an action is to be done on.
 #[derive(Clone, Copy, Debug)]
 pub enum Target<'a> {
-    /// The daemon as a whole.
+    /// The daemon as a whole; for an action on sessions: whether there are any at all on which it may be allowed.
     Daemon,
     /// Some provider, before any session of it is known.
     Provider(&'a ProviderName),
-    /// One session.
+    /// One session, which may be that of a service account.
     Session {
         /// Where it was opened.
         provider: &'a ProviderName,
         /// To whom it belongs.
         owner: &'a Owner,
+        /// What its user is called there. Means nothing for a service account.
+        user: &'a UserName,
     },
+}
+
+impl<'a> Target<'a> {
+    /// This session.
+    pub fn of(session: &'a Session) -> Self {
+        Self::Session { provider: &session.provider, owner: &session.opened_by, user: &session.user.name }
+    }
 }
 
 /// The proof that a rule allows something. Cannot be made anywhere else.
@@ -26,7 +36,21 @@ pub enum Target<'a> {
 #[must_use = "a permit is there to be used for what it allows"]
 pub struct Permit {
     action: Action,
-    reach: Reach,
+    reaches: Reaches,
+}
+
+/// How far all rules together go that allow something: what has to be looked through to find everything they reach.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "a set of four: every combination is possible")]
+pub struct Reaches {
+    /// The peer's own sessions.
+    pub own: bool,
+    /// Those of its Unix user.
+    pub user: bool,
+    /// Some service accounts.
+    pub accounts: bool,
+    /// All there are.
+    pub all: bool,
 }
 
 impl Permit {
@@ -36,8 +60,8 @@ impl Permit {
     }
 
     /// On whose sessions.
-    pub fn reach(&self) -> Reach {
-        self.reach
+    pub fn reaches(&self) -> Reaches {
+        self.reaches
     }
 }
 
@@ -49,57 +73,47 @@ pub struct Denial {
     pub action: Action,
 }
 
-/// Whether `rules` let `peer` do `action` on `target`. The permit carries the widest reach that any rule gives.
+/// Whether `rules` let `peer` do `action` on `target`. The permit says how far all rules go that do.
 pub fn judge(rules: &Rules, peer: &Peer, action: Action, target: Target<'_>) -> Result<Permit, Denial> {
-    let allowing = rules.0.iter().filter(|rule| rule.may.contains(&action) && is_about(&rule.who, peer));
-    let reaching = allowing.filter(|rule| reaches(rule, peer, target));
-    let widest = reaching.map(|rule| rule.reach).reduce(|a, b| if a == Reach::All { a } else { b });
-    widest.map(|reach| Permit { action, reach }).ok_or(Denial { action })
-}
-
-/// Whether any rule is about `peer` at all.
-pub fn concerns(rules: &Rules, peer: &Peer) -> bool {
-    rules.0.iter().any(|rule| is_about(&rule.who, peer))
-}
-
-fn is_about(who: &Who, peer: &Peer) -> bool {
-    match who {
-        Who::User(uid) => peer.uid == *uid,
-        Who::Group(gid) => peer.gids.contains(gid),
-        Who::Unit(unit) => peer.unit.as_ref() == Some(unit),
+    let mut reaches = None::<Reaches>;
+    for rule in rules.list.iter().filter(|rule| weigh(rules, rule, peer, action, target).is_ok()) {
+        reaches.get_or_insert_default().add(&rule.on);
     }
+    reaches.map(|reaches| Permit { action, reaches }).ok_or(Denial { action })
 }
 
-fn reaches(rule: &Rule, peer: &Peer, target: Target<'_>) -> bool {
-    let at = |provider: &ProviderName| rule.provider.as_ref().is_none_or(|only| only == provider);
-    match target {
-        Target::Daemon => true,
-        Target::Provider(provider) => at(provider),
-        Target::Session { provider, owner } => {
-            at(provider) && (rule.reach == Reach::All || owns(&rule.who, peer, owner))
+impl Reaches {
+    fn add(&mut self, on: &On) {
+        match on {
+            On::Sessions { reach: Reach::Own, .. } => self.own = true,
+            On::Sessions { reach: Reach::User, .. } => self.user = true,
+            On::Sessions { reach: Reach::All, .. } => self.all = true,
+            On::Account(_) => self.accounts = true,
         }
     }
 }
 
-/// A rule about a unit takes all of the unit together, whichever users it runs as. One about users never mixes them.
-fn owns(who: &Who, peer: &Peer, owner: &Owner) -> bool {
-    match who {
-        Who::Unit(_) => peer.is_of_unit_of(owner),
-        Who::User(_) | Who::Group(_) => peer.is(owner),
-    }
+/// Whether any rule is about `peer` at all.
+pub fn concerns(rules: &Rules, peer: &Peer) -> bool {
+    rules.list.iter().any(|rule| is_about(&rule.who, peer))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::{Rule, Who};
 
     fn peer(uid: u32, unit: Option<&str>) -> Peer {
         Peer { uid, gids: vec![uid, 50], pid: 1, unit: unit.map(str::to_owned) }
     }
 
+    fn user() -> UserName {
+        "someone".parse().unwrap()
+    }
+
     fn rule(who: Who, may: &[Action], provider: Option<&str>, reach: Reach) -> Rules {
         let provider = provider.map(|name| name.parse().unwrap());
-        Rules(vec![Rule { who, may: may.to_vec(), provider, reach, source: String::new() }])
+        vec![Rule { who, may: may.to_vec(), on: On::Sessions { provider, reach }, source: String::new() }].into()
     }
 
     #[test]
@@ -117,7 +131,7 @@ mod tests {
         let corp = "corp".parse().unwrap();
         let rules = rule(Who::User(7), &[Action::Token], Some("corp"), Reach::Own);
         let may = |peer: &Peer, owner: &Owner| {
-            judge(&rules, peer, Action::Token, Target::Session { provider: &corp, owner }).is_ok()
+            judge(&rules, peer, Action::Token, Target::Session { provider: &corp, owner, user: &user() }).is_ok()
         };
         let shop = Owner::Unit { unit: "shop.service".to_owned(), uid: 7 };
         assert!(may(&peer(7, None), &Owner::Uid(7)));
@@ -132,7 +146,7 @@ mod tests {
         let corp = "corp".parse().unwrap();
         let may = |who, peer: &Peer, owner: &Owner| {
             let rules = rule(who, &[Action::Token], None, Reach::Own);
-            judge(&rules, peer, Action::Token, Target::Session { provider: &corp, owner }).is_ok()
+            judge(&rules, peer, Action::Token, Target::Session { provider: &corp, owner, user: &user() }).is_ok()
         };
         let (alice, bob) = (peer(7, Some("cron.service")), peer(8, Some("cron.service")));
         assert!(may(Who::Group(50), &alice, &alice.owner()));
@@ -163,11 +177,60 @@ mod tests {
     }
 
     #[test]
-    fn the_widest_of_several_rules_counts() {
+    fn a_permit_reaches_as_far_as_all_rules_together() {
         let corp = "corp".parse().unwrap();
         let mut rules = rule(Who::User(7), &[Action::List], Some("corp"), Reach::Own);
-        rules.0.extend(rule(Who::Group(50), &[Action::List], None, Reach::All).0);
+        rules.list.extend(rule(Who::Group(50), &[Action::List], None, Reach::All).list);
         let permit = judge(&rules, &peer(7, None), Action::List, Target::Provider(&corp)).unwrap();
-        assert_eq!(permit.reach(), Reach::All);
+        assert_eq!(permit.reaches(), Reaches { own: true, all: true, ..Reaches::default() });
+    }
+
+    #[test]
+    fn the_sessions_of_a_unix_user_are_those_that_are_mapped_to_it_whoever_opened_them() {
+        let (corp, other) = ("corp".parse().unwrap(), "other".parse().unwrap());
+        let mut rules = rule(Who::Group(50), &[Action::Token], None, Reach::User);
+        rules.users.add("corp".parse().unwrap(), 7, "alice@corp".parse().unwrap());
+        let may = |uid, provider: &ProviderName, owner: &Owner, user: &str| {
+            let target = Target::Session { provider, owner, user: &user.parse().unwrap() };
+            judge(&rules, &peer(uid, None), Action::Token, target).is_ok()
+        };
+        let shop = Owner::Unit { unit: "shop.service".to_owned(), uid: 33 };
+        assert!(may(7, &corp, &shop, "alice@corp"));
+        assert!(!may(8, &corp, &shop, "alice@corp"), "of this user only");
+        assert!(!may(7, &corp, &Owner::Uid(7), "bob@corp"), "opened by the peer, and yet somebody else's");
+        assert!(!may(7, &other, &Owner::Uid(7), "alice@corp"), "a name counts at its provider only");
+        let account = Owner::Account("nightly".parse().unwrap());
+        assert!(!may(7, &corp, &account, "alice@corp"), "a service account has no user");
+    }
+
+    #[test]
+    fn service_accounts_are_reached_by_their_own_rules_and_by_all_sessions_only() {
+        let corp = "corp".parse().unwrap();
+        let nightly = Owner::Account("nightly".parse().unwrap());
+        let about =
+            |on| Rules::from(vec![Rule { who: Who::User(7), may: vec![Action::Token], on, source: String::new() }]);
+        let may = |on, owner: &Owner| {
+            let target = Target::Session { provider: &corp, owner, user: &user() };
+            judge(&about(on), &peer(7, None), Action::Token, target).is_ok()
+        };
+        let sessions = |reach| On::Sessions { provider: Some(corp.clone()), reach };
+        assert!(may(On::Account("nightly".parse().ok()), &nightly));
+        assert!(may(On::Account(None), &nightly));
+        assert!(may(sessions(Reach::All), &nightly));
+        assert!(!may(On::Account("daily".parse().ok()), &nightly));
+        assert!(!may(sessions(Reach::Own), &nightly) && !may(sessions(Reach::User), &nightly));
+        assert!(!may(On::Account(None), &Owner::Uid(7)), "sessions are none of its business");
+        let elsewhere = On::Sessions { provider: "other".parse().ok(), reach: Reach::All };
+        assert!(!may(elsewhere, &nightly));
+        let rules = about(On::Account(None));
+        assert!(judge(&rules, &peer(7, None), Action::Token, Target::Provider(&corp)).is_err());
+        assert!(judge(&rules, &peer(7, None), Action::Token, Target::Daemon).unwrap().reaches().accounts);
+    }
+
+    #[test]
+    fn a_rule_about_somebody_the_host_does_not_know_matches_nobody() {
+        let rules = rule(Who::Unknown("user:later".to_owned()), Action::ALL, None, Reach::All);
+        assert!(judge(&rules, &peer(0, None), Action::Status, Target::Daemon).is_err());
+        assert!(!concerns(&rules, &peer(0, None)));
     }
 }

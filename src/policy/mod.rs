@@ -1,9 +1,14 @@
 //! Who may do what on whose sessions. Pure: a peer, an action, a target and the rules go in; a permit or a denial comes out.
 //!
 //! Nothing is allowed without a rule, root included. A [`Permit`] can only be made here, so whoever holds one was judged.
+//! Every rule is weighed by one function (`weigh`), for the judgement and for its explanation alike.
 
 mod judge;
 mod rule;
+mod user_map;
+mod weigh;
 
-pub use judge::{Denial, Permit, Target, concerns, judge};
-pub use rule::{Action, Reach, Rule, Rules, Who};
+pub use judge::{Denial, Permit, Reaches, Target, concerns, judge};
+pub use rule::{Action, On, Reach, Rule, Rules, Who};
+pub use user_map::UserMap;
+pub use weigh::{Obstacle, weigh};

@@ -3,11 +3,24 @@
 use std::fmt;
 use std::str::FromStr;
 
-use tokenkeeper_protocol::ProviderName;
+use tokenkeeper_protocol::{AccountName, ProviderName};
 
-/// All rules in force.
+use super::UserMap;
+
+/// All rules in force, and what they are read with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rules(pub Vec<Rule>);
+pub struct Rules {
+    /// The rules, in the order of the files; those built in come last.
+    pub list: Vec<Rule>,
+    /// Whose sessions `sessions = "user"` means.
+    pub users: UserMap,
+}
+
+impl From<Vec<Rule>> for Rules {
+    fn from(list: Vec<Rule>) -> Self {
+        Self { list, users: UserMap::default() }
+    }
+}
 
 /// One rule. It only ever allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,10 +29,8 @@ pub struct Rule {
     pub who: Who,
     /// What they may do.
     pub may: Vec<Action>,
-    /// At which provider; `None` is the configuration's explicit `"*"`.
-    pub provider: Option<ProviderName>,
-    /// On whose sessions.
-    pub reach: Reach,
+    /// On what.
+    pub on: On,
     /// Where it stands, such as `corp.toml:12`, for those who ask why.
     pub source: String,
 }
@@ -33,6 +44,38 @@ pub enum Who {
     Group(u32),
     /// A system service by the name of its unit.
     Unit(String),
+    /// A user or group that the host did not know when the configuration was read, as it was written: nobody.
+    Unknown(String),
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(uid) => write!(f, "user:{uid}"),
+            Self::Group(gid) => write!(f, "group:{gid}"),
+            Self::Unit(unit) => write!(f, "unit:{unit}"),
+            Self::Unknown(written) => f.write_str(written),
+        }
+    }
+}
+
+/// What a rule is about: the sessions of users, or service accounts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum On {
+    /// Sessions at a provider.
+    Sessions {
+        /// Which; `None` is the configuration's explicit `"*"`.
+        provider: Option<ProviderName>,
+        /// Whose.
+        reach: Reach,
+    },
+    /// The service account of this name; `None` is the configuration's explicit `"*"`.
+    Account(Option<AccountName>),
+}
+
+impl On {
+    /// All sessions at all providers, service accounts among them.
+    pub const EVERYTHING: Self = Self::Sessions { provider: None, reach: Reach::All };
 }
 
 /// On whose sessions a rule allows something.
@@ -40,8 +83,21 @@ pub enum Who {
 pub enum Reach {
     /// On those that the peer's unit or user opened.
     Own,
-    /// On all of the provider.
+    /// On those whose user the configuration maps to the peer's Unix user, whoever opened them.
+    User,
+    /// On all of the provider, its service accounts among them.
     All,
+}
+
+impl Reach {
+    /// Its word in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::User => "user",
+            Self::All => "all",
+        }
+    }
 }
 
 macro_rules! actions {

@@ -1,45 +1,49 @@
 //! A symmetric key, and where fresh ones come from.
 //!
-//! Invariant: the bytes stand in one place in memory for as long as the key lives, and are wiped when it is dropped.
+//! Invariant: the bytes stand in one place in memory for as long as the key lives, locked there if the system allows it, and
+//! are wiped when it is dropped.
 
 use std::fmt;
 
 use rand::TryRngCore as _;
 use rand::rngs::OsRng;
-use zeroize::Zeroize;
+use tokenkeeper_sys::Locked;
 
 /// Length of every key in the keyring.
 pub(super) const KEY_BYTES: usize = 32;
 
-/// 32 secret bytes. Boxed, so that moving the key around leaves no copies behind.
-pub(super) struct Key(Box<[u8; KEY_BYTES]>);
+/// 32 secret bytes, in a page of their own: moving the key around leaves no copies behind.
+pub(super) struct Key(Locked<KEY_BYTES>);
 
 impl Key {
     /// A fresh key from the kernel.
     pub(super) fn generate() -> Self {
-        let mut bytes = Box::new([0; KEY_BYTES]);
-        fill_random(&mut *bytes);
-        Self(bytes)
+        let mut key = Self::empty();
+        fill_random(key.0.get_mut());
+        key
     }
 
     /// A key that was kept somewhere; none if its length is not that of a key.
     pub(super) fn from_slice(kept: &[u8]) -> Option<Self> {
-        let mut bytes = Box::new([0; KEY_BYTES]);
         (kept.len() == KEY_BYTES).then(|| {
-            bytes.copy_from_slice(kept);
-            Self(bytes)
+            let mut key = Self::empty();
+            key.0.get_mut().copy_from_slice(kept);
+            key
         })
+    }
+
+    fn empty() -> Self {
+        Self(Locked::new().expect("a system without a single page of memory left has stopped us before"))
+    }
+
+    /// Whether it can never be swapped out.
+    pub(super) fn is_locked(&self) -> bool {
+        self.0.is_locked()
     }
 
     /// The bytes themselves, for the one place that derives from them or writes the keyring.
     pub(super) fn expose(&self) -> &[u8; KEY_BYTES] {
-        &self.0
-    }
-}
-
-impl Drop for Key {
-    fn drop(&mut self) {
-        self.0.zeroize();
+        self.0.get()
     }
 }
 

@@ -51,6 +51,11 @@ impl Keyring {
         self.current
     }
 
+    /// Whether no key of it can be swapped out.
+    pub fn is_locked(&self) -> bool {
+        self.epochs.values().chain([&self.index_key, &self.audit_key]).all(Key::is_locked)
+    }
+
     /// The epoch that is sealed in.
     pub fn epoch(&self) -> u32 {
         self.current

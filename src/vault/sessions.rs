@@ -1,5 +1,7 @@
 //! Finding sessions: by reference, by name, by owner, by what is due.
 
+use std::collections::BTreeMap;
+
 use tokenkeeper_protocol::{ProviderName, SessionRef, UnixSeconds, UserName};
 
 use super::index::{Agenda, agenda_key, parse_agenda_key, session_at_end};
@@ -73,6 +75,24 @@ impl Vault {
         let next = ids.last().copied().filter(|_| rows.len() == limit);
         let sessions = ids.into_iter().filter_map(|id| self.session(id).transpose()).collect::<Result<_, _>>()?;
         Ok(Page { sessions, next })
+    }
+
+    /// The same for several scopes together; a session that is in more than one comes once.
+    pub fn page_of_all(
+        &self,
+        scopes: &[Scope<'_>],
+        after: Option<SessionRef>,
+        limit: usize,
+    ) -> Result<Page, VaultError> {
+        let (mut sessions, mut next) = (BTreeMap::new(), None::<SessionRef>);
+        for scope in scopes {
+            let page = self.page(*scope, after, limit)?;
+            next = next.into_iter().chain(page.next).min();
+            sessions.extend(page.sessions.into_iter().map(|session| (session.value.id, session)));
+        }
+        // Behind the end of the shortest page there may be sessions that were not read.
+        sessions.retain(|id, _| next.is_none_or(|next| *id <= next));
+        Ok(Page { sessions: sessions.into_values().collect(), next })
     }
 
     /// Sessions to attend to by `now`, the most urgent first, behind `after`, at most `limit`.

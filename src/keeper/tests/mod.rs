@@ -24,7 +24,7 @@ use super::{Attended, Keeper, KeeperError, Look, Parts, Providers, Wish};
 use crate::clock::Clock;
 use crate::config::ProviderSettings;
 use crate::domain::{Peer, Session};
-use crate::policy::{Action, Permit, Reach, Rule, Rules, Target, Who, judge};
+use crate::policy::{Action, On, Permit, Rule, Target, Who, judge};
 use crate::provider::scripted::{NOW, Reply, Server, session};
 use crate::seal::Keyring;
 use crate::vault::Vault;
@@ -143,8 +143,8 @@ pub(crate) fn peer(uid: u32) -> Peer {
 
 fn permit(action: Action) -> Permit {
     let may = Action::ALL.to_vec();
-    let rule = Rule { who: Who::User(1000), may, provider: None, reach: Reach::All, source: String::new() };
-    judge(&Rules(vec![rule]), &peer(1000), action, Target::Daemon).unwrap()
+    let rule = Rule { who: Who::User(1000), may, on: On::EVERYTHING, source: String::new() };
+    judge(&vec![rule].into(), &peer(1000), action, Target::Daemon).unwrap()
 }
 
 /// Waits for what other tasks do; fails if they do not.
