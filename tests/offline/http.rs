@@ -91,10 +91,10 @@ fn a_lost_login_says_why_since_when_and_what_to_replace() {
     assert!(problem["since"].as_str().is_some_and(|since| since.ends_with('Z')), "{problem}");
 
     // And with that, the session keeps its reference.
-    let begin = json!({
+    let wish = json!({
         "provider": "corp", "redirect_uri": crate::support::wire::CALLBACK, "replaces": problem["replaces"],
     });
-    let begun = backend.post("/v1/logins", &begin).json();
+    let begun = backend.post("/v1/logins", &wish).json();
     let url = begun["authorize_url"].as_str().unwrap();
     let back = crate::support::browser::Browser::default().log_in_until(url, "alice", crate::support::wire::CALLBACK);
     let path = format!("/v1/logins/{}/complete", begun["login_id"].as_str().unwrap());
@@ -108,8 +108,8 @@ fn a_lost_login_says_why_since_when_and_what_to_replace() {
 fn a_user_who_said_no_is_a_login_that_failed() {
     let (_provider, home, _daemon) = corp(100);
     let mut backend = Backend::connect(&home.http_socket());
-    let begin = json!({ "provider": "corp", "redirect_uri": crate::support::wire::CALLBACK });
-    let begun = backend.post("/v1/logins", &begin).json();
+    let wish = json!({ "provider": "corp", "redirect_uri": crate::support::wire::CALLBACK });
+    let begun = backend.post("/v1/logins", &wish).json();
     let url = begun["authorize_url"].as_str().unwrap();
     let state =
         crate::support::http::parse(url).query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
@@ -160,8 +160,8 @@ fn a_peer_without_a_rule_gets_refusals_with_a_reference_and_nothing_else() {
     assert_eq!(yours.replace(&session, "REF"), nobodys.replace("0000aaaa", "REF"), "it learns nothing of what exists");
     home.syslog.wait_for(&["denied", &reference]);
 
-    let begin = json!({ "provider": "corp", "redirect_uri": crate::support::wire::CALLBACK });
-    backend.post("/v1/logins", &begin).problem(403, "denied");
+    let wish = json!({ "provider": "corp", "redirect_uri": crate::support::wire::CALLBACK });
+    backend.post("/v1/logins", &wish).problem(403, "denied");
     assert_eq!(backend.get("/healthz").status, 200, "that the daemon lives is no secret");
 }
 
@@ -271,8 +271,8 @@ fn peers_and_rules_are_those_of_the_other_socket() {
     let other = "user:nobody";
     let home = Home::new(&Config::corp(&provider.issuer).without_rules().rule(other, EVERYTHING, "corp", "all"));
     let _daemon = Daemon::start(&home);
-    let begin = json!({ "provider": "corp", "redirect_uri": crate::support::wire::CALLBACK });
-    Backend::connect(&home.http_socket()).post("/v1/logins", &begin).problem(403, "denied");
+    let wish = json!({ "provider": "corp", "redirect_uri": crate::support::wire::CALLBACK });
+    Backend::connect(&home.http_socket()).post("/v1/logins", &wish).problem(403, "denied");
 }
 
 #[test]

@@ -77,8 +77,8 @@ fn answers_and_problems_are_as_documented() {
     let user = backend.login("alice");
     assert_documented(&document, "POST", "/v1/logins/{login_id}/complete", &user);
     let session = user.json()["session"].as_str().unwrap().to_owned();
-    let begin = json!({ "provider": "corp", "redirect_uri": CALLBACK });
-    let begun = backend.post("/v1/logins", &begin).json();
+    let wish = json!({ "provider": "corp", "redirect_uri": CALLBACK });
+    let begun = backend.post("/v1/logins", &wish).json();
     let login = begun["login_id"].as_str().unwrap();
 
     let mut well = BTreeSet::new();

@@ -25,8 +25,8 @@ pub(crate) struct Answered {
 
 impl Backend {
     pub(crate) fn connect(socket: &Path) -> Self {
-        let stream =
-            UnixStream::connect(socket).unwrap_or_else(|error| panic!("cannot connect to {socket:?}: {error}"));
+        let stream = UnixStream::connect(socket)
+            .unwrap_or_else(|error| panic!("cannot connect to {}: {error}", socket.display()));
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket takes a time limit");
         Self { stream: BufReader::new(stream) }
     }

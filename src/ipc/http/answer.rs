@@ -1,7 +1,5 @@
 //! From a reply to a response: status, headers, and the one JSON form of each reply.
 
-use std::convert::Infallible;
-
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
@@ -107,9 +105,4 @@ fn response(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Answe
     headers.insert(CONTENT_TYPE, content_type);
     headers.insert(CACHE_CONTROL, NO_STORE);
     answer
-}
-
-/// An answer as the HTTP library wants it: no exchange fails, it has a problem for its answer.
-pub(super) fn certain(answer: Answer) -> Result<Answer, Infallible> {
-    Ok(answer)
 }

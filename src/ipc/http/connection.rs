@@ -1,5 +1,6 @@
 //! One connection: requests one after the other, for as long as both sides want.
 
+use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +40,7 @@ pub(in crate::ipc) async fn run(
     stop: CancellationToken,
 ) {
     let host = Host::new(peer, service, tasks, stop.clone());
-    let serve = service_fn(|request| async { answer::certain(host.answer(request).await) });
+    let serve = service_fn(|request| async { Ok::<_, Infallible>(host.answer(request).await) });
     let mut connection = pin!(server().serve_connection(TokioIo::new(Patient::new(stream)), serve));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -60,7 +61,7 @@ pub(in crate::ipc) async fn run(
 /// Tells a peer that it cannot be served at all, and why.
 pub(in crate::ipc) async fn turn_away(stream: UnixStream, problem: Problem) {
     let failure = Failure::from(problem).closing();
-    let refuse = service_fn(|_| async { answer::certain(answer::to_failure(&failure)) });
+    let refuse = service_fn(|_| async { Ok::<_, Infallible>(answer::to_failure(&failure)) });
     let farewell = server().keep_alive(false).serve_connection(TokioIo::new(stream), refuse);
     // A peer that is not there to hear it needs no telling.
     let _ = timeout(TURN_AWAY_PATIENCE, farewell).await;
