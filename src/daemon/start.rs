@@ -80,6 +80,12 @@ pub(super) async fn start(options: &Options) -> Result<Running, StartError> {
         }
     });
     tasks.spawn(ipc::serve(sockets, Arc::clone(&service), tasks.clone(), stop.clone()));
+    tasks.spawn({
+        let (keeper, stop) = (Arc::clone(&keeper), stop.clone());
+        async move {
+            let _ = stop.run_until_cancelled(keeper.heed_reopened_store()).await;
+        }
+    });
     tasks.spawn(counts::run(Arc::clone(&service), stop.clone()));
     tasks.spawn(notify::run_watchdog(is_well(&service), stop.clone()));
 
@@ -99,7 +105,8 @@ pub(super) fn report(loaded: &Loaded) {
 /// A daemon that can still read its store is alive; what is wrong beyond that is told by its status.
 fn is_well(service: &Arc<Service>) -> impl Fn() -> bool + Send + use<> {
     let keeper = Arc::clone(&service.keeper);
-    move || keeper.vault().next_due(keeper.clock().now()).is_ok()
+    // A store that cannot be written heals by itself; a restart would lose what waits in memory for that.
+    move || keeper.vault().fault().is_some() || keeper.vault().next_due(keeper.clock().now()).is_ok()
 }
 
 /// Makes the state directory, or sees that nobody else can put anything into the one that is there.

@@ -110,6 +110,11 @@ impl Cache {
         self.live.get(&session)
     }
 
+    /// Forgets everything: what was read before is old.
+    pub(super) fn clear(&self) {
+        self.live.invalidate_all();
+    }
+
     /// Reads a session anew and keeps its token if it is active, nothing otherwise. `read` must read the store.
     pub(super) fn load<E>(
         &self,

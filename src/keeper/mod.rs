@@ -125,6 +125,18 @@ impl Keeper {
         self.agenda.notified().await;
     }
 
+    /// Looks at everything anew whenever the store has healed, until the daemon stops.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn heed_reopened_store(&self) -> ! {
+        loop {
+            self.vault.reopened().await;
+            self.cache.clear();
+            self.agenda.notify_one();
+        }
+    }
+
     /// Shows a change that was just committed, to those whom the session is served to and to the schedule.
     fn publish(&self, session: SessionRef) {
         if let Err(error) = self.load(session) {

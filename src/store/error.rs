@@ -41,8 +41,8 @@ pub enum StoreError {
         source: io::Error,
     },
     /// A write did not reach the disk. Whether a part of it did is not known, so nothing is written any more until the
-    /// process starts anew.
-    #[error("the store cannot be written ({0}); check the disk and its free space, then restart tokenkeeperd")]
+    /// database was opened anew, which happens by itself once the disk takes writes.
+    #[error("the store cannot be written ({0}); check the disk and its free space: it is tried again by itself")]
     Unwritable(String),
     /// The disk does not give the data back.
     #[error("the store cannot be read ({0}); check the disk")]

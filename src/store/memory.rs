@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use futures_util::future;
+use futures_util::future::{self, BoxFuture};
 
 use super::batch::Change;
 use super::lease::Leases;
@@ -96,6 +96,10 @@ impl Store for MemoryStore {
 
     fn fault(&self) -> Option<String> {
         None
+    }
+
+    fn reopened(&self) -> BoxFuture<'_, ()> {
+        future::pending().boxed()
     }
 }
 

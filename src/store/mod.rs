@@ -62,6 +62,9 @@ pub trait Store: Send + Sync {
     /// Disk space in use.
     fn bytes_on_disk(&self) -> u64;
 
-    /// Why no more writes are taken, if so. Reads go on.
+    /// Why no writes are taken at the moment, if so. Reads go on, and the store heals itself once the disk takes writes.
     fn fault(&self) -> Option<String>;
+
+    /// Resolves when the store has healed. A write that failed may have reached the disk: what was read before is old.
+    fn reopened(&self) -> BoxFuture<'_, ()>;
 }

@@ -53,9 +53,11 @@ impl Change<'_> {
         self
     }
 
-    /// Makes durable that a refresh token is about to be spent.
+    /// Makes durable that a refresh token is about to be spent. One that a failed write left behind is overwritten.
     pub fn intend(&mut self, session: SessionRef, intent: &Intent) -> Result<&mut Self, VaultError> {
-        self.put(Table::Intents, session.as_bytes(), 0, intent)
+        let key = session.as_bytes();
+        let version = self.vault.store.read(Table::Intents, key)?.map_or(0, |row| row.version);
+        self.put(Table::Intents, key, version, intent)
     }
 
     /// The outcome of what was intended is known, and part of this change. Settling twice does no harm.

@@ -60,6 +60,11 @@ impl Vault {
         self.store.fault()
     }
 
+    /// Resolves when the store has healed: what was read before is old.
+    pub async fn reopened(&self) {
+        self.store.reopened().await;
+    }
+
     /// Tells the relay of every batch that holds audit events from now on.
     pub fn wake_on_events(&self, relay: Waker) {
         // A second relay would be a wiring mistake; the first one keeps being woken.

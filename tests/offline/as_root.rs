@@ -1,5 +1,7 @@
 //! Who may do what, tried as other users. Only root can become them: the Makefile leaves these out for everyone else, and says so.
 
+mod disk;
+
 use nix::unistd::Uid;
 
 use crate::support::config::EVERYTHING;

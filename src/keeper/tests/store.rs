@@ -3,17 +3,21 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
+use tokio::sync::Notify;
+
 use crate::store::{Batch, MemoryStore, Row, Store, StoreError, Table, Written};
 
 pub(crate) struct Moody {
     inner: MemoryStore,
     /// Writes that it will still take.
     writes_left: AtomicUsize,
+    healed: Notify,
 }
 
 impl Default for Moody {
     fn default() -> Self {
-        Self { inner: MemoryStore::new(), writes_left: AtomicUsize::new(usize::MAX) }
+        Self { inner: MemoryStore::new(), writes_left: AtomicUsize::new(usize::MAX), healed: Notify::new() }
     }
 }
 
@@ -25,6 +29,7 @@ impl Moody {
 
     pub(crate) fn recover(&self) {
         self.take_only(usize::MAX);
+        self.healed.notify_one();
     }
 }
 
@@ -69,5 +74,9 @@ impl Store for Moody {
 
     fn fault(&self) -> Option<String> {
         (self.writes_left.load(Ordering::SeqCst) == 0).then(|| "no space left".to_owned())
+    }
+
+    fn reopened(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.healed.notified())
     }
 }

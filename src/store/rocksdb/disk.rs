@@ -1,43 +1,49 @@
-//! The open database: rows and the two numbers the store keeps about itself.
+//! The disk under the store: the database that is open on it, and how it is opened anew after a write failed.
 //!
-//! Invariant: values leave RocksDB only with their checksums verified, and its errors hold no values.
+//! Invariant: a database that failed to write is never written again. It is read from until the disk takes writes again, then
+//! closed and opened anew: the log says what had reached the disk, and whatever had is written once more.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
 
-use rocksdb::{ColumnFamily, DB, Direction, ErrorKind, IteratorMode, PrefixRange, ReadOptions, WriteBatch};
-
+use super::ballast::Ballast;
+use super::database::Database;
+use super::open;
 use super::writer::Target;
-use super::{options, row};
 use crate::store::batch::Change;
 use crate::store::{Row, StoreError, Table};
 
-/// The column family every RocksDB database has; here the store's own numbers stand, apart from the tables.
-pub(super) const OWN: &str = "default";
+/// Written beside the database to see whether the disk takes writes.
+const PROBE: &str = "probe";
 
-/// Under this key: the schema, u32 little-endian.
-const SCHEMA_KEY: &[u8] = b"schema";
-
-/// Under this key: the generation, u64 little-endian.
-const GENERATION_KEY: &[u8] = b"generation";
+/// Bytes of it: as much as opening the database may write.
+const PROBE_BYTES: usize = 1024 * 1024;
 
 /// The unit of `st_blocks`, whatever the file system (stat(2)).
 const BLOCK_BYTES: u64 = 512;
 
-/// An open database.
-pub(super) struct Disk(DB);
+/// The disk, with a database that is open unless the last try to open it failed.
+pub(super) struct Disk {
+    dir: PathBuf,
+    ballast: Ballast,
+    database: RwLock<Option<Database>>,
+}
 
 impl Disk {
-    /// Takes a database in which every table is open.
-    pub(super) fn new(db: DB) -> Self {
-        Self(db)
+    /// Opens the database in `dir`, or makes one there.
+    pub(super) fn open(dir: &Path) -> Result<Self, StoreError> {
+        let database = RwLock::new(Some(open::open(dir)?));
+        let this = Self { dir: dir.to_owned(), ballast: Ballast::in_directory(surroundings(dir)), database };
+        this.ballast.take();
+        Ok(this)
     }
 
     /// As [`Store::read`](crate::store::Store::read).
     pub(super) fn read(&self, table: Table, key: &[u8]) -> Result<Option<Row>, StoreError> {
-        let found = self.0.get_pinned_cf(self.family(table)?, key).map_err(|error| read_error(&error))?;
-        found.map(|bytes| row::decode(table, &bytes)).transpose()
+        self.with(|database| database.read(table, key))
     }
 
     /// As [`Store::scan`](crate::store::Store::scan).
@@ -48,80 +54,72 @@ impl Disk {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Row)>, StoreError> {
-        let mut bounds = ReadOptions::default();
-        bounds.set_iterate_range(PrefixRange(prefix));
-        // The bytes of `after` and a zero: the first key behind it.
-        let start = after.map_or_else(|| prefix.to_vec(), |after| [after, &[0]].concat()).max(prefix.to_vec());
-        let rows = self.0.iterator_cf_opt(self.family(table)?, bounds, IteratorMode::From(&start, Direction::Forward));
-        rows.take(limit)
-            .map(|found| {
-                let (key, bytes) = found.map_err(|error| read_error(&error))?;
-                Ok((key.into_vec(), row::decode(table, &bytes)?))
-            })
-            .collect()
+        self.with(|database| database.scan(table, prefix, after, limit))
     }
 
     /// The generation, 0 before the first batch.
     pub(super) fn generation(&self) -> Result<u64, StoreError> {
-        self.number(GENERATION_KEY).map(|number| number.map_or(0, u64::from_le_bytes))
+        self.with(Database::generation)
     }
 
-    /// The schema, if it was written.
-    pub(super) fn schema(&self) -> Result<Option<u32>, StoreError> {
-        self.number(SCHEMA_KEY).map(|number| number.map(u32::from_le_bytes))
+    /// The disk space of the database; a file that vanishes meanwhile counts nothing.
+    pub(super) fn space(&self) -> u64 {
+        let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.blocks() * BLOCK_BYTES).sum()
     }
 
-    /// Writes the schema.
-    pub(super) fn set_schema(&self, schema: u32) -> Result<(), StoreError> {
-        let mut batch = WriteBatch::default();
-        batch.put(SCHEMA_KEY, schema.to_le_bytes());
-        self.write(batch)
+    fn with<T>(&self, read: impl FnOnce(&Database) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let closed = || StoreError::Unreadable("it could not be opened again after a write failed".to_owned());
+        read(database.as_ref().ok_or_else(closed)?)
     }
 
-    fn number<const N: usize>(&self, key: &[u8]) -> Result<Option<[u8; N]>, StoreError> {
-        let found = self.0.get_pinned(key).map_err(|error| read_error(&error))?;
-        let malformed = |_| StoreError::Corrupt("a number of the store itself has the wrong length".to_owned());
-        found.map(|bytes| <[u8; N]>::try_from(&bytes[..]).map_err(malformed)).transpose()
-    }
-
-    fn write(&self, batch: WriteBatch) -> Result<(), StoreError> {
-        self.0.write_opt(batch, &options::write()).map_err(|error| StoreError::Unwritable(error.into_string()))
-    }
-
-    fn family(&self, table: Table) -> Result<&ColumnFamily, StoreError> {
-        let missing = || StoreError::Corrupt(format!("the table {table} is missing"));
-        self.0.cf_handle(table.name()).ok_or_else(missing)
+    /// Whether the disk takes a file and keeps it.
+    fn probe(&self) -> io::Result<()> {
+        let parent = surroundings(&self.dir);
+        let path = parent.join(PROBE);
+        let written =
+            OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&path).and_then(|mut file| {
+                file.write_all(&vec![0; PROBE_BYTES])?;
+                file.sync_all()
+            });
+        let removed = fs::remove_file(&path);
+        written.and(removed).and_then(|()| File::open(parent)?.sync_all())
     }
 }
 
 impl Target for Disk {
     fn version(&self, table: Table, key: &[u8]) -> Result<u64, StoreError> {
-        let found = self.0.get_pinned_cf(self.family(table)?, key).map_err(|error| read_error(&error))?;
-        found.map_or(Ok(0), |bytes| row::version(table, &bytes))
+        self.with(|database| database.version(table, key))
     }
 
     fn commit(&self, changes: &[Change], generation: u64) -> Result<(), StoreError> {
-        let mut batch = WriteBatch::default();
-        for change in changes {
-            match change {
-                Change::Put { table, key, row } => batch.put_cf(self.family(*table)?, key, row::encode(row)),
-                Change::Remove { table, key } => batch.delete_cf(self.family(*table)?, key),
+        self.with(|database| database.commit(changes, generation))
+    }
+
+    fn revive(&self) -> Result<u64, StoreError> {
+        if let Err(error) = self.probe() {
+            if error.kind() != io::ErrorKind::StorageFull || !self.ballast.drop_it() {
+                return Err(StoreError::Unwritable(error.to_string()));
             }
+            tracing::warn!("the disk is full: the space that was held for this day is given up; make room now");
+            self.probe().map_err(|error| StoreError::Unwritable(error.to_string()))?;
         }
-        batch.put(GENERATION_KEY, generation.to_le_bytes());
-        self.write(batch)
+        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        // Two at a time cannot be open.
+        *database = None;
+        let opened = open::open(&self.dir)?;
+        let generation = opened.generation()?;
+        *database = Some(opened);
+        Ok(generation)
+    }
+
+    fn tend(&self) {
+        self.ballast.take();
     }
 }
 
-fn read_error(error: &rocksdb::Error) -> StoreError {
-    match error.kind() {
-        ErrorKind::Corruption => StoreError::Corrupt(error.to_string()),
-        _ => StoreError::Unreadable(error.to_string()),
-    }
-}
-
-/// The disk space of the files in `dir`; one that vanishes meanwhile counts nothing.
-pub(super) fn space_of(dir: &Path) -> u64 {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.blocks() * BLOCK_BYTES).sum()
+/// The directory that the store's stands in: what is there is no business of RocksDB.
+fn surroundings(dir: &Path) -> &Path {
+    dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(dir)
 }

@@ -1,8 +1,10 @@
 //! The embedded store: RocksDB, one column family per table.
 //!
-//! Invariant: one thread owns all writes (`writer`); everybody may read. After a write that failed nothing is written any
-//! more, for what reached the disk is not known, and a failed fsync must not be tried again.
+//! Invariant: one thread owns all writes (`writer`); everybody may read. After a write that failed nothing is written before
+//! the database was opened anew (`disk`): what reached the disk is not known, and a failed fsync must not be tried again.
 
+mod ballast;
+mod database;
 mod disk;
 mod open;
 mod options;
@@ -13,6 +15,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 
 use self::disk::Disk;
 use self::writer::Writer;
@@ -31,7 +36,7 @@ pub struct RocksStore {
 impl RocksStore {
     /// Opens the store in `dir`, which is created with mode 0700 if it is missing.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        let disk = Arc::new(open::open(dir)?);
+        let disk = Arc::new(Disk::open(dir)?);
         let generation = disk.generation()?;
         let writer = Writer::start(Arc::clone(&disk), generation)
             .map_err(|source| StoreError::Directory { dir: dir.to_owned(), source })?;
@@ -72,11 +77,15 @@ impl Store for RocksStore {
     }
 
     fn bytes_on_disk(&self) -> u64 {
-        disk::space_of(&self.dir)
+        self.disk.space()
     }
 
     fn fault(&self) -> Option<String> {
-        self.writer.fault().map(str::to_owned)
+        self.writer.fault()
+    }
+
+    fn reopened(&self) -> BoxFuture<'_, ()> {
+        self.writer.revived().boxed()
     }
 }
 

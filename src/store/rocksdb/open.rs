@@ -10,7 +10,7 @@ use std::path::Path;
 
 use rocksdb::{DB, ErrorKind};
 
-use super::disk::{self, Disk};
+use super::database::{self, Database};
 use super::options;
 use crate::store::{StoreError, Table};
 
@@ -24,17 +24,17 @@ const DIRECTORY_MODE: u32 = 0o700;
 const CURRENT: &str = "CURRENT";
 
 /// Opens the database in `dir`, or makes one there.
-pub(super) fn open(dir: &Path) -> Result<Disk, StoreError> {
+pub(super) fn open(dir: &Path) -> Result<Database, StoreError> {
     make_directory(dir).map_err(|source| StoreError::Directory { dir: dir.to_owned(), source })?;
-    let database = options::database();
+    let options = options::database();
     let cache = options::cache();
     // A newer version may have tables this one does not know; RocksDB opens all or none.
-    let names = known_tables().chain(existing_tables(&database, dir)?).collect::<BTreeSet<_>>();
+    let names = known_tables().chain(existing_tables(&options, dir)?).collect::<BTreeSet<_>>();
     let tables = names.into_iter().map(|name| (name, options::table(&cache)));
-    let db = DB::open_cf_with_opts(&database, dir, tables).map_err(|error| refusal(dir, &error))?;
-    let disk = Disk::new(db);
-    check_schema(&disk)?;
-    Ok(disk)
+    let db = DB::open_cf_with_opts(&options, dir, tables).map_err(|error| refusal(dir, &error))?;
+    let opened = Database::new(db);
+    check_schema(&opened)?;
+    Ok(opened)
 }
 
 fn make_directory(dir: &Path) -> io::Result<()> {
@@ -47,25 +47,25 @@ fn make_directory(dir: &Path) -> io::Result<()> {
 }
 
 fn known_tables() -> impl Iterator<Item = String> {
-    Table::ALL.iter().map(|table| table.name()).chain([disk::OWN]).map(str::to_owned)
+    Table::ALL.iter().map(|table| table.name()).chain([database::OWN]).map(str::to_owned)
 }
 
-fn existing_tables(database: &rocksdb::Options, dir: &Path) -> Result<Vec<String>, StoreError> {
+fn existing_tables(options: &rocksdb::Options, dir: &Path) -> Result<Vec<String>, StoreError> {
     let exists = dir.join(CURRENT).try_exists();
     if exists.map_err(|source| StoreError::Directory { dir: dir.to_owned(), source })? {
-        DB::list_cf(database, dir).map_err(|error| refusal(dir, &error))
+        DB::list_cf(options, dir).map_err(|error| refusal(dir, &error))
     } else {
         Ok(Vec::new())
     }
 }
 
-fn check_schema(disk: &Disk) -> Result<(), StoreError> {
-    match disk.schema()? {
+fn check_schema(database: &Database) -> Result<(), StoreError> {
+    match database.schema()? {
         Some(SCHEMA) => Ok(()),
         Some(found) if found > SCHEMA => Err(StoreError::NewerSchema { found, known: SCHEMA }),
         Some(found) => Err(StoreError::Corrupt(format!("schema {found} never existed"))),
         // New, or its making was cut short: nothing can have been written before the schema was.
-        None if disk.generation()? == 0 => disk.set_schema(SCHEMA),
+        None if database.generation()? == 0 => database.set_schema(SCHEMA),
         None => Err(StoreError::Corrupt("its schema number is missing".to_owned())),
     }
 }
@@ -171,7 +171,7 @@ mod tests {
             let database = options::database();
             let names = known_tables().chain(["a_table_of_the_future".to_owned()]);
             let tables = names.map(|name| (name, options::table(&options::cache())));
-            let disk = Disk::new(DB::open_cf_with_opts(&database, dir.path(), tables).unwrap());
+            let disk = Database::new(DB::open_cf_with_opts(&database, dir.path(), tables).unwrap());
             disk.set_schema(SCHEMA + 1).unwrap();
         }
         for _ in 0..2 {

@@ -1,18 +1,20 @@
 //! The one thread that writes. It takes what has queued up, judges it in order, and syncs it in one step.
 //!
 //! Invariant: a batch is judged on what is on the disk *and* on the batches before it in the same group, and nobody is
-//! answered before the group is on the disk. After the first failure nothing is written any more.
+//! answered before the group is on the disk. After a failure nothing is written until the target was revived.
 
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, OnceLock};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
+use crate::clock::Clock;
 use crate::store::batch::Change;
 use crate::store::{Batch, StoreError, Table, Written};
 
@@ -22,6 +24,15 @@ const QUEUE: usize = 1024;
 /// Batches that share one sync. Bounds the memory of a group and the wait of its first batch.
 const GROUP: usize = 256;
 
+/// The first pause between a failure and the try to revive the target; it doubles with every try that fails.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// The longest.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// How often a target that is well is looked after.
+const TEND_EVERY: Duration = Duration::from_mins(1);
+
 /// Where the thread writes: the disk, and in tests one that fails.
 pub(super) trait Target: Send + Sync + 'static {
     /// The version of a row, 0 if there is none.
@@ -29,6 +40,12 @@ pub(super) trait Target: Send + Sync + 'static {
 
     /// Makes all changes and the generation durable, or fails.
     fn commit(&self, changes: &[Change], generation: u64) -> Result<(), StoreError>;
+
+    /// After a failed commit: makes the target fit to be written again, if it is; the generation that it is at.
+    fn revive(&self) -> Result<u64, StoreError>;
+
+    /// While all is well: prepares for when it is not.
+    fn tend(&self) {}
 }
 
 /// The thread, as those see it who want something written.
@@ -45,19 +62,33 @@ struct Order {
 }
 
 /// What the thread tells about itself.
+#[derive(Default)]
 struct State {
     generation: AtomicU64,
-    fault: OnceLock<String>,
+    fault: Mutex<Option<String>>,
+    revived: Notify,
+}
+
+impl State {
+    fn is_well(&self) -> bool {
+        self.fault().is_none()
+    }
+
+    fn fault(&self) -> MutexGuard<'_, Option<String>> {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Writer {
     /// Starts the thread on a target that is at this generation.
     pub(super) fn start(target: Arc<impl Target>, generation: u64) -> io::Result<Self> {
         let (queue, orders) = sync_channel(QUEUE);
-        let state = Arc::new(State { generation: AtomicU64::new(generation), fault: OnceLock::new() });
+        let state = Arc::new(State { generation: AtomicU64::new(generation), ..State::default() });
         let shared = Arc::clone(&state);
-        let thread =
-            thread::Builder::new().name("store-writer".to_owned()).spawn(move || work(&*target, &orders, &shared))?;
+        let clock = Clock::system();
+        let next_look = clock.boot() + TEND_EVERY;
+        let worker = Worker { target, orders, state: shared, clock, next_look, pause: TEND_EVERY };
+        let thread = thread::Builder::new().name("store-writer".to_owned()).spawn(|| worker.work())?;
         Ok(Self { queue: Some(queue), thread: Some(thread), state })
     }
 
@@ -76,9 +107,14 @@ impl Writer {
         self.state.generation.load(Ordering::Acquire)
     }
 
-    /// Why nothing is written any more.
-    pub(super) fn fault(&self) -> Option<&str> {
-        self.state.fault.get().map(String::as_str)
+    /// Why nothing is written at the moment.
+    pub(super) fn fault(&self) -> Option<String> {
+        self.state.fault().clone()
+    }
+
+    /// Resolves when the target was revived.
+    pub(super) async fn revived(&self) {
+        self.state.revived.notified().await;
     }
 }
 
@@ -93,10 +129,60 @@ impl Drop for Writer {
     }
 }
 
-fn work(target: &impl Target, orders: &Receiver<Order>, state: &State) {
-    while let Ok(first) = orders.recv() {
-        let group = std::iter::once(first).chain(orders.try_iter()).take(GROUP).collect();
-        write_group(target, group, state);
+/// The thread at work.
+struct Worker<T> {
+    target: Arc<T>,
+    orders: Receiver<Order>,
+    state: Arc<State>,
+    clock: Clock,
+    /// Boot time of the next look after the target.
+    next_look: Duration,
+    pause: Duration,
+}
+
+impl<T: Target> Worker<T> {
+    /// Works until nobody can order any more.
+    fn work(mut self) {
+        loop {
+            let wait = self.next_look.saturating_sub(self.clock.boot());
+            match self.orders.recv_timeout(wait) {
+                Ok(first) => {
+                    let group = std::iter::once(first).chain(self.orders.try_iter()).take(GROUP).collect();
+                    let was_well = self.state.is_well();
+                    write_group(&*self.target, group, &self.state);
+                    if was_well && !self.state.is_well() {
+                        self.look_again_after(FIRST_PAUSE);
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => self.look_after_target(),
+            }
+        }
+    }
+
+    fn look_after_target(&mut self) {
+        if self.state.is_well() {
+            self.target.tend();
+            return self.look_again_after(TEND_EVERY);
+        }
+        match self.target.revive() {
+            Ok(generation) => {
+                tracing::info!("the store takes writes again");
+                self.state.generation.store(generation, Ordering::Release);
+                *self.state.fault() = None;
+                self.state.revived.notify_one();
+                self.look_again_after(TEND_EVERY);
+            }
+            Err(error) => {
+                *self.state.fault() = Some(reason(error));
+                self.look_again_after((2 * self.pause).min(LONGEST_PAUSE));
+            }
+        }
+    }
+
+    fn look_again_after(&mut self, pause: Duration) {
+        self.pause = pause;
+        self.next_look = self.clock.boot() + pause;
     }
 }
 
@@ -104,15 +190,17 @@ fn write_group(target: &impl Target, orders: Vec<Order>, state: &State) {
     let mut group = Group::new(target, state.generation.load(Ordering::Acquire));
     let mut answers: Vec<_> = orders
         .into_iter()
-        .map(|Order { batch, answer }| match state.fault.get() {
+        .map(|Order { batch, answer }| match state.fault().clone() {
             None => (answer, group.add(batch)),
-            Some(fault) => (answer, Err(StoreError::Unwritable(fault.clone()))),
+            Some(fault) => (answer, Err(StoreError::Unwritable(fault))),
         })
         .collect();
     match group.commit() {
         Ok(generation) => state.generation.store(generation, Ordering::Release),
         Err(error) => {
-            let fault = state.fault.get_or_init(|| reason(error));
+            let fault = reason(error);
+            tracing::error!("the store cannot be written: {fault}; it is tried again by itself");
+            *state.fault() = Some(fault.clone());
             for (_, outcome) in answers.iter_mut().filter(|(_, outcome)| outcome.is_ok()) {
                 *outcome = Err(StoreError::Unwritable(fault.clone()));
             }
@@ -185,6 +273,8 @@ mod tests {
         rows: Mutex<HashMap<(Table, Vec<u8>), u64>>,
         commits: AtomicUsize,
         good_commits: usize,
+        revivals: AtomicUsize,
+        good_again_after: Option<usize>,
     }
 
     impl Target for Witness {
@@ -193,7 +283,8 @@ mod tests {
         }
 
         fn commit(&self, changes: &[Change], _generation: u64) -> Result<(), StoreError> {
-            if self.commits.fetch_add(1, Ordering::SeqCst) >= self.good_commits {
+            let is_healed = self.good_again_after.is_some_and(|tries| self.revivals.load(Ordering::SeqCst) >= tries);
+            if self.commits.fetch_add(1, Ordering::SeqCst) >= self.good_commits && !is_healed {
                 return Err(StoreError::Unwritable("no space left on device".to_owned()));
             }
             let mut rows = self.rows.lock().unwrap();
@@ -202,6 +293,14 @@ mod tests {
                 rows.insert((table, key.to_vec()), change.version());
             }
             Ok(())
+        }
+
+        fn revive(&self) -> Result<u64, StoreError> {
+            let tries = self.revivals.fetch_add(1, Ordering::SeqCst) + 1;
+            match self.good_again_after {
+                Some(enough) if tries >= enough => Ok(7),
+                _ => Err(StoreError::Unwritable("still no space left".to_owned())),
+            }
         }
     }
 
@@ -212,7 +311,7 @@ mod tests {
     }
 
     fn fresh_state() -> State {
-        State { generation: AtomicU64::new(0), fault: OnceLock::new() }
+        State::default()
     }
 
     /// Writes the batches as one group.
@@ -255,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_write_that_failed_nothing_is_written_any_more_and_the_fault_is_told() {
+    fn after_a_write_that_failed_nothing_is_written_and_the_fault_is_told() {
         let target = Arc::new(Witness { good_commits: 1, ..Witness::default() });
         let writer = Writer::start(Arc::clone(&target), 0).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -268,8 +367,20 @@ mod tests {
         }
 
         assert_eq!(target.commits.load(Ordering::SeqCst), 2, "the failed write, and no retry");
-        assert_eq!(writer.fault(), Some("no space left on device"));
+        assert_eq!(writer.fault(), Some("no space left on device".to_owned()));
         assert_eq!(writer.generation(), 1);
+    }
+
+    #[test]
+    fn a_target_that_heals_is_written_again_from_the_generation_that_is_found_on_it() {
+        let target = Arc::new(Witness { good_again_after: Some(2), ..Witness::default() });
+        let writer = Writer::start(Arc::clone(&target), 0).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        assert!(runtime.block_on(writer.write_if(put("a", 0))).is_err());
+        runtime.block_on(writer.revived());
+        assert_eq!((writer.fault(), writer.generation()), (None, 7));
+        assert_eq!(runtime.block_on(writer.write_if(put("a", 0))).unwrap(), 8);
+        assert_eq!(target.revivals.load(Ordering::SeqCst), 2);
     }
 
     #[test]

@@ -5,9 +5,9 @@
 
 mod device;
 mod history;
-mod identity;
 mod login;
 mod logout;
+mod policy;
 mod problem;
 mod provider;
 mod session;
@@ -19,9 +19,9 @@ mod token;
 
 pub use device::DeviceBegun;
 pub use history::{HistoryEntry, HistoryPage};
-pub use identity::{Identity, Rule};
 pub use login::{LoggedIn, LoginBegun, User};
 pub use logout::LoggedOut;
+pub use policy::{Explanation, Identity, Rule, RuleOutcome};
 pub use problem::ProblemDetails;
 pub use provider::{Provider, ProviderReport, ProviderStep, Providers};
 pub use session::{Session, SessionSummary, SessionsPage};

@@ -1,0 +1,113 @@
+//! The open database: rows, and the two numbers the store keeps about itself.
+//!
+//! Invariant: values leave RocksDB only with their checksums verified, and its errors hold no values.
+
+use rocksdb::{ColumnFamily, DB, Direction, ErrorKind, IteratorMode, PrefixRange, ReadOptions, WriteBatch};
+
+use super::{options, row};
+use crate::store::batch::Change;
+use crate::store::{Row, StoreError, Table};
+
+/// The column family every RocksDB database has; here the store's own numbers stand, apart from the tables.
+pub(super) const OWN: &str = "default";
+
+/// Under this key: the schema, u32 little-endian.
+const SCHEMA_KEY: &[u8] = b"schema";
+
+/// Under this key: the generation, u64 little-endian.
+const GENERATION_KEY: &[u8] = b"generation";
+
+/// An open database.
+pub(super) struct Database(DB);
+
+impl Database {
+    /// Takes a database in which every table is open.
+    pub(super) fn new(db: DB) -> Self {
+        Self(db)
+    }
+
+    /// As [`Store::read`](crate::store::Store::read).
+    pub(super) fn read(&self, table: Table, key: &[u8]) -> Result<Option<Row>, StoreError> {
+        let found = self.0.get_pinned_cf(self.family(table)?, key).map_err(|error| read_error(&error))?;
+        found.map(|bytes| row::decode(table, &bytes)).transpose()
+    }
+
+    /// The version of a row, 0 if there is none.
+    pub(super) fn version(&self, table: Table, key: &[u8]) -> Result<u64, StoreError> {
+        let found = self.0.get_pinned_cf(self.family(table)?, key).map_err(|error| read_error(&error))?;
+        found.map_or(Ok(0), |bytes| row::version(table, &bytes))
+    }
+
+    /// Makes all changes and the generation durable, or fails.
+    pub(super) fn commit(&self, changes: &[Change], generation: u64) -> Result<(), StoreError> {
+        let mut batch = WriteBatch::default();
+        for change in changes {
+            match change {
+                Change::Put { table, key, row } => batch.put_cf(self.family(*table)?, key, row::encode(row)),
+                Change::Remove { table, key } => batch.delete_cf(self.family(*table)?, key),
+            }
+        }
+        batch.put(GENERATION_KEY, generation.to_le_bytes());
+        self.write(batch)
+    }
+
+    /// As [`Store::scan`](crate::store::Store::scan).
+    pub(super) fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Row)>, StoreError> {
+        let mut bounds = ReadOptions::default();
+        bounds.set_iterate_range(PrefixRange(prefix));
+        // The bytes of `after` and a zero: the first key behind it.
+        let start = after.map_or_else(|| prefix.to_vec(), |after| [after, &[0]].concat()).max(prefix.to_vec());
+        let rows = self.0.iterator_cf_opt(self.family(table)?, bounds, IteratorMode::From(&start, Direction::Forward));
+        rows.take(limit)
+            .map(|found| {
+                let (key, bytes) = found.map_err(|error| read_error(&error))?;
+                Ok((key.into_vec(), row::decode(table, &bytes)?))
+            })
+            .collect()
+    }
+
+    /// The generation, 0 before the first batch.
+    pub(super) fn generation(&self) -> Result<u64, StoreError> {
+        self.number(GENERATION_KEY).map(|number| number.map_or(0, u64::from_le_bytes))
+    }
+
+    /// The schema, if it was written.
+    pub(super) fn schema(&self) -> Result<Option<u32>, StoreError> {
+        self.number(SCHEMA_KEY).map(|number| number.map(u32::from_le_bytes))
+    }
+
+    /// Writes the schema.
+    pub(super) fn set_schema(&self, schema: u32) -> Result<(), StoreError> {
+        let mut batch = WriteBatch::default();
+        batch.put(SCHEMA_KEY, schema.to_le_bytes());
+        self.write(batch)
+    }
+
+    fn number<const N: usize>(&self, key: &[u8]) -> Result<Option<[u8; N]>, StoreError> {
+        let found = self.0.get_pinned(key).map_err(|error| read_error(&error))?;
+        let malformed = |_| StoreError::Corrupt("a number of the store itself has the wrong length".to_owned());
+        found.map(|bytes| <[u8; N]>::try_from(&bytes[..]).map_err(malformed)).transpose()
+    }
+
+    fn write(&self, batch: WriteBatch) -> Result<(), StoreError> {
+        self.0.write_opt(batch, &options::write()).map_err(|error| StoreError::Unwritable(error.into_string()))
+    }
+
+    fn family(&self, table: Table) -> Result<&ColumnFamily, StoreError> {
+        let missing = || StoreError::Corrupt(format!("the table {table} is missing"));
+        self.0.cf_handle(table.name()).ok_or_else(missing)
+    }
+}
+
+fn read_error(error: &rocksdb::Error) -> StoreError {
+    match error.kind() {
+        ErrorKind::Corruption => StoreError::Corrupt(error.to_string()),
+        _ => StoreError::Unreadable(error.to_string()),
+    }
+}
