@@ -142,3 +142,27 @@ pub enum What {
         count: u64,
     },
 }
+
+impl What {
+    /// The session that it is about, if it is about one.
+    pub fn session(&self) -> Option<SessionRef> {
+        match self {
+            Self::LoginCompleted { session, .. }
+            | Self::TokenHandedOut { session, .. }
+            | Self::RefreshDone { session, .. }
+            | Self::RefreshFailed { session, .. }
+            | Self::LoggedOut { session, .. }
+            | Self::Revoked { session, .. }
+            | Self::Expired { session, .. }
+            | Self::Removed { session, .. } => Some(*session),
+            Self::DaemonStarted { .. }
+            | Self::DaemonStopped
+            | Self::ConfigReloaded
+            | Self::ConfigRefused { .. }
+            | Self::LoginBegun { .. }
+            | Self::LoginFailed { .. }
+            | Self::TokensHandedOutUnlisted { .. }
+            | Self::Denied { .. } => None,
+        }
+    }
+}

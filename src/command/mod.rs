@@ -3,8 +3,11 @@
 //! Both the native protocol and any other front end come through [`Service::answer`]; nothing here knows sockets.
 
 mod find;
+mod history;
 mod login;
 mod logout;
+mod meter;
+mod metrics;
 mod reach;
 mod refuse;
 mod sessions;
@@ -24,6 +27,8 @@ use crate::domain::Peer;
 use crate::keeper::Keeper;
 use crate::policy::Rules;
 
+use self::meter::Kind;
+pub use meter::{Connected, Meter};
 pub use status::Vitals;
 
 /// The configuration in force, as far as requests depend on it.
@@ -45,6 +50,8 @@ pub struct Service {
     pub tally: Arc<Tally>,
     /// What only the wiring knows of how the daemon is doing.
     pub vitals: Vitals,
+    /// Counts requests and connections.
+    pub meter: Arc<Meter>,
 }
 
 /// A reply, encoded or not.
@@ -58,10 +65,12 @@ pub enum Answer {
 impl Service {
     /// The answer that needs no wait: a live token from memory. Anything else is left to [`Service::answer`].
     pub fn answer_at_once(&self, peer: &Arc<Peer>, request: &Request) -> Option<Answer> {
-        match request {
-            Request::Token(request) => self.token_at_once(peer, request),
-            _ => None,
-        }
+        let answer = match request {
+            Request::Token(token) => self.token_at_once(peer, token)?,
+            _ => return None,
+        };
+        self.meter.answered(Kind::of(request), None);
+        Some(answer)
     }
 
     /// Answers a request.
@@ -69,6 +78,13 @@ impl Service {
     /// # Cancel safety
     /// Not safe to drop half way: run it as a task of its own. What it began at a provider goes on regardless.
     pub async fn answer(&self, peer: &Arc<Peer>, request: Request) -> Answer {
+        let kind = Kind::of(&request);
+        let answer = self.respond(peer, request).await;
+        self.meter.answered(kind, answer.code());
+        answer
+    }
+
+    async fn respond(&self, peer: &Arc<Peer>, request: Request) -> Answer {
         let answered = match request {
             Request::Token(request) => return self.token(peer, &request).await.unwrap_or_else(Answer::from),
             Request::LoginBegin(begin) => self.begin_login(peer, &begin).await.map(Reply::LoginBegun),
@@ -77,15 +93,15 @@ impl Service {
             Request::Session(id) => self.session(peer, id).await.map(Reply::Session),
             Request::Logout(id) => self.logout(peer, id).await.map(Reply::LoggedOut),
             Request::Status => self.status(peer).await.map(Reply::Status),
+            Request::History(request) => self.history(peer, &request).await.map(Reply::History),
+            Request::Metrics => self.metrics(peer).await.map(Reply::Metrics),
             Request::TokenFor(_)
             | Request::DeviceBegin(_)
             | Request::DeviceWait(_)
-            | Request::History(_)
             | Request::WhoAmI
             | Request::Explain(_)
             | Request::Providers
-            | Request::ProviderTest(_)
-            | Request::Metrics => Err(Problem::new(Code::Unsupported, "this request is not answered yet")),
+            | Request::ProviderTest(_) => Err(Problem::new(Code::Unsupported, "this request is not answered yet")),
         };
         answered.map_or_else(Answer::from, |reply| Answer::Reply(Box::new(reply)))
     }
@@ -99,6 +115,17 @@ impl Answer {
             CodecError::Malformed(_) | CodecError::TooLarge(_) => Code::BadRequest,
         };
         Self::from(Problem::new(code, error.to_string()))
+    }
+
+    /// What is wrong, if something is.
+    fn code(&self) -> Option<Code> {
+        match self {
+            Self::Reply(reply) => match &**reply {
+                Reply::Problem(problem) => Some(problem.code),
+                _ => None,
+            },
+            Self::Encoded(_) => None,
+        }
     }
 
     /// The bytes of the answer.

@@ -5,7 +5,9 @@ use tokenkeeper_protocol::{Code, Problem, ProviderName, SessionRef};
 use super::Service;
 use crate::audit::What;
 use crate::domain::{Peer, Session};
+use crate::keeper::Live;
 use crate::policy::{Action, Permit, Target, judge};
+use crate::vault::{Change, VaultError};
 
 impl Service {
     /// Judges; a denial is audited and turned into what the peer is told.
@@ -93,12 +95,22 @@ impl Service {
 
     /// Writes an event that belongs to no change, unless too many wait already.
     pub async fn record(&self, what: What) {
+        self.record_with(|change| change.audit(what).map(drop)).await;
+    }
+
+    /// The same for the first hand-out of a token to a peer, which the history of the session tells too.
+    pub(super) async fn record_hand_out(&self, peer: &Peer, live: &Live) {
+        let (session, told, generation) = (live.session, live.told, live.generation);
+        self.record_with(|change| change.hand_out(peer, session, told, generation).map(drop)).await;
+    }
+
+    async fn record_with(&self, tell: impl FnOnce(&mut Change<'_>) -> Result<(), VaultError>) {
         if self.keeper.vault().outbox_is_full().unwrap_or(false) {
             return;
         }
         let mut change = self.keeper.vault().change(self.keeper.clock().now());
-        let written = match change.audit(what) {
-            Ok(_) => change.commit().await,
+        let written = match tell(&mut change) {
+            Ok(()) => change.commit().await,
             Err(error) => Err(error),
         };
         if let Err(error) = written {

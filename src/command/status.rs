@@ -1,6 +1,6 @@
 //! How the daemon is doing, for people and for the status line of systemd.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokenkeeper_protocol::reply::{Health, ProviderStatus, SessionCounts, StatusReply};
@@ -9,7 +9,7 @@ use tokenkeeper_protocol::{Code, Problem, UnixSeconds};
 use super::Service;
 use crate::domain::Peer;
 use crate::keeper::KeeperError;
-use crate::policy::{Action, Permit, Target};
+use crate::policy::{Action, Target};
 
 /// Below this share of free disk an administrator should know.
 const DISK_LOW_PERCENT: u8 = 10;
@@ -38,17 +38,22 @@ impl Service {
     }
 
     pub(super) async fn status(&self, peer: &Peer) -> Result<StatusReply, Problem> {
-        let permit = self.permit(peer, Action::Status, Target::Daemon, "the daemon").await?;
+        let _permit = self.permit(peer, Action::Status, Target::Daemon, "the daemon").await?;
+        self.vital_signs().await
+    }
+
+    /// How the daemon is doing, for a caller that has been judged.
+    pub(super) async fn vital_signs(&self) -> Result<StatusReply, Problem> {
         // Counting goes through an index as long as there are sessions: not on a thread that serves.
         let keeper = Arc::clone(&self.keeper);
         let counts = tokio::task::spawn_blocking(move || keeper.vault().count_states()).await;
         let counts = counts.map_err(|_| KeeperError::Internal.to_problem())?;
         let counts = counts.map_err(|error| KeeperError::from(error).to_problem())?;
         let counts = SessionCounts { active: counts.active, need_login: counts.need_login, ended: counts.ended };
-        self.report(&permit, counts).map_err(|error| error.to_problem())
+        self.report(counts).map_err(|error| error.to_problem())
     }
 
-    fn report(&self, _permit: &Permit, sessions: SessionCounts) -> Result<StatusReply, KeeperError> {
+    fn report(&self, sessions: SessionCounts) -> Result<StatusReply, KeeperError> {
         let vault = self.keeper.vault();
         let providers: Vec<_> = self
             .keeper
@@ -64,7 +69,8 @@ impl Service {
             })
             .collect();
         let config_refused = self.vitals.config_refused.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let disk_free_percent = disk_free_percent(&self.vitals.state_dir);
+        let disk_free = disk_free_thousandths(&self.vitals.state_dir) / 10;
+        let disk_free_percent = u8::try_from(disk_free).unwrap_or(100);
         let complaints = self.complaints(&providers, config_refused.as_ref(), disk_free_percent);
         let health = match (vault.fault(), complaints.is_empty()) {
             (Some(_), _) => Health::NotServing,
@@ -102,8 +108,8 @@ impl Service {
     }
 }
 
-fn disk_free_percent(dir: &std::path::Path) -> u8 {
-    let Ok(disk) = nix::sys::statvfs::statvfs(dir) else { return 0 };
-    let percent = disk.blocks_available().saturating_mul(100) / disk.blocks().max(1);
-    u8::try_from(percent).unwrap_or(100)
+/// How much of the file system of `dir` is free; nothing, if that cannot be told.
+pub(super) fn disk_free_thousandths(dir: &Path) -> u64 {
+    let disk = nix::sys::statvfs::statvfs(dir);
+    disk.map_or(0, |disk| (disk.blocks_available().saturating_mul(1000) / disk.blocks().max(1)).min(1000))
 }

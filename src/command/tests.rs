@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokenkeeper_protocol::reply::{SessionsPage, TokenReply};
-use tokenkeeper_protocol::request::{LoginComplete, Selector, SessionsRequest, TokenRequest};
+use tokenkeeper_protocol::request::{HistoryRequest, LoginComplete, Selector, SessionsRequest, TokenRequest};
 use tokenkeeper_protocol::{Code, LoginId, Problem, Reply, Request, Secret, SessionRef};
 
-use super::{Answer, InForce, Service, Vitals};
+use super::{Answer, InForce, Meter, Service, Vitals};
 use crate::audit::{Outbox, Tally, What};
 use crate::domain::{LoginReason, Owner, Peer, Session, State};
+use crate::keeper::Wish;
 use crate::keeper::tests::{Home, at, peer, renewal, until};
 use crate::policy::{Action, On, Reach, Rule, Rules, Who};
 
@@ -29,6 +30,7 @@ pub(crate) fn service(home: &Home) -> Service {
         keeper: Arc::clone(&home.keeper),
         in_force: ArcSwap::from_pointee(InForce { rules, loaded_at: at(0) }),
         tally: Arc::new(Tally::default()),
+        meter: Arc::new(Meter::default()),
         vitals: Vitals {
             started_at: at(0),
             identity_source: "a test".to_owned(),
@@ -41,6 +43,10 @@ pub(crate) fn service(home: &Home) -> Service {
 
 pub(crate) fn token_request(id: SessionRef) -> Request {
     Request::Token(TokenRequest { selector: Selector::Session(id), min_valid_seconds: None, timeout_ms: None })
+}
+
+fn history_request(session: SessionRef) -> Request {
+    Request::History(HistoryRequest { session, cursor: None })
 }
 
 fn decoded(answer: Answer) -> Reply {
@@ -107,6 +113,64 @@ async fn the_first_hand_out_is_audited_at_once_even_from_memory_and_the_next_is_
 }
 
 #[tokio::test]
+async fn a_history_tells_who_got_which_token_and_how_it_was_refreshed() {
+    let home = Home::new().await;
+    let (service, alice) = (service(&home), Arc::new(peer(1000)));
+    home.sleep_until(200);
+    home.server.script("/token", crate::provider::scripted::Reply::text(503, "text/html", ""));
+    home.keeper.attend(home.id, Wish::Due).outcome().await.unwrap_err();
+    token(&service, &alice, token_request(home.id)).await.unwrap();
+    home.sleep_until(299);
+    home.server.script("/token", renewal());
+    for _ in 0..3 {
+        token(&service, &alice, token_request(home.id)).await.unwrap();
+    }
+    let Reply::History(page) = ask(&service, &alice, history_request(home.id)).await else { panic!("no history") };
+    let told = page.entries.iter().map(|entry| (entry.event.as_str(), entry.peer.as_deref(), entry.at));
+    let (by_alice, handed_out) = (Some("uid 1000 (pid 1)"), "token_handed_out");
+    let expected = [
+        (handed_out, by_alice, at(299)),
+        ("refresh_done", None, at(299)),
+        (handed_out, by_alice, at(200)),
+        ("refresh_failed", None, at(200)),
+    ];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+    assert_eq!((page.entries[0].detail.as_str(), page.next), ("generation: 2", None));
+    assert!(page.entries[3].detail.ends_with(", needs_login: false"), "{:?}", page.entries[3]);
+}
+
+#[tokio::test]
+async fn a_history_of_the_longest_words_fits_into_frames_and_misses_nothing() {
+    let home = Home::new().await;
+    let (service, alice) = (service(&home), Arc::new(peer(1000)));
+    for number in 0..120_i64 {
+        let old = home.vault.session(home.id).unwrap().unwrap();
+        let (words, provider) = ("\u{202e}".repeat(500), old.value.provider.clone());
+        let what = What::LoginCompleted { peer: words.clone(), provider, session: home.id, user: words };
+        let mut change = home.vault.change(at(0));
+        change.update(&old, &old.value).unwrap().audit(what).unwrap();
+        change.commit().await.unwrap();
+        for uid in 0..if number > 100 { 8 } else { 0 } {
+            let peer = Peer { unit: Some(format!("{}.service", "\u{202e}".repeat(80))), ..peer(uid) };
+            let mut change = home.vault.change(at(0));
+            change.hand_out(&peer, home.id, old.value.told + 1, 1).unwrap();
+            change.commit().await.unwrap();
+        }
+    }
+    let (mut entries, mut cursor) = (0, None);
+    loop {
+        let request = Request::History(HistoryRequest { session: home.id, cursor });
+        let Reply::History(page) = ask(&service, &alice, request).await else { panic!("no history") };
+        entries += page.entries.len();
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(entries, 100 + 19 * 8);
+}
+
+#[tokio::test]
 async fn to_a_peer_without_a_rule_a_session_reads_the_same_as_none() {
     let home = Home::new().await;
     let (service, stranger) = (service(&home), Arc::new(peer(7)));
@@ -115,6 +179,7 @@ async fn to_a_peer_without_a_rule_a_session_reads_the_same_as_none() {
         (token_request(home.id), token_request(none)),
         (Request::Session(home.id), Request::Session(none)),
         (Request::Logout(home.id), Request::Logout(none)),
+        (history_request(home.id), history_request(none)),
     ] {
         for peer in [stranger.clone(), Arc::new(peer(1001))] {
             let told = [(is.clone(), home.id), (is_not.clone(), none)].map(|(request, id)| (request, id, peer.clone()));

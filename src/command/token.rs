@@ -7,7 +7,6 @@ use tokenkeeper_protocol::request::{Selector, TokenRequest};
 use tokenkeeper_protocol::{Problem, SessionRef};
 
 use super::{Answer, Service};
-use crate::audit::What;
 use crate::domain::Peer;
 use crate::keeper::{Attended, Keeper, KeeperError, Live, Look, Served, Wish};
 use crate::policy::{Action, Permit, judge};
@@ -100,8 +99,7 @@ impl Service {
         reply: Arc<tokenkeeper_protocol::codec::Encoded>,
     ) -> Answer {
         if self.tally.hand_out(peer, live.session, live.generation) {
-            let (session, generation) = (live.session, live.generation);
-            self.record(What::TokenHandedOut { peer: peer.to_string(), session, generation, count: 1 }).await;
+            self.record_hand_out(peer, live).await;
         }
         Answer::Encoded(reply)
     }

@@ -13,7 +13,15 @@ pub(super) const ROOT: Keys =
     Keys { known: &["daemon", "schedule", "audit", "provider", "allow", "user_map"], later: &["service_account"] };
 
 pub(super) const DAEMON: Keys = Keys {
-    known: &["state_dir", "socket", "http_socket", "identity_file", "recovery_recipients", "cache_sessions"],
+    known: &[
+        "state_dir",
+        "socket",
+        "http_socket",
+        "metrics_listen",
+        "identity_file",
+        "recovery_recipients",
+        "cache_sessions",
+    ],
     later: &[],
 };
 
@@ -57,7 +65,7 @@ pub(super) const CLIENT_SECRET: Keys = Keys { known: &["file", "credential"], la
 pub(super) const ALLOW: Keys = Keys { known: &["who", "may", "provider", "sessions", "account"], later: &[] };
 
 /// Actions of `[[allow]]` that are planned.
-pub(super) const ACTIONS_LATER: &[&str] = &["id_token", "history", "import", "export", "erase", "keys", "backup"];
+pub(super) const ACTIONS_LATER: &[&str] = &["id_token", "import", "export", "erase", "keys", "backup"];
 
 /// All of them, for the test that compares them with the guide.
 #[cfg(test)]

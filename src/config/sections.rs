@@ -1,5 +1,6 @@
 //! `[daemon]`, `[schedule]` and `[audit]`: each may be missing, and so may each key in them.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -43,6 +44,7 @@ pub(super) fn daemon(table: Option<Table<'_>>, places: &Places, findings: &Findi
     // Beside the other one, wherever that is: who moves one does not leave a second daemon's in the usual place.
     let beside = || socket.as_ref().and_then(|socket| socket.parent()).map(|dir| dir.join("http.sock"));
     let http_socket = table.and_then(|table| table.parsed("http_socket", http_socket)).unwrap_or_else(beside);
+    let metrics_listen = table.and_then(|table| table.parsed("metrics_listen", loopback));
     let identity_file = path("identity_file");
     let recovery_recipients = table.and_then(|table| table.list("recovery_recipients", recipient)).unwrap_or_default();
     let cache_sessions =
@@ -50,7 +52,15 @@ pub(super) fn daemon(table: Option<Table<'_>>, places: &Places, findings: &Findi
 
     let state_dir = state_dir?;
     let identity_file = identity_file.unwrap_or_else(|| state_dir.join("identity"));
-    Some(DaemonSettings { state_dir, socket: socket?, http_socket, identity_file, recovery_recipients, cache_sessions })
+    Some(DaemonSettings {
+        state_dir,
+        socket: socket?,
+        http_socket,
+        metrics_listen,
+        identity_file,
+        recovery_recipients,
+        cache_sessions,
+    })
 }
 
 /// `[schedule]`.
@@ -98,6 +108,13 @@ fn socket_path(text: &str) -> Result<PathBuf, Complaint> {
 /// Nothing if it is turned off.
 fn http_socket(text: &str) -> Result<Option<PathBuf>, Complaint> {
     if text == "off" { Ok(None) } else { socket_path(text).map(Some) }
+}
+
+/// An address that only this host can reach. Names are not taken: they lead where others say.
+fn loopback(text: &str) -> Result<SocketAddr, Complaint> {
+    let address = text.parse().ok().filter(|address: &SocketAddr| address.ip().is_loopback() && address.port() != 0);
+    let allowed = "write a loopback address and a port, such as \"127.0.0.1:9464\" or \"[::1]:9464\"";
+    address.ok_or_else(|| Complaint::new(format!("is no address that only this host can reach: {text:?}; {allowed}")))
 }
 
 fn recipient(text: &str) -> Result<String, Complaint> {
@@ -153,6 +170,18 @@ mod tests {
         let settings = |value| Host::new().main(&format!("[daemon]\nhttp_socket = '{value}'\n")).settings();
         assert_eq!(settings("/s/h.sock").daemon.http_socket, Some("/s/h.sock".into()));
         assert_eq!(settings("off").daemon.http_socket, None);
+    }
+
+    #[test]
+    fn metrics_are_served_to_this_host_alone() {
+        let host = |value| Host::new().main(&format!("[daemon]\nmetrics_listen = '{value}'\n"));
+        assert_eq!(host("127.0.0.1:9464").settings().daemon.metrics_listen, "127.0.0.1:9464".parse().ok());
+        assert_eq!(host("[::1]:9464").settings().daemon.metrics_listen, "[::1]:9464".parse().ok());
+        assert_eq!(Host::new().settings().daemon.metrics_listen, None);
+        for refused in ["0.0.0.0:9464", "192.0.2.1:9464", "[::]:9464", "localhost:9464", "127.0.0.1", "127.0.0.1:0"] {
+            let errors = host(refused).errors();
+            assert!(errors.contains("metrics_listen is no address that only this host can reach"), "{errors}");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::running::{Running, Signals};
 use super::{Options, StartError, counts, notify, reload};
 use crate::audit::{Relay, Tally};
 use crate::clock::Clock;
-use crate::command::{InForce, Service, Vitals};
+use crate::command::{InForce, Meter, Service, Vitals};
 use crate::config::{Environment, Loaded, load};
 use crate::ipc;
 use crate::keeper::{Keeper, Parts};
@@ -59,6 +59,7 @@ pub(super) async fn start(options: &Options) -> Result<Running, StartError> {
         keeper: Arc::clone(&keeper),
         in_force: ArcSwap::from_pointee(InForce { rules: settings.rules.clone(), loaded_at: clock.now() }),
         tally: Arc::new(Tally::default()),
+        meter: Arc::new(Meter::default()),
         vitals: Vitals {
             started_at: clock.now(),
             identity_source: identity_source.to_string(),

@@ -2,12 +2,14 @@
 
 use std::fs::{self, Permissions};
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use interprocess::local_socket::{GenericFilePath, ListenerOptions, ToFsName};
 use listenfd::ListenFd;
+use tokio::net::TcpListener;
 
 use crate::config::DaemonSettings;
 
@@ -45,6 +47,14 @@ pub enum ListenError {
         /// Why.
         source: io::Error,
     },
+    /// The address for metrics cannot be had.
+    #[error("cannot listen on {address}: {source}; set another `metrics_listen` in [daemon]")]
+    Metrics {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
     /// What systemd handed over is no listening Unix socket.
     #[error(
         "systemd handed over something else than its listening Unix sockets: {0}; check tokenkeeperd.socket and tokenkeeperd-http.socket"
@@ -61,19 +71,23 @@ pub struct Sockets {
     pub native: Listener,
     /// That of HTTP, if it is on.
     pub http: Option<Listener>,
+    /// That of metrics on loopback, if it is on.
+    pub metrics: Option<TcpListener>,
 }
 
-/// The sockets that systemd handed over, and no others then; else those of the configuration.
+/// The Unix sockets that systemd handed over, and no others then; else those of the configuration.
 pub fn listen(settings: &DaemonSettings) -> Result<Sockets, ListenError> {
-    if let Some(sockets) = take_over(ListenFd::from_env(), &std::env::var("LISTEN_FDNAMES").unwrap_or_default())? {
-        return Ok(sockets);
+    let metrics = settings.metrics_listen.map(bind_metrics).transpose()?;
+    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+    if let Some((native, http)) = take_over(ListenFd::from_env(), &names)? {
+        return Ok(Sockets { native, http, metrics });
     }
     let http = settings.http_socket.as_deref().map(|path| bind(path, "http_socket")).transpose()?;
-    Ok(Sockets { native: bind(&settings.socket, "socket")?, http })
+    Ok(Sockets { native: bind(&settings.socket, "socket")?, http, metrics })
 }
 
 /// What systemd handed over, if it did. Without names, the first is the native one.
-fn take_over(mut handed_over: ListenFd, names: &str) -> Result<Option<Sockets>, ListenError> {
+fn take_over(mut handed_over: ListenFd, names: &str) -> Result<Option<(Listener, Option<Listener>)>, ListenError> {
     let wrong = |words: &str| ListenError::HandedOver(io::Error::other(words.to_owned()));
     let mut names = names.split(':');
     let (mut native, mut http) = (None, None);
@@ -88,10 +102,18 @@ fn take_over(mut handed_over: ListenFd, names: &str) -> Result<Option<Sockets>, 
         *place = socket;
     }
     match (native, http) {
-        (Some(native), http) => Ok(Some(Sockets { native, http })),
+        (Some(native), http) => Ok(Some((native, http))),
         (None, Some(_)) => Err(wrong("the HTTP socket came without the native one")),
         (None, None) => Ok(None),
     }
+}
+
+fn bind_metrics(address: SocketAddr) -> Result<TcpListener, ListenError> {
+    let bound = std::net::TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        TcpListener::from_std(listener)
+    });
+    bound.map_err(|source| ListenError::Metrics { address, source })
 }
 
 fn bind(path: &Path, key: &'static str) -> Result<Listener, ListenError> {

@@ -42,7 +42,13 @@ pub async fn serve(sockets: Sockets, service: Arc<Service>, tasks: TaskTracker, 
             reception.accept(listener, Language::Http).await;
         }
     };
-    tokio::join!(reception.accept(sockets.native, Language::Native), http);
+    let metrics = async {
+        if let Some(listener) = sockets.metrics {
+            let (service, tasks, stop) = reception.handles();
+            http::serve_metrics(listener, service, tasks, stop).await;
+        }
+    };
+    tokio::join!(reception.accept(sockets.native, Language::Native), http, metrics);
 }
 
 /// Where peers come in, whichever socket they choose: they are counted together.
@@ -77,14 +83,18 @@ impl Reception {
     }
 
     fn receive(&self, stream: Stream, language: Language, peer: Arc<Peer>, guest: Guest) {
-        let (service, tasks, stop) = (Arc::clone(&self.service), self.tasks.clone(), self.stop.clone());
+        let (service, tasks, stop) = self.handles();
         self.tasks.spawn(async move {
-            let _guest = guest;
+            let (_guest, _counted) = (guest, service.meter.connected());
             match language {
                 Language::Native => connection::run(stream, peer, service, tasks, stop).await,
                 Language::Http => http::run(stream.into(), peer, service, tasks, stop).await,
             }
         });
+    }
+
+    fn handles(&self) -> (Arc<Service>, TaskTracker, CancellationToken) {
+        (Arc::clone(&self.service), self.tasks.clone(), self.stop.clone())
     }
 
     fn turn_away(&self, stream: Stream, language: Language, problem: Problem) {

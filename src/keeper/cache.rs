@@ -28,6 +28,8 @@ pub struct Live {
     pub user: UserName,
     /// The generation of the token.
     pub generation: u64,
+    /// Entries of the session's history when it was read.
+    pub told: u64,
     /// When the token expires.
     pub expires_at: UnixSeconds,
     /// When the session does.
@@ -59,6 +61,7 @@ impl Live {
             owner: session.opened_by.clone(),
             user: session.user.name.clone(),
             generation: session.generation,
+            told: session.told,
             expires_at: access.expires_at,
             ends_at: session.ends_at,
             life: access.life(),
@@ -113,6 +116,13 @@ impl Cache {
     /// Forgets everything: what was read before is old.
     pub(super) fn clear(&self) {
         self.live.invalidate_all();
+    }
+
+    /// Sessions that are in it.
+    pub(super) fn len(&self) -> u64 {
+        // The cache counts in passing, and otherwise when it is asked to.
+        self.live.run_pending_tasks();
+        self.live.entry_count()
     }
 
     /// Reads a session anew and keeps its token if it is active, nothing otherwise. `read` must read the store.

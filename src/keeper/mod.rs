@@ -111,6 +111,11 @@ impl Keeper {
         self.providers.load_full()
     }
 
+    /// Sessions whose current token is in memory.
+    pub fn cached(&self) -> u64 {
+        self.cache.len()
+    }
+
     /// Puts a new configuration in force.
     pub fn replace_providers(&self, providers: Providers, retention: Duration) {
         self.providers.store(Arc::new(providers));

@@ -75,7 +75,7 @@ impl Keeper {
             }
             State::Ended { .. } => {
                 let mut change = self.vault.change(now);
-                change.remove(&session).audit(What::Removed { session: id, provider })?;
+                change.remove(&session)?.audit(What::Removed { session: id, provider })?;
                 change.commit().await.map_err(Attempt::from)
             }
         };

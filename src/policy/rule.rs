@@ -129,6 +129,8 @@ actions! {
     Token = "token",
     /// See sessions.
     List = "list",
+    /// See what happened to sessions.
+    History = "history",
     /// End sessions.
     Logout = "logout",
     /// End sessions, for those who look after the host.

@@ -7,7 +7,7 @@ use super::{StoreError, Table};
 /// The version of a row that does not exist.
 const ABSENT: u64 = 0;
 
-/// The version of a row that is written for the first time, and of every index entry.
+/// The version of a row that is written for the first time, and of every row that is written whatever was there.
 const FIRST: u64 = 1;
 
 /// A row as it stands.
@@ -61,7 +61,12 @@ impl Batch {
 
     /// Writes an index entry: an empty row, whether or not it is there already.
     pub fn mark(&mut self, table: Table, key: impl AsRef<[u8]>) -> &mut Self {
-        let row = Row { version: FIRST, value: Vec::new() };
+        self.set(table, key, Vec::new())
+    }
+
+    /// Writes a row in version 1, whether or not there is one already.
+    pub fn set(&mut self, table: Table, key: impl AsRef<[u8]>, value: impl Into<Vec<u8>>) -> &mut Self {
+        let row = Row { version: FIRST, value: value.into() };
         self.changes.push(Change::Put { table, key: key.as_ref().to_vec(), row });
         self
     }

@@ -1,13 +1,15 @@
 //! One change: everything that must become true together, written as one synced batch.
+//!
+//! Invariant: an event that is audited with a change of the session it is about also stands in that session's history, and is
+//! counted once it is on disk. Whoever makes a change tells it once, and can forget neither.
 
-use tokenkeeper_protocol::SessionRef;
+use tokenkeeper_protocol::{LoginId, ProviderName, SessionRef, UnixSeconds};
 
 use super::bindings::Binding;
 use super::{Intent, PendingLogin, Vault, VaultError, Versioned};
 use crate::audit::{Event, What};
-use crate::domain::Session;
+use crate::domain::{Peer, Session};
 use crate::store::{Batch, Table};
-use tokenkeeper_protocol::{LoginId, ProviderName, UnixSeconds};
 
 /// A change in the making. Nothing happens until [`Change::commit`].
 #[must_use = "a change does nothing until it is committed"]
@@ -15,36 +17,39 @@ pub struct Change<'a> {
     vault: &'a Vault,
     batch: Batch,
     now: UnixSeconds,
-    tells: bool,
+    /// Sessions as they will be, and the versions they build on. Sealed last, for events still number themselves in them.
+    sessions: Vec<Versioned<Session>>,
+    events: Vec<Event>,
 }
 
 impl Vault {
     /// Begins a change that happens at `now`.
     pub fn change(&self, now: UnixSeconds) -> Change<'_> {
-        Change { vault: self, batch: Batch::default(), now, tells: false }
+        Change { vault: self, batch: Batch::default(), now, sessions: Vec::new(), events: Vec::new() }
     }
 }
 
 impl Change<'_> {
     /// Adds a session.
     pub fn insert(&mut self, session: &Session) -> Result<&mut Self, VaultError> {
-        self.put(Table::Sessions, session.id.as_bytes(), 0, session)?;
+        self.sessions.push(Versioned { value: session.clone(), version: 0 });
         self.vault.index_new(&mut self.batch, session);
         Ok(self)
     }
 
     /// Replaces a session that was read as `old`.
     pub fn update(&mut self, old: &Versioned<Session>, new: &Session) -> Result<&mut Self, VaultError> {
-        self.put(Table::Sessions, new.id.as_bytes(), old.version, new)?;
+        self.sessions.push(Versioned { value: new.clone(), version: old.version });
         self.vault.index_changed(&mut self.batch, &old.value, new);
         Ok(self)
     }
 
-    /// Removes a session that was read as `old`.
-    pub fn remove(&mut self, old: &Versioned<Session>) -> &mut Self {
+    /// Removes a session that was read as `old`, and its history with it.
+    pub fn remove(&mut self, old: &Versioned<Session>) -> Result<&mut Self, VaultError> {
         self.batch.delete(Table::Sessions, old.value.id.as_bytes(), old.version);
         self.vault.index_removed(&mut self.batch, &old.value);
-        self
+        self.vault.drop_history(&mut self.batch, old.value.id)?;
+        Ok(self)
     }
 
     /// Demands that a session still is as it was read.
@@ -85,11 +90,28 @@ impl Change<'_> {
         self.put(Table::Bindings, &key, 0, binding)
     }
 
-    /// Tells the audit trail, in the same batch.
+    /// Tells the audit trail, and the history of the session that it is about if this change is one of that session.
     pub fn audit(&mut self, what: What) -> Result<&mut Self, VaultError> {
-        let key = self.vault.next_in_outbox();
-        self.tells = true;
-        self.put(Table::Outbox, &key, 0, &Event { at: self.now, what })
+        let (key, event) = (self.vault.next_in_outbox(), Event { at: self.now, what });
+        self.put(Table::Outbox, &key, 0, &event)?;
+        self.events.push(event);
+        Ok(self)
+    }
+
+    /// Tells the audit trail and the history that `peer` is given a token for the first time: that of a session whose history
+    /// had `told` entries when it was served. The session itself is not touched, so no hand-out waits for another.
+    pub fn hand_out(
+        &mut self,
+        peer: &Peer,
+        session: SessionRef,
+        told: u64,
+        generation: u64,
+    ) -> Result<&mut Self, VaultError> {
+        self.audit(What::TokenHandedOut { peer: peer.to_string(), session, generation, count: 1 })?;
+        if let Some(event) = self.events.last() {
+            self.vault.tell_hand_out(&mut self.batch, (session, told), peer, event)?;
+        }
+        Ok(self)
     }
 
     /// Writes it, all or nothing, and returns when it is on disk.
@@ -99,10 +121,26 @@ impl Change<'_> {
     ///
     /// # Cancel safety
     /// A change that was polled once is written even if the future is dropped.
-    pub async fn commit(self) -> Result<(), VaultError> {
+    pub async fn commit(mut self) -> Result<(), VaultError> {
+        self.seal_sessions()?;
         self.vault.store.write_if(self.batch).await?;
-        if let (true, Some(relay)) = (self.tells, self.vault.relay.get()) {
-            relay.wake();
+        if !self.events.is_empty() {
+            self.vault.counts.note(&self.events);
+            if let Some(relay) = self.vault.relay.get() {
+                relay.wake();
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what happened into the histories, then the sessions, which now know how long theirs is.
+    fn seal_sessions(&mut self) -> Result<(), VaultError> {
+        for Versioned { value: mut session, version } in std::mem::take(&mut self.sessions) {
+            let id = session.id;
+            for event in self.events.iter().filter(|event| event.what.session() == Some(id)) {
+                self.vault.tell(&mut self.batch, &mut session, event)?;
+            }
+            self.put(Table::Sessions, id.as_bytes(), version, &session)?;
         }
         Ok(())
     }

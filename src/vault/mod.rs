@@ -6,6 +6,7 @@
 mod bindings;
 mod change;
 mod error;
+mod history;
 mod index;
 mod intents;
 mod logins;
@@ -20,13 +21,14 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
-use crate::audit::Waker;
+use crate::audit::{Counters, Counts, Waker};
 use crate::seal::Keyring;
 use crate::store::Store;
 
 pub use bindings::Binding;
 pub use change::Change;
 pub use error::VaultError;
+pub use history::History;
 pub use intents::Intent;
 pub use logins::{DoneLogin, PendingLogin};
 pub use record::Versioned;
@@ -40,6 +42,8 @@ pub struct Vault {
     outbox_next: AtomicU64,
     /// Whether the outbox was found full.
     outbox_full: AtomicBool,
+    /// What was written of since the start.
+    counts: Counters,
     /// Woken when a batch with audit events was written.
     relay: OnceLock<Waker>,
 }
@@ -53,6 +57,11 @@ impl Vault {
     /// The epoch that new records are sealed under.
     pub fn epoch(&self) -> u32 {
         self.keyring.epoch()
+    }
+
+    /// What happened since the start, by the audit events that were written.
+    pub fn counts(&self) -> Counts {
+        self.counts.read()
     }
 
     /// Why the store takes no writes, if so.

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 
 use super::{Vault, VaultError};
+use crate::audit::Counters;
 use crate::seal::Keyring;
 use crate::store::{Batch, Store, Table};
 
@@ -21,6 +22,7 @@ impl Vault {
             keyring,
             outbox_next: AtomicU64::new(0),
             outbox_full: AtomicBool::new(false),
+            counts: Counters::default(),
             relay: OnceLock::new(),
         };
         let expected = vault.keyring.store_id();

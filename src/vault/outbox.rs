@@ -31,11 +31,16 @@ impl Vault {
         Ok(self.store.scan(Table::Outbox, &[], None, 1000)?.len() as u64)
     }
 
-    /// Whether so many events wait that only those which belong to a change are still taken. Told in the log when it changes.
-    pub fn outbox_is_full(&self) -> Result<bool, VaultError> {
+    /// Events that wait, by the number of the oldest: one read, however many there are.
+    pub fn outbox_length(&self) -> Result<u64, VaultError> {
         let oldest = self.store.scan(Table::Outbox, &[], None, 1)?;
         let next = self.outbox_next.load(Ordering::SeqCst);
-        let waiting = oldest.first().and_then(|(key, _)| sequence(key)).map_or(0, |oldest| next.saturating_sub(oldest));
+        Ok(oldest.first().and_then(|(key, _)| sequence(key)).map_or(0, |oldest| next.saturating_sub(oldest)))
+    }
+
+    /// Whether so many events wait that only those which belong to a change are still taken. Told in the log when it changes.
+    pub fn outbox_is_full(&self) -> Result<bool, VaultError> {
+        let waiting = self.outbox_length()?;
         let is_full = waiting >= OUTBOX_LIMIT;
         if self.outbox_full.swap(is_full, Ordering::SeqCst) != is_full {
             if is_full {

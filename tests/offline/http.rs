@@ -1,10 +1,13 @@
 //! The HTTP socket as backends use it: logins, tokens, problems, and who may do what.
 
+use std::io::{Read, Write};
+
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::support::config::EVERYTHING;
 use crate::support::deadline::Deadline;
+use crate::support::http;
 use crate::support::{Backend, Config, Daemon, Fault, Home, ScriptedProvider};
 
 /// A daemon with a provider whose tokens live for so many seconds.
@@ -111,8 +114,7 @@ fn a_user_who_said_no_is_a_login_that_failed() {
     let wish = json!({ "provider": "corp", "redirect_uri": crate::support::wire::CALLBACK });
     let begun = backend.post("/v1/logins", &wish).json();
     let url = begun["authorize_url"].as_str().unwrap();
-    let state =
-        crate::support::http::parse(url).query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+    let state = http::parse(url).query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
     let path = format!("/v1/logins/{}/complete", begun["login_id"].as_str().unwrap());
     let answer = backend.post(&path, &json!({ "callback_query": format!("error=access_denied&state={state}") }));
     answer.problem(422, "login_failed");
@@ -282,4 +284,28 @@ fn the_socket_can_be_turned_off() {
     std::fs::write(home.config_file(), main.replace("[daemon]\n", "[daemon]\nhttp_socket = \"off\"\n")).unwrap();
     let _daemon = Daemon::start(&home);
     assert!(home.socket().exists() && !home.http_socket().exists());
+}
+
+#[test]
+fn metrics_are_had_over_loopback_where_the_configuration_says_so_and_nothing_else_is() {
+    // A port that was free a moment ago.
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let home = Home::new(&Config::empty());
+    let main = std::fs::read_to_string(home.config_file()).unwrap();
+    let line = format!("[daemon]\nmetrics_listen = \"{address}\"\n");
+    std::fs::write(home.config_file(), main.replace("[daemon]\n", &line)).unwrap();
+    let _daemon = Daemon::start(&home);
+
+    let url = |path| format!("http://{address}{path}");
+    let metrics = http::get(&url("/metrics")).unwrap();
+    assert_eq!(metrics.status, 200);
+    assert!(metrics.body.contains("tokenkeeper_sessions") && metrics.body.ends_with("# EOF\n"), "{}", metrics.body);
+    for path in ["/v1/status", "/v1/sessions", "/healthz", "/"] {
+        assert_eq!(http::get(&url(path)).unwrap().status, 404, "{path}");
+    }
+    let mut rebound = std::net::TcpStream::connect(address).unwrap();
+    rebound.write_all(b"GET /metrics HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n").unwrap();
+    let mut said = String::new();
+    rebound.read_to_string(&mut said).unwrap();
+    assert!(said.starts_with("HTTP/1.1 403 "), "{said}");
 }

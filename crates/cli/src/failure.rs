@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::io;
+use std::path::PathBuf;
 
 use tokenkeeper_client::{Code, Error, Problem, ProviderName};
 
@@ -24,6 +25,9 @@ pub(crate) enum Failure {
     /// Standard output is closed or full.
     #[error("cannot write the answer: {0}")]
     Output(io::Error),
+    /// A file that was asked for cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    File { path: PathBuf, source: io::Error },
     /// Standard input or the terminal failed.
     #[error("cannot read the pasted address: {0}")]
     Input(io::Error),
@@ -109,7 +113,7 @@ impl Failure {
                 _ => ("protocol", exit::PROTOCOL),
             },
             Self::UnprintableToken | Self::BadAuthorizeUrl => ("protocol", exit::PROTOCOL),
-            Self::Output(_) | Self::Input(_) | Self::Listen { .. } => ("io", exit::IO),
+            Self::Output(_) | Self::File { .. } | Self::Input(_) | Self::Listen { .. } => ("io", exit::IO),
             Self::LoginExpired => (Code::LoginFailed.name(), Code::LoginFailed.exit_status()),
             Self::WrongPaste => (Code::BadRequest.name(), exit::DATA),
             Self::Interrupted => ("interrupted", exit::INTERRUPTED),

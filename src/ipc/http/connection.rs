@@ -27,7 +27,7 @@ const HEAD_PATIENCE: Duration = Duration::from_secs(100);
 /// Bytes of a head, and of a body that wait to be read.
 const BUFFER: usize = 32 * 1024;
 /// When the daemon stops, a peer has this long to take an answer that is ready.
-const FAREWELL: Duration = Duration::from_secs(2);
+pub(super) const FAREWELL: Duration = Duration::from_secs(2);
 /// A peer that is turned away has this long to hear why.
 const TURN_AWAY_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -68,7 +68,7 @@ pub(in crate::ipc) async fn turn_away(stream: UnixStream, problem: Problem) {
 }
 
 /// Without `pipeline_flush`: that would gather answers without a limit, in buffers that keep copies of tokens.
-fn server() -> http1::Builder {
+pub(super) fn server() -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())

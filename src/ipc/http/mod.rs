@@ -8,6 +8,7 @@ mod connection;
 mod content;
 mod exchange;
 mod guard;
+mod metrics;
 mod object;
 mod output;
 mod patient;
@@ -20,3 +21,4 @@ mod span;
 mod tests;
 
 pub(super) use connection::{run, turn_away};
+pub(super) use metrics::serve as serve_metrics;

@@ -6,20 +6,19 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::UnixStream;
 use tokio::time::Sleep;
 
 /// A peer that does not read its answers is left after this time.
 const WRITE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The stream, and until when a write that is under way has to get on.
-pub(super) struct Patient {
-    stream: UnixStream,
+pub(super) struct Patient<Stream> {
+    stream: Stream,
     limit: Option<Pin<Box<Sleep>>>,
 }
 
-impl Patient {
-    pub(super) fn new(stream: UnixStream) -> Self {
+impl<Stream> Patient<Stream> {
+    pub(super) fn new(stream: Stream) -> Self {
         Self { stream, limit: None }
     }
 
@@ -33,7 +32,7 @@ impl Patient {
     }
 }
 
-impl AsyncRead for Patient {
+impl<Stream: AsyncRead + Unpin> AsyncRead for Patient<Stream> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -43,7 +42,7 @@ impl AsyncRead for Patient {
     }
 }
 
-impl AsyncWrite for Patient {
+impl<Stream: AsyncWrite + Unpin> AsyncWrite for Patient<Stream> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let progress = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.watch(context, progress)

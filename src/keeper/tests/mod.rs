@@ -3,6 +3,7 @@
 
 mod agenda;
 mod growing_old;
+mod history;
 mod logging_in;
 mod logging_out;
 mod outcomes;

@@ -123,7 +123,7 @@ async fn a_change_that_builds_on_an_old_reading_writes_nothing() {
     update.update(&old, &late).unwrap().insert(&session(2)).unwrap();
     update.audit(crate::audit::What::ConfigReloaded).unwrap();
     let mut remove = vault.change(NOW);
-    remove.remove(&old);
+    remove.remove(&old).unwrap();
     let mut expect = vault.change(NOW);
     expect.unchanged(&old).intend(first.id, &crate::vault::Intent { generation: 1, at: NOW }).unwrap();
     let mut insert = vault.change(NOW);

@@ -1,5 +1,6 @@
 //! The vault over a store in memory and over the real one: what is written is found, by every way there is to find it.
 
+mod history;
 mod indexes;
 mod logins;
 mod opening;
@@ -97,6 +98,6 @@ async fn update(vault: &Vault, id: SessionRef, edit: impl FnOnce(&mut Session)) 
 async fn remove(vault: &Vault, id: SessionRef) {
     let old = vault.session(id).unwrap().unwrap();
     let mut change = vault.change(NOW);
-    change.remove(&old);
+    change.remove(&old).unwrap();
     change.commit().await.unwrap();
 }

@@ -1,7 +1,9 @@
 //! The commands, one file each.
 
+mod history;
 mod login;
 mod logout;
+mod metrics;
 mod session;
 mod sessions;
 mod status;
@@ -19,9 +21,11 @@ pub(crate) enum Command {
     Token(token::Token),
     Sessions(sessions::Sessions),
     Session(session::Session),
+    History(history::History),
     Logout(logout::Logout),
     /// Show how the daemon is doing
     Status,
+    Metrics(metrics::Metrics),
 }
 
 impl Command {
@@ -32,8 +36,10 @@ impl Command {
             Self::Token(token) => token.run(context),
             Self::Sessions(sessions) => sessions.run(context),
             Self::Session(session) => session.run(context),
+            Self::History(history) => history.run(context),
             Self::Logout(logout) => logout.run(context),
             Self::Status => status::run(context),
+            Self::Metrics(metrics) => metrics.run(context),
         }
     }
 }

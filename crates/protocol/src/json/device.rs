@@ -1,11 +1,11 @@
-//! The begin of a login on another device.
+//! The begin of a device flow.
 
 use serde::Serialize;
 
 use super::rfc3339;
 use crate::reply;
 
-/// View of a [`reply::DeviceBegun`]. The id completes the login: do not log it.
+/// View of a [`reply::DeviceBegun`]. The id waits for the login, and the code lets it happen: do not log them.
 #[derive(Serialize)]
 pub struct DeviceBegun<'a> {
     login_id: String,

@@ -3,7 +3,7 @@
 use serde_json::{Value, json, to_value};
 
 use super::*;
-use crate::reply::TokenReply;
+use crate::reply::{HistoryEntry, HistoryPage, TokenReply};
 use crate::{Code, Problem, UnixSeconds};
 
 /// 2023-11-14T22:13:20Z.
@@ -46,4 +46,14 @@ fn a_lost_login_says_why_and_what_to_replace() {
     assert_eq!(to_value(ProblemDetails::from(&problem)).unwrap(), expected);
     let other = to_value(ProblemDetails::from(&Problem { code: Code::TryLater, ..problem })).unwrap();
     assert_eq!((&other["reason"], &other["replaces"]), (&Value::Null, &Value::Null));
+}
+
+#[test]
+fn a_history_tells_what_by_whom_and_where_to_go_on() {
+    let entry =
+        |peer| HistoryEntry { at: AT, event: "refresh_done".to_owned(), peer, detail: "generation: 2".to_owned() };
+    let page = HistoryPage { entries: vec![entry(Some("uid 7 (pid 1)".to_owned())), entry(None)], next: Some(3) };
+    let expected = |peer: Option<&str>| json!({ "at": "2023-11-14T22:13:20Z", "event": "refresh_done", "peer": peer, "detail": "generation: 2" });
+    let entries = [expected(Some("uid 7 (pid 1)")), expected(None)];
+    assert_eq!(to_value(super::HistoryPage::from(&page)).unwrap(), json!({ "entries": entries, "next": 3 }));
 }

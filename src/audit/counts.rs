@@ -1,0 +1,94 @@
+//! How often things happened since the start, counted from the events when they are on disk: what is told is what is counted.
+//!
+//! Invariant: providers come from the configuration and actions from the vocabulary of rules, so the maps stay small.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use tokenkeeper_protocol::ProviderName;
+
+use super::{Event, What};
+
+/// By provider and outcome.
+pub type ByProvider = BTreeMap<(ProviderName, &'static str), u64>;
+
+/// What was counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Logins: `completed` or `failed`.
+    pub logins: ByProvider,
+    /// Refreshes: `done`, `failed` or `needs_login`.
+    pub refreshes: ByProvider,
+    /// Logouts: `ended`.
+    pub logouts: ByProvider,
+    /// Denials, by action.
+    pub denials: BTreeMap<String, u64>,
+}
+
+/// Where it is counted. Only those who have just waited for the disk come here.
+#[derive(Debug, Default)]
+pub struct Counters(Mutex<Counts>);
+
+impl Counters {
+    /// Counts events that were written.
+    pub fn note(&self, events: &[Event]) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for event in events {
+            counts.note(&event.what);
+        }
+    }
+
+    /// What was counted so far.
+    pub fn read(&self) -> Counts {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Counts {
+    fn note(&mut self, what: &What) {
+        let (counts, provider, outcome) = match what {
+            What::LoginCompleted { provider, .. } => (&mut self.logins, provider, "completed"),
+            What::LoginFailed { provider, .. } => (&mut self.logins, provider, "failed"),
+            What::RefreshDone { provider, .. } => (&mut self.refreshes, provider, "done"),
+            What::RefreshFailed { provider, needs_login: true, .. } => (&mut self.refreshes, provider, "needs_login"),
+            What::RefreshFailed { provider, needs_login: false, .. } => (&mut self.refreshes, provider, "failed"),
+            What::LoggedOut { provider, .. } => (&mut self.logouts, provider, "ended"),
+            What::Denied { action, count, .. } => {
+                let denials = self.denials.entry(action.clone()).or_default();
+                *denials = denials.saturating_add(*count);
+                return;
+            }
+            // Hand-outs are counted with the requests: all of them, at once.
+            _ => return,
+        };
+        *counts.entry((provider.clone(), outcome)).or_default() += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokenkeeper_protocol::UnixSeconds;
+
+    use super::*;
+
+    #[test]
+    fn events_are_counted_by_provider_and_outcome_and_denials_as_often_as_they_happened() {
+        let counters = Counters::default();
+        let (session, provider): (_, ProviderName) = ("7k3vq2mx".parse().unwrap(), "corp".parse().unwrap());
+        let failed = |needs_login| {
+            let (provider, why) = (provider.clone(), String::new());
+            What::RefreshFailed { session, provider, why, needs_login }
+        };
+        let denied = |count| {
+            let text = String::new;
+            What::Denied { peer: text(), action: "token".to_owned(), target: text(), reference: text(), count }
+        };
+        let done = What::RefreshDone { session, provider: provider.clone(), generation: 2 };
+        let events = [done, failed(false), failed(false), failed(true), denied(1), denied(41), What::DaemonStopped];
+        counters.note(&events.map(|what| Event { at: UnixSeconds(0), what }));
+        let counts = counters.read();
+        let of = |outcome| counts.refreshes.get(&(provider.clone(), outcome)).copied();
+        assert_eq!([of("done"), of("failed"), of("needs_login")], [Some(1), Some(2), Some(1)]);
+        assert_eq!((counts.denials["token"], counts.logins.len()), (42, 0));
+    }
+}
