@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::support::backend::Answered;
+use crate::support::config::me;
 use crate::support::wire::CALLBACK;
 use crate::support::{Backend, Config, Daemon, Home, ScriptedProvider};
 
@@ -68,7 +69,7 @@ fn every_documented_route_is_tried_here() {
 #[test]
 fn answers_and_problems_are_as_documented() {
     let provider = ScriptedProvider::start();
-    let config = Config::corp(&provider.issuer);
+    let config = Config::corp(&provider.issuer).rule(&me(), &["history"], "corp", "own");
     let home = Home::new(&config);
     let daemon = Daemon::start(&home);
     let mut backend = Backend::connect(&home.http_socket());
@@ -90,7 +91,19 @@ fn answers_and_problems_are_as_documented() {
             well.insert(call.route);
         }
     }
-    let usual = ["/v1/logins", "/v1/sessions", "/v1/sessions/{session}", "/v1/sessions/{session}/token", "/v1/status"];
+    let usual = [
+        "/v1/logins",
+        "/v1/sessions",
+        "/v1/sessions/{session}",
+        "/v1/sessions/{session}/history",
+        "/v1/sessions/{session}/token",
+        "/v1/sessions/{session}/logout",
+        "/v1/status",
+        "/metrics",
+        "/healthz",
+        "/readyz",
+        "/openapi.json",
+    ];
     let missing: Vec<_> = usual.iter().filter(|route| !well.contains(*route)).collect();
     assert!(missing.is_empty(), "no example of success: {missing:?}");
 

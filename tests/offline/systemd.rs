@@ -4,6 +4,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::process::Command;
 
+use tokenkeeper_protocol::{Reply, Request};
+
 use crate::support::config::me;
 use crate::support::deadline::Deadline;
 use crate::support::{Backend, Config, Daemon, Home, Wire};
@@ -93,7 +95,6 @@ fn sockets_that_systemd_hands_over_are_told_apart_by_their_names() {
     let _daemon = Daemon::start_command(&home, command);
 
     assert_eq!(Backend::connect(&http).get("/v1/status").status, 200);
-    let mut cli = home.cli_command();
-    assert!(cli.env("TOKENKEEPER_SOCKET", &native).arg("status").status().unwrap().success());
+    assert!(matches!(Wire::connect(&native).ask(&Request::Status), Reply::Status(_)));
     assert!(!home.socket().exists() && !home.http_socket().exists(), "its own sockets are not made as well");
 }
