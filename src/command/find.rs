@@ -4,7 +4,7 @@ use tokenkeeper_protocol::request::Selector;
 use tokenkeeper_protocol::{Code, Problem, ProviderName, SessionRef, UnixSeconds, UserName};
 
 use super::Service;
-use super::reach::Owners;
+use super::reach::Seeker;
 use crate::domain::{Peer, Session, State};
 use crate::keeper::KeeperError;
 use crate::policy::{Action, Target, judge};
@@ -36,10 +36,11 @@ impl Service {
             return Err(self.no_such_provider(peer, Action::Token, provider).await);
         };
         let in_force = self.in_force.load_full();
-        let owners = Owners::within_reach(&in_force, peer);
+        let owner = peer.owner();
+        let seeker = Seeker { peer, owner: &owner, in_force: &in_force };
         let scopes = match user {
             Some(user) => vec![Scope::Named(provider, user)],
-            None => owners.scopes(&permit, peer, &in_force, Some(provider)),
+            None => seeker.scopes(&permit, Some(provider)),
         };
         let usable = |session: &Session| !session.state.is_ended() && self.may(peer, Action::Token, session);
         let matching = self.first_matching(&scopes, usable).await.map_err(|error| error.to_problem())?;

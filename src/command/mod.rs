@@ -8,6 +8,7 @@ mod login;
 mod logout;
 mod meter;
 mod metrics;
+mod policy;
 mod reach;
 mod refuse;
 mod sessions;
@@ -93,13 +94,13 @@ impl Service {
             Request::Session(id) => self.session(peer, id).await.map(Reply::Session),
             Request::Logout(id) => self.logout(peer, id).await.map(Reply::LoggedOut),
             Request::Status => self.status(peer).await.map(Reply::Status),
+            Request::WhoAmI => Ok(Reply::Identity(self.who_am_i(peer))),
+            Request::Explain(request) => self.explain(peer, &request).await.map(Reply::Explanation),
             Request::History(request) => self.history(peer, &request).await.map(Reply::History),
             Request::Metrics => self.metrics(peer).await.map(Reply::Metrics),
             Request::TokenFor(_)
             | Request::DeviceBegin(_)
             | Request::DeviceWait(_)
-            | Request::WhoAmI
-            | Request::Explain(_)
             | Request::Providers
             | Request::ProviderTest(_) => Err(Problem::new(Code::Unsupported, "this request is not answered yet")),
         };

@@ -1,6 +1,8 @@
 //! Saying no, in words that tell what to do and not what exists.
 
-use tokenkeeper_protocol::{Code, Problem, ProviderName, SessionRef};
+use std::fmt;
+
+use tokenkeeper_protocol::{AccountName, Code, Problem, ProviderName, SessionRef};
 
 use super::Service;
 use crate::audit::What;
@@ -8,6 +10,25 @@ use crate::domain::{Peer, Session};
 use crate::keeper::Live;
 use crate::policy::{Action, Permit, Target, judge};
 use crate::vault::{Change, VaultError};
+
+/// What something was denied on.
+enum Denied<'a> {
+    Session(SessionRef),
+    Provider(&'a ProviderName),
+    Account(&'a AccountName),
+    Other(&'a str),
+}
+
+impl fmt::Display for Denied<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Session(id) => f.write_str(id.as_str()),
+            Self::Provider(provider) => f.write_str(provider.as_str()),
+            Self::Account(account) => f.write_str(account.as_str()),
+            Self::Other(what) => f.write_str(what),
+        }
+    }
+}
 
 impl Service {
     /// Judges; a denial is audited and turned into what the peer is told.
@@ -20,7 +41,7 @@ impl Service {
     ) -> Result<Permit, Problem> {
         match judge(&self.in_force.load().rules, peer, action, target) {
             Ok(permit) => Ok(permit),
-            Err(_) => Err(self.deny(peer, action, named).await),
+            Err(_) => Err(self.deny(peer, action, Denied::Other(named)).await),
         }
     }
 
@@ -45,13 +66,13 @@ impl Service {
             );
             return Problem::new(Code::NotFound, format!("{words}; `tokenkeeper sessions` lists them"));
         }
-        self.deny(peer, action, session.as_str()).await
+        self.deny(peer, action, Denied::Session(session)).await
     }
 
     /// The same for a provider.
     pub(super) async fn no_such_provider(&self, peer: &Peer, action: Action, provider: &ProviderName) -> Problem {
         if !self.may_somewhere(peer, action) {
-            return self.deny(peer, action, provider.as_str()).await;
+            return self.deny(peer, action, Denied::Provider(provider)).await;
         }
         let rules = &self.in_force.load().rules;
         let usable: Vec<_> = self.keeper.providers().keys().cloned().collect();
@@ -62,16 +83,33 @@ impl Service {
         Problem::new(Code::NotFound, format!("{words}; available: {choice}"))
     }
 
-    async fn deny(&self, peer: &Peer, action: Action, named: &str) -> Problem {
-        let reference = self.note_denial(peer, action, named).await;
-        let explain = match peer.unit {
-            Some(_) => "give its unit an [[allow]] rule",
-            None => "give this user an [[allow]] rule",
+    /// The same for a service account.
+    pub(super) async fn no_such_account(&self, peer: &Peer, action: Action, account: &AccountName) -> Problem {
+        if !self.may_somewhere(peer, action) {
+            return self.deny(peer, action, Denied::Account(account)).await;
+        }
+        let words =
+            format!("there is no service account {account} that {} may use for {:?}", peer.name(), action.name());
+        Problem::new(Code::NotFound, words)
+    }
+
+    async fn deny(&self, peer: &Peer, action: Action, denied: Denied<'_>) -> Problem {
+        let reference = self.note_denial(peer, action, &denied.to_string()).await;
+        let (who, action) = (peer.name(), action.name());
+        let (on, option) = match denied {
+            Denied::Session(id) => ("this session".to_owned(), format!(" --session {id}")),
+            Denied::Provider(provider) => (format!("provider {provider}"), format!(" --provider {provider}")),
+            Denied::Account(account) => (format!("service account {account}"), format!(" --account {account}")),
+            Denied::Other(what) => (what.to_owned(), String::new()),
+        };
+        let or = if matches!(denied, Denied::Other(_)) { "" } else { ", or it does not exist" };
+        let subject = match &peer.unit {
+            Some(unit) => format!("--as-unit {unit}"),
+            None => format!("--as-user {}", peer.uid),
         };
         let message = format!(
-            "{} has no rule for {:?} on {named}, or it does not exist. Ask an administrator to {explain} in the configuration",
-            peer.name(),
-            action.name()
+            "{who} has no rule for {action:?} on {on}{or}. Ask an administrator to run: \
+             sudo tokenkeeper policy explain {subject} {action}{option}"
         );
         Problem { audit_reference: Some(reference), ..Problem::new(Code::Denied, message) }
     }

@@ -5,7 +5,7 @@ use tokenkeeper_protocol::request::SessionsRequest;
 use tokenkeeper_protocol::{Problem, SessionRef};
 
 use super::Service;
-use super::reach::Owners;
+use super::reach::Seeker;
 use crate::domain::{Peer, Session, State};
 use crate::keeper::KeeperError;
 use crate::policy::{Action, Permit, Target, judge};
@@ -46,11 +46,12 @@ impl Service {
         request: &SessionsRequest,
     ) -> Result<SessionsPage, KeeperError> {
         let in_force = self.in_force.load_full();
-        let owners = Owners::within_reach(&in_force, peer);
+        let owner = peer.owner();
+        let seeker = Seeker { peer, owner: &owner, in_force: &in_force };
         // The narrowest indexes that hold everything the peer may see of what it asks for.
         let scopes = match (&request.provider, &request.user) {
             (Some(provider), Some(user)) => vec![Scope::Named(provider, user)],
-            (provider, _) => owners.scopes(permit, peer, &in_force, provider.as_ref()),
+            (provider, _) => seeker.scopes(permit, provider.as_ref()),
         };
         let (mut sessions, mut after, mut bytes) = (Vec::new(), request.cursor, 0);
         for _ in 0..PAGES_AT_ONCE {

@@ -9,10 +9,12 @@ use tokenkeeper_protocol::{Code, Problem, UnixSeconds};
 use super::Service;
 use crate::domain::Peer;
 use crate::keeper::KeeperError;
-use crate::policy::{Action, Target};
+use crate::policy::{Action, Rule, Target, Who};
 
-/// Below this share of free disk an administrator should know.
-const DISK_LOW_PERCENT: u8 = 10;
+/// An administrator should know when less is free than this share of the disk, and less than so many bytes: on a large disk, a
+/// small share is plenty.
+const DISK_LOW_THOUSANDTHS: u64 = 100;
+const DISK_LOW_BYTES: u64 = 1 << 30;
 
 /// What only the wiring knows.
 pub struct Vitals {
@@ -22,6 +24,8 @@ pub struct Vitals {
     pub identity_source: String,
     /// Directory of the store.
     pub state_dir: PathBuf,
+    /// Why units cannot be told on this host, if so.
+    pub why_no_units: Option<&'static str>,
     /// Why the last reload was refused, if it was.
     pub config_refused: Mutex<Option<String>>,
     /// Why audit records do not get through, if so.
@@ -69,9 +73,8 @@ impl Service {
             })
             .collect();
         let config_refused = self.vitals.config_refused.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let disk_free = disk_free_thousandths(&self.vitals.state_dir) / 10;
-        let disk_free_percent = u8::try_from(disk_free).unwrap_or(100);
-        let complaints = self.complaints(&providers, config_refused.as_ref(), disk_free_percent);
+        let disk = Disk::under(&self.vitals.state_dir);
+        let complaints = self.complaints(&providers, config_refused.as_ref(), &disk);
         let health = match (vault.fault(), complaints.is_empty()) {
             (Some(_), _) => Health::NotServing,
             (None, false) => Health::Degraded,
@@ -85,7 +88,7 @@ impl Service {
             providers,
             sessions,
             store_bytes: vault.bytes_on_disk(),
-            disk_free_percent,
+            disk_free_percent: u8::try_from(disk.free_thousandths() / 10).unwrap_or(100),
             identity_source: self.vitals.identity_source.clone(),
             epoch: vault.epoch(),
             audit_waiting: vault.outbox_waiting()?,
@@ -94,7 +97,7 @@ impl Service {
         })
     }
 
-    fn complaints(&self, providers: &[ProviderStatus], refused: Option<&String>, disk_free: u8) -> Vec<String> {
+    fn complaints(&self, providers: &[ProviderStatus], refused: Option<&String>, disk: &Disk) -> Vec<String> {
         let down = providers.iter().filter_map(|status| {
             status.failure.as_ref().map(|(_, why)| format!("provider {} fails: {why}", status.provider))
         });
@@ -103,13 +106,36 @@ impl Service {
         let full = self.keeper.vault().outbox_is_full().unwrap_or(false);
         let full = full.then(|| "too many audit records wait: hand-outs and denials go unrecorded".to_owned());
         let config = refused.map(|why| format!("the last reload was refused: {why}"));
-        let disk = (disk_free < DISK_LOW_PERCENT).then(|| format!("the disk is {disk_free}% free"));
-        down.chain(store).chain(audit).chain(full).chain(config).chain(disk).collect()
+        let disk = disk.is_low().then(|| format!("the disk is nearly full: {} MB are left", disk.free / 1_000_000));
+        let about_units = |rule: &Rule| matches!(rule.who, Who::Unit(_));
+        let units = self.vitals.why_no_units.filter(|_| self.in_force.load().rules.list.iter().any(about_units));
+        let units = units.map(|why| format!("rules about units match nobody: {why}"));
+        down.chain(units).chain(store).chain(audit).chain(full).chain(config).chain(disk).collect()
     }
 }
 
-/// How much of the file system of `dir` is free; nothing, if that cannot be told.
-pub(super) fn disk_free_thousandths(dir: &Path) -> u64 {
-    let disk = nix::sys::statvfs::statvfs(dir);
-    disk.map_or(0, |disk| (disk.blocks_available().saturating_mul(1000) / disk.blocks().max(1)).min(1000))
+/// The file system of the store.
+pub(super) struct Disk {
+    free: u64,
+    size: u64,
+}
+
+impl Disk {
+    /// That of `dir`; nothing is free, if it cannot be told.
+    pub(super) fn under(dir: &Path) -> Self {
+        let told = nix::sys::statvfs::statvfs(dir);
+        told.map_or(Self { free: 0, size: 1 }, |disk| {
+            let bytes = |blocks: u64| blocks.saturating_mul(disk.fragment_size());
+            Self { free: bytes(disk.blocks_available()), size: bytes(disk.blocks()).max(1) }
+        })
+    }
+
+    /// The share that is free.
+    pub(super) fn free_thousandths(&self) -> u64 {
+        (u128::from(self.free) * 1000 / u128::from(self.size)).try_into().unwrap_or(1000).min(1000)
+    }
+
+    fn is_low(&self) -> bool {
+        self.free < DISK_LOW_BYTES && self.free_thousandths() < DISK_LOW_THOUSANDTHS
+    }
 }

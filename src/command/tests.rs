@@ -35,6 +35,7 @@ pub(crate) fn service(home: &Home) -> Service {
             started_at: at(0),
             identity_source: "a test".to_owned(),
             state_dir: PathBuf::from("/"),
+            why_no_units: None,
             config_refused: Mutex::default(),
             audit_fault: Box::new(|| None),
         },
@@ -54,14 +55,14 @@ fn decoded(answer: Answer) -> Reply {
     Reply::decode(encoded.0, &encoded.1).unwrap()
 }
 
-async fn ask(service: &Service, peer: &Arc<Peer>, request: Request) -> Reply {
+pub(super) async fn ask(service: &Service, peer: &Arc<Peer>, request: Request) -> Reply {
     match service.answer_at_once(peer, &request) {
         Some(answer) => decoded(answer),
         None => decoded(service.answer(peer, request).await),
     }
 }
 
-async fn token(service: &Service, peer: &Arc<Peer>, request: Request) -> Result<TokenReply, Problem> {
+pub(super) async fn token(service: &Service, peer: &Arc<Peer>, request: Request) -> Result<TokenReply, Problem> {
     match ask(service, peer, request).await {
         Reply::Token(token) => Ok(token),
         Reply::Problem(problem) => Err(problem),

@@ -13,7 +13,8 @@ pub struct Nobody {
 }
 
 impl Nobody {
-    /// Those of this host.
+    /// Those of this host. Where `/proc/sys` is out of sight, as for the system's daemon, the usual ones: outside of containers
+    /// the kernel has none to show to it, because it sees every user by its own number.
     pub fn of_host() -> Self {
         let told = |path| fs::read_to_string(path).ok()?.trim().parse().ok();
         let number = |path| told(path).unwrap_or(USUAL);

@@ -64,6 +64,7 @@ pub(super) async fn start(options: &Options) -> Result<Running, StartError> {
             started_at: clock.now(),
             identity_source: identity_source.to_string(),
             state_dir: settings.daemon.state_dir.clone(),
+            why_no_units: ipc::why_no_units(),
             config_refused: Mutex::default(),
             audit_fault: Box::new({
                 let relay = Arc::clone(&relay);
@@ -72,6 +73,11 @@ pub(super) async fn start(options: &Options) -> Result<Running, StartError> {
         },
     });
 
+    if let Some(why) = service.vitals.why_no_units {
+        tracing::warn!(
+            "units cannot be told: {why}; rules about units match nobody, and services count as their users"
+        );
+    }
     let sockets = ipc::listen(&settings.daemon)?;
     let cron = Cron::start(&settings.schedule, &keeper, &tasks, &stop).await?;
     let timer = run_due_timer(Arc::clone(&keeper), stop.clone());

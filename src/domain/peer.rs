@@ -19,6 +19,9 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// In the place of a user where there is none, such as in a question about a unit as a whole. No process has this number.
+    pub const NO_USER: u32 = u32::MAX;
+
     /// Whose sessions this peer opens: those of its user, and apart from them those of its user in a system service.
     pub fn owner(&self) -> Owner {
         let uid = self.uid;
@@ -42,6 +45,7 @@ impl Peer {
     /// What the peer is called where it does not matter which of its processes it was.
     pub fn name(&self) -> String {
         match &self.unit {
+            Some(unit) if self.uid == Self::NO_USER => unit.clone(),
             Some(unit) => format!("{unit} (uid {})", self.uid),
             None => format!("uid {}", self.uid),
         }
@@ -73,12 +77,17 @@ pub enum Owner {
     Account(AccountName),
 }
 
+impl Owner {
+    /// Who opened every service account, in words: there is one owner for all of them.
+    pub const CONFIGURATION: &str = "config";
+}
+
 impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Uid(uid) => write!(f, "uid {uid}"),
             Self::Unit { unit, .. } => f.write_str(unit),
-            Self::Account(_) => f.write_str("config"),
+            Self::Account(_) => f.write_str(Self::CONFIGURATION),
         }
     }
 }

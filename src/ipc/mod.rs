@@ -19,10 +19,12 @@ use tokio_util::task::TaskTracker;
 
 use self::guests::{Account, Guest, Guests};
 use crate::command::Service;
+use crate::config::Nobody;
 use crate::domain::Peer;
 use crate::policy::{Rules, concerns};
 
 pub use listener::{ListenError, Listener, Sockets, listen};
+pub use peer::why_no_units;
 
 /// Pause after a failed accept, so that running out of descriptors does not become a busy loop.
 const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
@@ -36,7 +38,8 @@ enum Language {
 
 /// Accepts peers at all sockets until `stop`; each connection is a task of its own.
 pub async fn serve(sockets: Sockets, service: Arc<Service>, tasks: TaskTracker, stop: CancellationToken) {
-    let reception = Reception { guests: Guests::default(), service, tasks, stop };
+    let (guests, nobody) = (Guests::default(), Nobody::of_host());
+    let reception = Reception { guests, nobody, service, tasks, stop };
     let http = async {
         if let Some(listener) = sockets.http {
             reception.accept(listener, Language::Http).await;
@@ -54,6 +57,7 @@ pub async fn serve(sockets: Sockets, service: Arc<Service>, tasks: TaskTracker, 
 /// Where peers come in, whichever socket they choose: they are counted together.
 struct Reception {
     guests: Guests,
+    nobody: Nobody,
     service: Arc<Service>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -75,7 +79,7 @@ impl Reception {
                     continue;
                 }
             };
-            match welcome(&stream, &self.guests, &self.service.in_force.load().rules) {
+            match welcome(&stream, self.nobody, &self.guests, &self.service.in_force.load().rules) {
                 Ok((peer, guest)) => self.receive(stream, language, peer, guest),
                 Err(problem) => self.turn_away(stream, language, problem),
             }
@@ -113,8 +117,8 @@ impl Reception {
 }
 
 /// Who the peer is, if it can be served.
-fn welcome(stream: &Stream, guests: &Guests, rules: &Rules) -> Result<(Arc<Peer>, Guest), Problem> {
-    let peer = peer::identify(stream.inner())
+fn welcome(stream: &Stream, nobody: Nobody, guests: &Guests, rules: &Rules) -> Result<(Arc<Peer>, Guest), Problem> {
+    let peer = peer::identify(stream.inner(), nobody)
         .map_err(|error| Problem::new(Code::Denied, format!("you cannot be identified: {error}")))?;
     let account = if concerns(rules, &peer) { Account::User(peer.uid) } else { Account::Strangers };
     let guest = guests.admit(account).ok_or_else(|| Problem {

@@ -27,7 +27,13 @@ pub(super) struct Arrival<'a> {
 
 impl Keeper {
     /// Opens a session for who came, or renews the one that the login replaces: one batch with everything that follows.
-    pub(super) async fn admit(&self, _permit: &Permit, arrival: &Arrival<'_>) -> Result<LoggedIn, KeeperError> {
+    pub(super) async fn admit(&self, permit: &Permit, arrival: &Arrival<'_>) -> Result<LoggedIn, KeeperError> {
+        let came = &arrival.grant.user.name;
+        if !permit.admits(came) {
+            let provider = &arrival.login.value.provider;
+            let why = format!("{:?} came back, whom [user_map.{provider}] does not give to this user", came.as_str());
+            return Err(failed(&why));
+        }
         for _ in 0..PATIENCE {
             let replaced = self.replaced(arrival)?;
             let session = self.session_of(arrival, replaced.as_ref());

@@ -3,7 +3,7 @@
 use tokenkeeper_protocol::{ProviderName, UserName};
 
 use super::weigh::{is_about, weigh};
-use super::{Action, On, Reach, Rules};
+use super::{Action, On, Reach, Rule, Rules};
 use crate::domain::{Owner, Peer, Session};
 
 /// What an action is to be done on.
@@ -37,6 +37,8 @@ impl<'a> Target<'a> {
 pub struct Permit {
     action: Action,
     reaches: Reaches,
+    /// Who may log in, if not everybody.
+    only: Option<Vec<UserName>>,
 }
 
 /// How far all rules together go that allow something: what has to be looked through to find everything they reach.
@@ -63,6 +65,11 @@ impl Permit {
     pub fn reaches(&self) -> Reaches {
         self.reaches
     }
+
+    /// Whether a login may end with this user. A peer that reaches nothing but the sessions of its Unix user opens no others.
+    pub fn admits(&self, user: &UserName) -> bool {
+        self.only.as_ref().is_none_or(|only| only.contains(user))
+    }
 }
 
 /// No rule allows it.
@@ -79,7 +86,14 @@ pub fn judge(rules: &Rules, peer: &Peer, action: Action, target: Target<'_>) -> 
     for rule in rules.list.iter().filter(|rule| weigh(rules, rule, peer, action, target).is_ok()) {
         reaches.get_or_insert_default().add(&rule.on);
     }
-    reaches.map(|reaches| Permit { action, reaches }).ok_or(Denial { action })
+    let reaches = reaches.ok_or(Denial { action })?;
+    let only = match target {
+        Target::Provider(provider) if action == Action::Login && !reaches.own && !reaches.all => {
+            Some(rules.users.names_of(peer.uid, Some(provider)).map(|(_, name)| name.clone()).collect())
+        }
+        _ => None,
+    };
+    Ok(Permit { action, reaches, only })
 }
 
 impl Reaches {
@@ -95,13 +109,18 @@ impl Reaches {
 
 /// Whether any rule is about `peer` at all.
 pub fn concerns(rules: &Rules, peer: &Peer) -> bool {
-    rules.list.iter().any(|rule| is_about(&rule.who, peer))
+    about(rules, peer).next().is_some()
+}
+
+/// The rules that are about `peer`.
+pub fn about<'a>(rules: &'a Rules, peer: &'a Peer) -> impl Iterator<Item = &'a Rule> {
+    rules.list.iter().filter(|rule| is_about(&rule.who, peer))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{Rule, Who};
+    use crate::policy::Who;
 
     fn peer(uid: u32, unit: Option<&str>) -> Peer {
         Peer { uid, gids: vec![uid, 50], pid: 1, unit: unit.map(str::to_owned) }
@@ -201,6 +220,21 @@ mod tests {
         assert!(!may(7, &other, &Owner::Uid(7), "alice@corp"), "a name counts at its provider only");
         let account = Owner::Account("nightly".parse().unwrap());
         assert!(!may(7, &corp, &account, "alice@corp"), "a service account has no user");
+    }
+
+    #[test]
+    fn who_reaches_only_the_sessions_of_its_user_logs_in_as_nobody_else() {
+        let corp = "corp".parse().unwrap();
+        let mut rules = rule(Who::User(7), &[Action::Login], Some("corp"), Reach::User);
+        rules.users.add("corp".parse().unwrap(), 7, "alice".parse().unwrap());
+        rules.users.add("other".parse().unwrap(), 7, "bob".parse().unwrap());
+        let admits = |rules: &Rules, user: &str| {
+            let permit = judge(rules, &peer(7, None), Action::Login, Target::Provider(&corp)).unwrap();
+            permit.admits(&user.parse().unwrap())
+        };
+        assert!(admits(&rules, "alice") && !admits(&rules, "bob"));
+        rules.list.extend(rule(Who::User(7), &[Action::Login], None, Reach::Own).list);
+        assert!(admits(&rules, "bob"), "a session of its own is any that it opens");
     }
 
     #[test]

@@ -35,6 +35,13 @@ pub struct Rule {
     pub source: String,
 }
 
+impl Rule {
+    /// Whether it is about `action`. Whoever may end sessions to look after the host may log out of them.
+    pub fn names(&self, action: Action) -> bool {
+        self.may.contains(&action) || (action == Action::Logout && self.may.contains(&Action::Manage))
+    }
+}
+
 /// Whom a rule is about. User and group names are looked up when the configuration is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Who {

@@ -5,6 +5,9 @@ use tokenkeeper_protocol::{AccountName, ProviderName};
 use super::{Action, On, Reach, Rule, Rules, Target, Who};
 use crate::domain::{Owner, Peer};
 
+/// How a rule meets a question: it allows what is asked, or something is in the way.
+pub type Outcome = Result<(), Obstacle>;
+
 /// Why a rule does not allow what is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Obstacle {
@@ -27,11 +30,11 @@ pub enum Obstacle {
 }
 
 /// Whether `rule` lets `peer` do `action` on `target`; if not, what is in the way first.
-pub fn weigh(rules: &Rules, rule: &Rule, peer: &Peer, action: Action, target: Target<'_>) -> Result<(), Obstacle> {
+pub(super) fn weigh(rules: &Rules, rule: &Rule, peer: &Peer, action: Action, target: Target<'_>) -> Outcome {
     if !is_about(&rule.who, peer) {
         return Err(Obstacle::OtherPeer);
     }
-    if !rule.may.contains(&action) {
+    if !rule.names(action) {
         return Err(Obstacle::OtherAction);
     }
     match (&rule.on, target) {
@@ -56,11 +59,11 @@ pub(super) fn is_about(who: &Who, peer: &Peer) -> bool {
     }
 }
 
-fn at(only: Option<&ProviderName>, asked: &ProviderName) -> Result<(), Obstacle> {
+fn at(only: Option<&ProviderName>, asked: &ProviderName) -> Outcome {
     if only.is_none_or(|only| only == asked) { Ok(()) } else { Err(Obstacle::OtherProvider) }
 }
 
-fn reaches_account(only: Option<&AccountName>, owner: &Owner) -> Result<(), Obstacle> {
+fn reaches_account(only: Option<&AccountName>, owner: &Owner) -> Outcome {
     match owner {
         Owner::Account(name) if only.is_none_or(|only| only == name) => Ok(()),
         Owner::Account(_) => Err(Obstacle::OtherAccount),
@@ -68,7 +71,7 @@ fn reaches_account(only: Option<&AccountName>, owner: &Owner) -> Result<(), Obst
     }
 }
 
-fn reaches_session(rules: &Rules, rule: &Rule, reach: Reach, peer: &Peer, target: Target<'_>) -> Result<(), Obstacle> {
+fn reaches_session(rules: &Rules, rule: &Rule, reach: Reach, peer: &Peer, target: Target<'_>) -> Outcome {
     let Target::Session { provider, owner, user } = target else { return Ok(()) };
     match (reach, owner) {
         (Reach::All, _) => Ok(()),

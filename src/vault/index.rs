@@ -3,7 +3,7 @@
 use tokenkeeper_protocol::{ProviderName, SessionRef, UnixSeconds, UserName};
 
 use super::Vault;
-use crate::domain::{Owner, Session};
+use crate::domain::Session;
 use crate::store::{Batch, Table};
 
 /// What an entry of [`Table::Due`] is for; the first byte of its key.
@@ -54,9 +54,8 @@ impl Vault {
         self.keyring.blind("subject", &[provider.as_str().as_bytes(), issuer.as_bytes(), subject.as_bytes()])
     }
 
-    /// Of all sessions of an owner, at one provider or at any.
-    pub(super) fn owner_prefix(&self, owner: &Owner, provider: Option<&ProviderName>) -> [u8; 16] {
-        let owner = owner.to_string();
+    /// Of all sessions of an owner, by what it is called, at one provider or at any.
+    pub(super) fn owner_prefix(&self, owner: &str, provider: Option<&ProviderName>) -> [u8; 16] {
         match provider {
             Some(provider) => self.keyring.blind("owner-at", &[owner.as_bytes(), provider.as_str().as_bytes()]),
             None => self.keyring.blind("owner", &[owner.as_bytes()]),
@@ -70,13 +69,13 @@ impl Vault {
 
     /// The entries that stay the same for the life of a session.
     fn lasting_entries(&self, session: &Session) -> [(Table, Vec<u8>); 5] {
-        let user = &session.user;
+        let (user, owner) = (&session.user, session.opened_by.to_string());
         let entry = |table, prefix: [u8; 16]| (table, [&prefix[..], session.id.as_bytes()].concat());
         [
             entry(Table::Names, self.name_prefix(&session.provider, &user.name)),
             entry(Table::Subjects, self.subject_prefix(&session.provider, &user.issuer, &user.subject)),
-            entry(Table::Owners, self.owner_prefix(&session.opened_by, None)),
-            entry(Table::Owners, self.owner_prefix(&session.opened_by, Some(&session.provider))),
+            entry(Table::Owners, self.owner_prefix(&owner, None)),
+            entry(Table::Owners, self.owner_prefix(&owner, Some(&session.provider))),
             entry(Table::Owners, self.provider_prefix(&session.provider)),
         ]
     }

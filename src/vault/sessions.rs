@@ -29,6 +29,8 @@ pub enum Scope<'a> {
     },
     /// Those of an owner, at one provider or at any.
     Owned(&'a Owner, Option<&'a ProviderName>),
+    /// Those of service accounts, at one provider or at any.
+    Accounts(Option<&'a ProviderName>),
 }
 
 /// A session in the agenda, and when it is due.
@@ -66,7 +68,7 @@ impl Vault {
         let after = after.map(|id| [&prefix[..], id.as_bytes()].concat());
         let table = match scope {
             Scope::All => Table::Sessions,
-            Scope::At(_) | Scope::Owned(..) => Table::Owners,
+            Scope::At(_) | Scope::Owned(..) | Scope::Accounts(_) => Table::Owners,
             Scope::Named(..) => Table::Names,
             Scope::Subject { .. } => Table::Subjects,
         };
@@ -162,7 +164,8 @@ impl Vault {
             Scope::At(provider) => self.provider_prefix(provider).to_vec(),
             Scope::Named(provider, name) => self.name_prefix(provider, name).to_vec(),
             Scope::Subject { provider, issuer, subject } => self.subject_prefix(provider, issuer, subject).to_vec(),
-            Scope::Owned(owner, provider) => self.owner_prefix(owner, provider).to_vec(),
+            Scope::Owned(owner, provider) => self.owner_prefix(&owner.to_string(), provider).to_vec(),
+            Scope::Accounts(provider) => self.owner_prefix(Owner::CONFIGURATION, provider).to_vec(),
         }
     }
 }

@@ -83,3 +83,53 @@ fn a_rule_for_all_sessions_reaches_those_of_others() {
     assert!(provider.accepts(&home.cli_as(STRANGER, &["token", "corp"]).ok()));
     home.cli_as(STRANGER, &["logout", &session]).fails_with(77);
 }
+
+#[test]
+fn the_sessions_of_a_unix_user_are_those_that_the_configuration_maps_to_it() {
+    must_be_root();
+    let provider = ScriptedProvider::start();
+    let map = format!("[user_map.corp]\n{STRANGER} = [\"bob\", \"bobby\"]\n");
+    let rule = (&*format!("user:{STRANGER}"), EVERYTHING, "corp", "user");
+    let config = Config::corp(&provider.issuer).rule(rule.0, rule.1, rule.2, rule.3).more(&map);
+    let home = Home::new(&config);
+    let _daemon = Daemon::start(&home);
+    let (alices, bobs) = (home.login("alice"), home.login("bob"));
+
+    let listed = home.cli_as(STRANGER, &["--json", "sessions"]).json();
+    let listed: Vec<_> = listed["sessions"].as_array().unwrap().iter().map(|row| row["session"].clone()).collect();
+    assert_eq!(listed, [bobs.as_str()]);
+    assert!(provider.accepts(&home.cli_as(STRANGER, &["token", "corp"]).ok()), "the only one that it may use");
+    home.cli_as(STRANGER, &["token", "--session", &bobs]).ok();
+    home.cli_as(STRANGER, &["token", "--session", &alices]).fails_with(4);
+    home.cli_as(STRANGER, &["token", "corp", "--user", "alice"]).fails_with(4);
+    home.cli_as(STRANGER, &["session", &alices]).fails_with(4);
+    home.cli_as(STRANGER, &["logout", &alices]).fails_with(4);
+    home.cli_as(STRANGER, &["policy", "explain", "token", "--session", &alices]).fails_with(4);
+    home.cli_as(STRANGER, &["policy", "explain", "token", "--session", &bobs]).ok();
+    home.cli_as(STRANGER, &["logout", &bobs]).ok();
+}
+
+#[test]
+fn what_others_may_do_is_nothing_for_users_without_the_right_to_manage() {
+    must_be_root();
+    let provider = ScriptedProvider::start();
+    let home = Home::new(&Config::corp(&provider.issuer).rule("unit:shop.service", EVERYTHING, "corp", "own"));
+    let _daemon = Daemon::start(&home);
+    let session = home.login("alice");
+    let refused = home.cli_as(STRANGER, &["token", "--session", &session]).fails_with(77);
+    // The command that the refusal names is the one that root runs.
+    let command = refused.lines().find_map(|line| line.trim().strip_prefix("sudo tokenkeeper ")).unwrap().to_owned();
+    let explained = home.cli(command.split(' '));
+    assert_eq!(explained.status, 77, "{explained:?}");
+    assert!(explained.stdout.contains(&format!("who = \"user:{STRANGER}\"")), "{explained:?}");
+    assert!(refused.contains("\naudit reference: r-"), "{refused}");
+
+    let arguments: Vec<_> = command.split(' ').collect();
+    let denied = home.cli_as(STRANGER, &arguments).fails_with(77);
+    assert!(!denied.contains("shop.service"), "{denied}");
+    home.syslog.wait_for(&["denied", "manage", &session]);
+    let about_itself = home.cli_as(STRANGER, &["policy", "explain", "token", "--provider", "corp"]);
+    assert_eq!(about_itself.status, 77);
+    assert!(!about_itself.stdout.contains("shop.service"), "rules about others are not shown: {about_itself:?}");
+    assert!(home.cli_as(STRANGER, &["whoami"]).ok().contains("No rule is about you"));
+}

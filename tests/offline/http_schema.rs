@@ -99,6 +99,7 @@ fn answers_and_problems_are_as_documented() {
         "/v1/sessions/{session}/token",
         "/v1/sessions/{session}/logout",
         "/v1/status",
+        "/v1/whoami",
         "/metrics",
         "/healthz",
         "/readyz",

@@ -17,6 +17,7 @@ mod login;
 mod login_refused;
 mod logout;
 mod metrics;
+mod policy;
 mod refresh;
 mod refresh_trouble;
 mod reload;

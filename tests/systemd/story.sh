@@ -70,6 +70,34 @@ expect '... nor a unit of that name by the user'\''s own manager' 'tokenkeeper: 
     as_user_unit shop tokenkeeper token corp
 expect '... nor root' "$refused" exit_status box tokenkeeper token corp
 
+# --- why not, and whose session it is ----------------------------------------------------------------------------------------
+
+alices=$(box tokenkeeper --json sessions | grep -o '"session":"[^"]*"' | cut -d'"' -f4)
+expect 'who is refused is told what an administrator can run' \
+    'sudo tokenkeeper policy explain --as-unit other.service token --provider corp audit reference: r-' \
+    as_unit other tokenkeeper token corp
+expect '... and that says which rule is missing' \
+    'refused: other.service may not .*unit:shop.service .*is about another service.*who = "unit:other.service".*exit 77' \
+    exit_status box tokenkeeper policy explain --as-unit other.service token --provider corp
+expect 'a service is told who it is' 'user +shop .*unit +shop.service .*unit:shop.service +login, token +own at corp' \
+    as_unit shop tokenkeeper whoami
+expect '... and only root what others may do' "$refused" \
+    exit_status as_unit shop tokenkeeper policy explain --as-unit other.service token
+
+write /etc/tokenkeeper/conf.d/other.toml <<<$'[[allow]]\nwho = "unit:other.service"\nmay = ["login", "token", "list"]\nprovider = "corp"'
+box systemctl reload tokenkeeperd
+eventually 'another service may have sessions of its own' '^0$' \
+    exit_code box tokenkeeper policy explain --as-unit other.service token --provider corp
+expect '... and sees none of those of the first' '"sessions":\[\]' as_unit other tokenkeeper --json sessions
+expect '... nor gets a token of them, by name or without' 'not found: .*exit 4.*not found: .*exit 4' \
+    both "as_unit other tokenkeeper token --session $alices" 'as_unit other tokenkeeper token corp'
+expect '... which the explanation knows' "its own sessions, and this one is of shop.service \\(uid [0-9]+\\).*exit 77" \
+    exit_status box tokenkeeper policy explain --as-unit other.service token --session "$alices"
+expect '... while the first service has it' '^allowed: shop.service may "token" on session .*: corp.toml:7 allows it' \
+    box tokenkeeper policy explain --as-unit shop.service token --session "$alices"
+box rm /etc/tokenkeeper/conf.d/other.toml
+box systemctl reload tokenkeeperd
+
 # --- the end, and beginning anew ---------------------------------------------------------------------------------------------
 
 expect 'a restart is quiet' '^$' box systemctl restart tokenkeeperd

@@ -23,6 +23,21 @@ as_it_sees() { box nsenter --target "$(main_pid)" --mount -- "$@"; }
 
 exit_status() { "$@" || echo "exit $?"; }
 
+# exit_code COMMAND...: that alone.
+exit_code() {
+    local code=0
+    "$@" >/dev/null 2>&1 || code=$?
+    echo $code
+}
+
+# both COMMAND COMMAND: what two commands say, and how each ends.
+both() {
+    # shellcheck disable=SC2086 # each is a command with its arguments
+    exit_status $1
+    # shellcheck disable=SC2086
+    exit_status $2
+}
+
 seconds_of() {
     local begin=$SECONDS
     "$@"

@@ -9,6 +9,9 @@ use tokenkeeper_client::{Code, Error, Problem, ProviderName};
 use crate::escape::plain;
 use crate::{exit, json};
 
+/// How the daemon leads up to a command in a refusal.
+const RUN_THIS: &str = ". Ask an administrator to run: ";
+
 /// Why a command did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -45,6 +48,9 @@ pub(crate) enum Failure {
     /// The daemon's authorize URL is none.
     #[error("the daemon gave an address that cannot be used for logging in; report it to its administrator")]
     BadAuthorizeUrl,
+    /// A user on the command line whom this host does not know.
+    #[error("this host knows no user {name:?}; a number works too")]
+    UnknownUser { name: String },
     /// Ctrl-C at a prompt.
     #[error("interrupted")]
     Interrupted,
@@ -72,7 +78,9 @@ impl Failure {
         if matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe) {
             return None;
         }
-        let mut text = format!("tokenkeeper: {}{}", self.label(), plain(&self.to_string()));
+        // A command to run stands on a line of its own, to be copied.
+        let sentence = plain(&self.to_string()).replacen(RUN_THIS, ".\nAsk an administrator to run:\n  ", 1);
+        let mut text = format!("tokenkeeper: {}{sentence}", self.label());
         if let Some(advice) = self.advice() {
             write!(text, "\n{advice}").ok();
         }
@@ -115,7 +123,7 @@ impl Failure {
             Self::UnprintableToken | Self::BadAuthorizeUrl => ("protocol", exit::PROTOCOL),
             Self::Output(_) | Self::File { .. } | Self::Input(_) | Self::Listen { .. } => ("io", exit::IO),
             Self::LoginExpired => (Code::LoginFailed.name(), Code::LoginFailed.exit_status()),
-            Self::WrongPaste => (Code::BadRequest.name(), exit::DATA),
+            Self::WrongPaste | Self::UnknownUser { .. } => (Code::BadRequest.name(), exit::DATA),
             Self::Interrupted => ("interrupted", exit::INTERRUPTED),
         }
     }
@@ -168,6 +176,12 @@ mod tests {
     fn a_refusal_says_who_to_ask_about_what() {
         let refusal = Problem { audit_reference: Some("r-5f2c9".to_owned()), ..problem(Code::Denied) };
         assert_eq!(text(refusal), "tokenkeeper: refused: it is so\naudit reference: r-5f2c9");
+    }
+
+    #[test]
+    fn the_command_that_explains_a_refusal_stands_on_a_line_of_its_own() {
+        let told = text(Problem::new(Code::Denied, "it is so. Ask an administrator to run: sudo it"));
+        assert_eq!(told, "tokenkeeper: refused: it is so.\nAsk an administrator to run:\n  sudo it");
     }
 
     #[test]

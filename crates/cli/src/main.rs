@@ -13,6 +13,7 @@ mod json;
 mod loopback;
 mod moment;
 mod paste;
+mod people;
 mod span;
 mod table;
 

@@ -12,7 +12,7 @@ use tokenkeeper_protocol::{Code, Problem, ProviderName};
 use self::exposition::Exposition;
 use super::Service;
 use super::meter::{Kind, Meter};
-use super::status::disk_free_thousandths;
+use super::status::Disk;
 use crate::audit::counts::{ByProvider, Counts};
 use crate::domain::Peer;
 use crate::keeper::KeeperError;
@@ -32,7 +32,7 @@ impl Service {
         let status = self.vital_signs().await?;
         let vault = self.keeper.vault();
         let waiting = vault.outbox_length().map_err(|error| KeeperError::from(error).to_problem())?;
-        let disk_free = disk_free_thousandths(&self.vitals.state_dir);
+        let disk_free = Disk::under(&self.vitals.state_dir).free_thousandths();
         let mut text = Exposition::default();
         daemon(&mut text, &status);
         requests(&mut text, &self.meter);

@@ -6,6 +6,7 @@ use tokenkeeper_protocol::{Secret, UserName};
 
 use super::*;
 use crate::domain::{LoginReason, State};
+use crate::policy::{Reach, Rules};
 use crate::provider::scripted::login_begin;
 use crate::vault::Scope;
 
@@ -251,4 +252,25 @@ async fn a_login_whose_code_is_spent_without_telling_the_user_begins_anew() {
     assert_eq!(home.server.count("/revoke"), 2);
     complete(&home, &visit).await.unwrap_err();
     assert_eq!(home.posts(), 1);
+}
+
+#[tokio::test]
+async fn who_reaches_only_the_sessions_of_their_unix_user_opens_none_of_anybody_else() {
+    let home = Home::new().await;
+    let provider = home.session().provider;
+    let on = On::Sessions { provider: Some(provider.clone()), reach: Reach::User };
+    let rule = Rule { who: Who::User(1000), may: vec![Action::Login], on, source: String::new() };
+    let mut rules = Rules::from(vec![rule]);
+    for (name, opened) in [("bob", 0), ("alice", 1)] {
+        rules.users.add(provider.clone(), 1000, name.parse().unwrap());
+        let permit = judge(&rules, &peer(1000), Action::Login, Target::Provider(&provider)).unwrap();
+        let visit = begin(&home, None).await;
+        grant(&home, &visit, &[]);
+        let query = Secret::from(format!("code=c0de&state={}", visit.state).as_str());
+        let complete = LoginComplete { login_id: visit.begun.login_id, callback_query: query };
+        let answer = home.keeper.complete_login(permit, &peer(1000), &complete).await;
+        assert_eq!((answer.is_ok(), sessions(&home)), (opened == 1, 1 + opened), "{answer:?}");
+        // The tokens of the one who was not to come are given back.
+        assert!(home.revoked().contains(&"rt-login-0123".to_owned()));
+    }
 }

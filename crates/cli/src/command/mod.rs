@@ -4,6 +4,7 @@ mod history;
 mod login;
 mod logout;
 mod metrics;
+mod policy;
 mod session;
 mod sessions;
 mod status;
@@ -25,6 +26,9 @@ pub(crate) enum Command {
     Logout(logout::Logout),
     /// Show how the daemon is doing
     Status,
+    /// Show who you are to the daemon, and which rules are about you
+    Whoami,
+    Policy(policy::Policy),
     Metrics(metrics::Metrics),
 }
 
@@ -39,6 +43,8 @@ impl Command {
             Self::History(history) => history.run(context),
             Self::Logout(logout) => logout.run(context),
             Self::Status => status::run(context),
+            Self::Whoami => policy::who_am_i(context),
+            Self::Policy(policy) => policy.run(context),
             Self::Metrics(metrics) => metrics.run(context),
         }
     }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json, to_value};
 
 use super::*;
-use crate::reply::{HistoryEntry, HistoryPage, TokenReply};
+use crate::reply::{HistoryEntry, HistoryPage, RuleOutcome, RuleView, TokenReply};
 use crate::{Code, Problem, UnixSeconds};
 
 /// 2023-11-14T22:13:20Z.
@@ -46,6 +46,28 @@ fn a_lost_login_says_why_and_what_to_replace() {
     assert_eq!(to_value(ProblemDetails::from(&problem)).unwrap(), expected);
     let other = to_value(ProblemDetails::from(&Problem { code: Code::TryLater, ..problem })).unwrap();
     assert_eq!((&other["reason"], &other["replaces"]), (&Value::Null, &Value::Null));
+}
+
+#[test]
+fn a_rule_is_about_sessions_or_about_an_account() {
+    let rule = |sessions: &str, provider: Option<&str>| RuleView {
+        source: "corp.toml:5".to_owned(),
+        who: "unit:shop.service".to_owned(),
+        may: vec!["token".to_owned()],
+        provider: provider.map(|name| name.parse().unwrap()),
+        sessions: sessions.to_owned(),
+    };
+    let view = |rule: &RuleView| {
+        let outcome = RuleOutcome { rule: rule.clone(), allows: false, why: "is about another service".to_owned() };
+        to_value(super::RuleOutcome::from(&outcome)).unwrap()
+    };
+    let expected = json!({
+        "source": "corp.toml:5", "who": "unit:shop.service", "may": ["token"], "provider": "corp", "sessions": "own",
+        "account": null, "allows": false, "why": "is about another service",
+    });
+    assert_eq!(view(&rule("own", Some("corp"))), expected);
+    let account = view(&rule("account nightly", None));
+    assert_eq!((&account["sessions"], &account["account"]), (&Value::Null, &json!("nightly")));
 }
 
 #[test]

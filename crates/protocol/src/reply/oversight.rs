@@ -56,7 +56,7 @@ pub struct RuleView {
     pub may: Vec<String>,
     /// At which provider; any, if none.
     pub provider: Option<ProviderName>,
-    /// On whose sessions: `own`, `user` or `all`.
+    /// On whose sessions: `own`, `user` or `all`; `account NAME` if it is about a service account, or `account *` about all.
     pub sessions: String,
 }
 
