@@ -11,7 +11,7 @@ export PATH := $(abspath $(or $(CARGO_TARGET_DIR),target))/tools/bin:$(PATH):$(H
 # Tests that act as other users need root.
 ifneq ($(shell id -u),0)
 LEFT_OUT := --skip as_root::
-ONLY := and not test(/^as_root::/)
+ONLY := and not test(/(^|::)as_root::/)
 endif
 
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)

@@ -29,7 +29,7 @@ pub enum What {
         /// The first thing wrong with it.
         why: String,
     },
-    /// A browser is on its way to the provider.
+    /// A browser is on its way to the provider, or a code waits to be typed there.
     LoginBegun {
         /// Who began it.
         peer: String,
@@ -141,6 +141,15 @@ pub enum What {
         /// How often, since the last such record.
         count: u64,
     },
+    /// A login or refresh was granted less than was wanted.
+    ScopeNarrowed {
+        /// Which session.
+        session: SessionRef,
+        /// Where.
+        provider: ProviderName,
+        /// The scopes that are missing, space separated.
+        missing: String,
+    },
 }
 
 impl What {
@@ -154,7 +163,8 @@ impl What {
             | Self::LoggedOut { session, .. }
             | Self::Revoked { session, .. }
             | Self::Expired { session, .. }
-            | Self::Removed { session, .. } => Some(*session),
+            | Self::Removed { session, .. }
+            | Self::ScopeNarrowed { session, .. } => Some(*session),
             Self::DaemonStarted { .. }
             | Self::DaemonStopped
             | Self::ConfigReloaded

@@ -88,6 +88,10 @@ impl From<&Event> for Record {
                 .with("target", target)
                 .with("reference", reference)
                 .with("count", count),
+            What::ScopeNarrowed { session, provider, missing } => warning(17, "scope_narrowed")
+                .with("session", session)
+                .with("provider", provider)
+                .with("missing", missing),
         }
     }
 }

@@ -1,25 +1,36 @@
 //! The two halves of a login.
 
-use tokenkeeper_protocol::Problem;
 use tokenkeeper_protocol::reply::{LoggedIn, LoginBegun};
 use tokenkeeper_protocol::request::{LoginBegin, LoginComplete};
+use tokenkeeper_protocol::{Problem, ProviderName, SessionRef};
 
 use super::Service;
 use crate::domain::Peer;
 use crate::keeper::{KeeperError, Look};
-use crate::policy::{Action, Target, judge};
+use crate::policy::{Action, Permit, Target, judge};
 
 impl Service {
     pub(super) async fn begin_login(&self, peer: &Peer, begin: &LoginBegin) -> Result<LoginBegun, Problem> {
-        let permit = judge(&self.in_force.load().rules, peer, Action::Login, Target::Provider(&begin.provider));
-        let known = self.keeper.providers().contains_key(&begin.provider);
+        let permit = self.may_begin(peer, &begin.provider, begin.replaces).await?;
+        self.keeper.begin_login(permit, peer, begin).await.map_err(|error| error.to_problem())
+    }
+
+    /// Whether `peer` may begin a login at `provider` that renews `replaces`.
+    pub(super) async fn may_begin(
+        &self,
+        peer: &Peer,
+        provider: &ProviderName,
+        replaces: Option<SessionRef>,
+    ) -> Result<Permit, Problem> {
+        let permit = judge(&self.in_force.load().rules, peer, Action::Login, Target::Provider(provider));
+        let known = self.keeper.providers().contains_key(provider);
         let (Ok(permit), true) = (permit, known) else {
-            return Err(self.no_such_provider(peer, Action::Login, &begin.provider).await);
+            return Err(self.no_such_provider(peer, Action::Login, provider).await);
         };
-        if let Some(replaced) = begin.replaces {
+        if let Some(replaced) = replaces {
             self.may_replace(peer, replaced).await?;
         }
-        self.keeper.begin_login(permit, peer, begin).await.map_err(|error| error.to_problem())
+        Ok(permit)
     }
 
     pub(super) async fn complete_login(&self, peer: &Peer, complete: &LoginComplete) -> Result<LoggedIn, Problem> {
@@ -44,7 +55,7 @@ impl Service {
         self.keeper.complete_login(permit, peer, complete).await.map_err(|error| error.to_problem())
     }
 
-    async fn may_replace(&self, peer: &Peer, session: tokenkeeper_protocol::SessionRef) -> Result<(), Problem> {
+    async fn may_replace(&self, peer: &Peer, session: SessionRef) -> Result<(), Problem> {
         let allowed = |target| judge(&self.in_force.load().rules, peer, Action::Login, target).is_ok();
         let may = match self.keeper.look(session).map_err(|error| error.to_problem())? {
             Look::Live(live) => allowed(live.target()),

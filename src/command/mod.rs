@@ -2,6 +2,7 @@
 //!
 //! Both the native protocol and any other front end come through [`Service::answer`]; nothing here knows sockets.
 
+mod device;
 mod find;
 mod history;
 mod login;
@@ -46,7 +47,7 @@ pub struct Service {
     /// Keeps the sessions.
     pub keeper: Arc<Keeper>,
     /// The configuration in force; replaced as a whole.
-    pub in_force: ArcSwap<InForce>,
+    pub in_force: Arc<ArcSwap<InForce>>,
     /// Counts hand-outs and denials for the audit trail.
     pub tally: Arc<Tally>,
     /// What only the wiring knows of how the daemon is doing.
@@ -96,13 +97,13 @@ impl Service {
             Request::Status => self.status(peer).await.map(Reply::Status),
             Request::WhoAmI => Ok(Reply::Identity(self.who_am_i(peer))),
             Request::Explain(request) => self.explain(peer, &request).await.map(Reply::Explanation),
+            Request::DeviceBegin(begin) => self.begin_device_login(peer, &begin).await.map(Reply::DeviceBegun),
+            Request::DeviceWait(wait) => self.wait_for_device_login(peer, &wait).await.map(Reply::LoggedIn),
             Request::History(request) => self.history(peer, &request).await.map(Reply::History),
             Request::Metrics => self.metrics(peer).await.map(Reply::Metrics),
-            Request::TokenFor(_)
-            | Request::DeviceBegin(_)
-            | Request::DeviceWait(_)
-            | Request::Providers
-            | Request::ProviderTest(_) => Err(Problem::new(Code::Unsupported, "this request is not answered yet")),
+            Request::TokenFor(_) | Request::Providers | Request::ProviderTest(_) => {
+                Err(Problem::new(Code::Unsupported, "this request is not answered yet"))
+            }
         };
         answered.map_or_else(Answer::from, |reply| Answer::Reply(Box::new(reply)))
     }

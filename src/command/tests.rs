@@ -28,7 +28,7 @@ pub(crate) fn service(home: &Home) -> Service {
     let rules = Rules::from(vec![rule(1000, Reach::All), rule(1001, Reach::Own)]);
     Service {
         keeper: Arc::clone(&home.keeper),
-        in_force: ArcSwap::from_pointee(InForce { rules, loaded_at: at(0) }),
+        in_force: Arc::new(ArcSwap::from_pointee(InForce { rules, loaded_at: at(0) })),
         tally: Arc::new(Tally::default()),
         meter: Arc::new(Meter::default()),
         vitals: Vitals {

@@ -51,6 +51,7 @@ pub(super) const PROVIDER: Keys = Keys {
         "token_endpoint",
         "userinfo_endpoint",
         "revocation_endpoint",
+        "device_authorization_endpoint",
         "subject_claim",
     ],
     later: &["idle", "resource", "concurrency", "rate"],

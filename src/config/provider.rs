@@ -97,8 +97,9 @@ fn oidc(table: Table<'_>) -> Option<ProviderKind> {
         }
     }
     let revocation = table.parsed("revocation_endpoint", endpoint::provider_url);
+    let device = table.parsed("device_authorization_endpoint", endpoint::provider_url);
     let issuer = table.required("issuer", "\"https://id.corp.example\"", endpoint::issuer)?;
-    Some(ProviderKind::Oidc { issuer, revocation })
+    Some(ProviderKind::Oidc { issuer, revocation, device })
 }
 
 fn oauth2(table: Table<'_>) -> Option<ProviderKind> {
@@ -107,11 +108,12 @@ fn oauth2(table: Table<'_>) -> Option<ProviderKind> {
     let token = table.required("token_endpoint", example, endpoint::provider_url);
     let userinfo = table.required("userinfo_endpoint", example, endpoint::provider_url);
     let revocation = table.parsed("revocation_endpoint", endpoint::provider_url);
+    let device = table.parsed("device_authorization_endpoint", endpoint::provider_url);
     let subject_claim = table.parsed("subject_claim", value::plain).unwrap_or_else(|| "sub".to_owned());
     let issuer = table.parsed("issuer", endpoint::issuer);
     let (authorization, token, userinfo) = (authorization?, token?, userinfo?);
     let issuer = issuer.or_else(|| endpoint::origin(&token))?;
-    Some(ProviderKind::Oauth2(Endpoints { authorization, token, userinfo, subject_claim, revocation, issuer }))
+    Some(ProviderKind::Oauth2(Endpoints { authorization, token, userinfo, subject_claim, revocation, device, issuer }))
 }
 
 /// The secret, and how it is presented: as most providers have it unless told.
@@ -176,7 +178,10 @@ fn refresh_mode(text: &str) -> Result<RefreshMode, Complaint> {
 fn ca_file(path: &Path) -> Result<PathBuf, Complaint> {
     match File::open(path) {
         Ok(_) => Ok(path.to_owned()),
-        Err(error) => Err(Complaint::new(format!("cannot be read: {}: {error}", path.display()))),
+        Err(error) => Err(Complaint::new(format!(
+            "cannot be read: {}: {error}; correct the path, or let the daemon's user read it",
+            path.display()
+        ))),
     }
 }
 

@@ -27,7 +27,10 @@ fn errors(lines: &str) -> String {
 #[test]
 fn two_lines_make_an_openid_connect_provider() {
     let corp = provider(OIDC);
-    assert_eq!(corp.kind, ProviderKind::Oidc { issuer: "https://id.corp.example".to_owned(), revocation: None });
+    assert_eq!(
+        corp.kind,
+        ProviderKind::Oidc { issuer: "https://id.corp.example".to_owned(), revocation: None, device: None }
+    );
     assert_eq!(corp.client_id, "shop");
     assert_eq!((corp.client_secret, corp.client_authentication), (None, ClientAuthentication::None));
     assert_eq!(corp.redirect_uris, [RedirectUri::Loopback]);
@@ -95,10 +98,13 @@ fn what_a_provider_cannot_do_without_is_named() {
 }
 
 #[test]
-fn a_provider_with_discovery_may_be_told_the_revocation_endpoint_that_it_leaves_out() {
+fn a_provider_with_discovery_may_be_told_the_endpoints_that_it_leaves_out() {
     let corp = provider(&format!("{OIDC}revocation_endpoint = 'https://id.corp.example/revoke'\n"));
     let ProviderKind::Oidc { revocation, .. } = corp.kind else { panic!("{:?}", corp.kind) };
     assert_eq!(revocation.as_deref(), Some("https://id.corp.example/revoke"));
+    let corp = provider(&format!("{OIDC}device_authorization_endpoint = 'https://id.corp.example/device'\n"));
+    let ProviderKind::Oidc { device, .. } = corp.kind else { panic!("{:?}", corp.kind) };
+    assert_eq!(device.as_deref(), Some("https://id.corp.example/device"));
 }
 
 #[test]
@@ -194,7 +200,7 @@ fn an_openid_connect_login_needs_its_scope_and_a_way_back() {
 fn plain_http_is_for_loopback_only() {
     assert!(
         provider("[provider.corp]\nissuer = 'http://127.0.0.1:9000'\nclient_id = 'x'\n").kind
-            == ProviderKind::Oidc { issuer: "http://127.0.0.1:9000".to_owned(), revocation: None }
+            == ProviderKind::Oidc { issuer: "http://127.0.0.1:9000".to_owned(), revocation: None, device: None }
     );
     let errors = Host::new().main("[provider.corp]\nissuer = 'http://id.corp.example'\nclient_id = 'x'\n").errors();
     assert!(errors.starts_with("tokenkeeper.toml:2:10: issuer must begin with https://"), "{errors}");

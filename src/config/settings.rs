@@ -114,6 +114,8 @@ pub enum ProviderKind {
         issuer: String,
         /// RFC 7009, where discovery does not tell it.
         revocation: Option<String>,
+        /// RFC 8628 section 3.1, where discovery does not tell it.
+        device: Option<String>,
     },
     /// OAuth 2.0 without discovery.
     Oauth2(Endpoints),
@@ -132,6 +134,8 @@ pub struct Endpoints {
     pub subject_claim: String,
     /// RFC 7009, if there is one.
     pub revocation: Option<String>,
+    /// RFC 8628 section 3.1, if there is one.
+    pub device: Option<String>,
     /// What stands for `iss` in a user's identity; checked against `iss` of the callback where that comes (RFC 9207).
     pub issuer: String,
 }

@@ -68,9 +68,7 @@ pub enum StartError {
     #[error(transparent)]
     Outbox(#[from] OutboxError),
     /// The state directory cannot be used.
-    #[error(
-        "the state directory {path} cannot be used: {source}; it has to be a directory that only the daemon's user may enter"
-    )]
+    #[error("the state directory {path} cannot be used: {source}; {}", remedy(source))]
     StateDirectory {
         /// The directory.
         path: PathBuf,
@@ -131,5 +129,14 @@ impl StartError {
             | Self::Store(StoreError::NewerSchema { .. }) => CONFIGURATION,
             _ => INPUT_OUTPUT,
         }
+    }
+}
+
+/// What helps against an error of the file system.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::ReadOnlyFilesystem => "mount its file system writable, or set another state_dir",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on its file system",
+        _ => "it has to be a directory that the daemon's user, and nobody else, may enter and write to",
     }
 }

@@ -18,6 +18,7 @@ use crate::command::{InForce, Meter, Service, Vitals};
 use crate::config::{Environment, Loaded, load};
 use crate::ipc;
 use crate::keeper::{Keeper, Parts};
+use crate::policy::judge;
 use crate::schedule::{Cron, run_due_timer};
 use crate::store::RocksStore;
 use crate::vault::Vault;
@@ -40,11 +41,18 @@ pub(super) async fn start(options: &Options) -> Result<Running, StartError> {
     let store = RocksStore::open(&settings.daemon.state_dir.join(STORE))?;
     let vault = Arc::new(Vault::open(Arc::new(store), keyring).await?);
 
+    let rules = InForce { rules: settings.rules.clone(), loaded_at: clock.now() };
+    let in_force = Arc::new(ArcSwap::from_pointee(rules));
     let keeper = Arc::new(Keeper::new(Parts {
         vault: Arc::clone(&vault),
         providers: reload::providers(&settings.providers, None)?,
+        judge: Box::new({
+            let in_force = Arc::clone(&in_force);
+            move |peer, action, target| judge(&in_force.load().rules, peer, action, target)
+        }),
         clock: clock.clone(),
         tasks: tasks.clone(),
+        stop: stop.clone(),
         cache_sessions: settings.daemon.cache_sessions,
         retention: settings.schedule.retention,
     }));
@@ -57,7 +65,7 @@ pub(super) async fn start(options: &Options) -> Result<Running, StartError> {
     vault.wake_on_events(relay.waker());
     let service = Arc::new(Service {
         keeper: Arc::clone(&keeper),
-        in_force: ArcSwap::from_pointee(InForce { rules: settings.rules.clone(), loaded_at: clock.now() }),
+        in_force,
         tally: Arc::new(Tally::default()),
         meter: Arc::new(Meter::default()),
         vitals: Vitals {
@@ -78,6 +86,7 @@ pub(super) async fn start(options: &Options) -> Result<Running, StartError> {
             "units cannot be told: {why}; rules about units match nobody, and services count as their users"
         );
     }
+    keeper.resume_device_logins()?;
     let sockets = ipc::listen(&settings.daemon)?;
     let cron = Cron::start(&settings.schedule, &keeper, &tasks, &stop).await?;
     let timer = run_due_timer(Arc::clone(&keeper), stop.clone());

@@ -1,7 +1,65 @@
-//! A login on its way through a browser: what is remembered of it until the browser comes back.
+//! A login on its way through a browser: what is remembered of it until its user has come.
 
 use serde::{Deserialize, Serialize};
-use tokenkeeper_protocol::{Secret, UnixSeconds, secret};
+use tokenkeeper_protocol::{LoginId, Secret, UnixSeconds, secret};
+
+use super::Peer;
+
+/// How the user of a login comes back.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Way {
+    /// With the browser, which brings a code (RFC 6749 section 4.1).
+    Code(Flow),
+    /// Not at all: the provider is asked until it knows who came (RFC 8628).
+    Device(DeviceFlow),
+}
+
+impl Way {
+    /// What is asked for.
+    pub fn scopes(&self) -> &[String] {
+        match self {
+            Self::Code(flow) => &flow.scopes,
+            Self::Device(flow) => &flow.scopes,
+        }
+    }
+
+    /// The device flow, if it is one.
+    pub fn device(&self) -> Option<&DeviceFlow> {
+        match self {
+            Self::Code(_) => None,
+            Self::Device(flow) => Some(flow),
+        }
+    }
+}
+
+/// A login whose browser is on another device. It is kept sealed, so that a restart goes on asking for it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DeviceFlow {
+    /// Its id: the store knows it by a hash alone, and a restart has to find it.
+    pub id: LoginId,
+    /// Spent for tokens once the user has come. Never leaves the daemon but to the provider.
+    #[serde(with = "secret::exposed")]
+    pub device_code: Secret,
+    /// The issuer that gave it: no other gets to see it.
+    pub issuer: String,
+    /// What is asked for.
+    pub scopes: Vec<String>,
+    /// Who began it. The process may be gone when the user comes, and the rules are asked about it all the same.
+    pub peer: Peer,
+    /// Seconds between two questions. The provider may make them more.
+    pub interval: u32,
+    /// Why no session came of it, for whoever waits for one.
+    pub failure: Option<DeviceFailure>,
+}
+
+/// Why a device flow ended without a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeviceFailure {
+    /// It did not succeed: another one may.
+    Failed(String),
+    /// An administrator must act first.
+    Misconfigured(String),
+}
 
 /// A login under way. It is kept sealed, so that a restart loses none.
 #[derive(Clone, Debug, Serialize, Deserialize)]

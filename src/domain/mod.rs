@@ -4,6 +4,6 @@ pub mod flow;
 pub mod peer;
 pub mod session;
 
-pub use flow::Flow;
+pub use flow::{DeviceFailure, DeviceFlow, Flow, Way};
 pub use peer::{Owner, Peer};
 pub use session::{AccessToken, EndReason, LoginReason, Session, State, Tokens};

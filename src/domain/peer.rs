@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tokenkeeper_protocol::AccountName;
 
 /// Who is asking. Frozen by the kernel when the peer connected.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Peer {
     /// Effective user.
     pub uid: u32,

@@ -4,7 +4,7 @@ use tokenkeeper_protocol::reply::LoggedIn;
 use tokenkeeper_protocol::{LoginId, SessionRef};
 
 use super::login::{completed, failed};
-use super::{Keeper, KeeperError, timing};
+use super::{Keeper, KeeperError, narrowed, timing};
 use crate::audit::What;
 use crate::config::ProviderSettings;
 use crate::domain::{Peer, Session, State};
@@ -56,6 +56,9 @@ impl Keeper {
                 session: session.id,
                 user: session.user.name.to_string(),
             })?;
+            if let Some(narrowed) = narrowed::at_login(&session) {
+                change.audit(narrowed)?;
+            }
             match change.commit().await {
                 Ok(()) => {
                     self.publish(session.id);
@@ -107,7 +110,7 @@ impl Keeper {
             user: grant.user.clone(),
             device: login.device.clone().or_else(|| replaced.and_then(|old| old.value.device.clone())),
             opened_by: replaced.map_or_else(|| login.begun_by.clone(), |old| old.value.opened_by.clone()),
-            scopes: login.flow.scopes.clone(),
+            scopes: login.way.scopes().to_vec(),
             opened_at: now,
             ends_at,
             last_used_at: now,

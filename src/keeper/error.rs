@@ -63,6 +63,17 @@ pub enum KeeperError {
     /// The caller was not ready to wait for as long as it takes.
     #[error("the refresh takes longer than the time you gave it; it goes on, so ask again")]
     StillWorking,
+    /// Nobody has logged in with the code yet.
+    #[error("nobody has logged in with the code yet; the daemon goes on asking the provider, so wait again")]
+    UserNotThere,
+    /// The provider offers no login with a code.
+    #[error(
+        "{provider} offers no login with a code (RFC 8628): log in with a browser, or with --paste. If it has one and does not tell, an administrator sets device_authorization_endpoint"
+    )]
+    NoDeviceFlow {
+        /// Which.
+        provider: ProviderName,
+    },
     /// The login did not succeed.
     #[error("login failed: {why}; begin a new login")]
     LoginFailed {
@@ -126,7 +137,7 @@ impl KeeperError {
             Self::ProviderDown { wait, .. } | Self::TooManyLogins { wait } => {
                 problem.retry_after_ms = Some(u32::try_from(wait.as_millis()).unwrap_or(u32::MAX));
             }
-            Self::StillWorking => problem.retry_after_ms = Some(1000),
+            Self::StillWorking | Self::UserNotThere => problem.retry_after_ms = Some(1000),
             _ => {}
         }
         problem
@@ -137,9 +148,12 @@ impl KeeperError {
             Self::LoginRequired { .. } | Self::Ended { .. } => Code::LoginRequired,
             Self::NoSuchSession { .. } => Code::NotFound,
             Self::LifetimeTooShort { .. } => Code::LifetimeTooShort,
-            Self::ProviderDown { .. } | Self::TooManyLogins { .. } | Self::StillWorking | Self::StoreDown { .. } => {
-                Code::TryLater
-            }
+            Self::ProviderDown { .. }
+            | Self::TooManyLogins { .. }
+            | Self::StillWorking
+            | Self::UserNotThere
+            | Self::StoreDown { .. } => Code::TryLater,
+            Self::NoDeviceFlow { .. } => Code::Unsupported,
             Self::LoginFailed { .. } | Self::ForeignCallback { .. } => Code::LoginFailed,
             Self::BadRequest { .. } => Code::BadRequest,
             Self::Misconfigured { .. } | Self::ProviderRemoved { .. } => Code::Misconfigured,

@@ -13,7 +13,7 @@ use tokenkeeper_protocol::{LoginId, ProviderName, UnixSeconds};
 use super::admit::Arrival;
 use super::{Keeper, KeeperError};
 use crate::audit::What;
-use crate::domain::{Flow, Peer};
+use crate::domain::{Flow, Peer, Way};
 use crate::policy::Permit;
 use crate::provider::{Callback, Fault, LoginFault};
 use crate::vault::{DoneLogin, PendingLogin, Versioned};
@@ -23,7 +23,7 @@ const FLOW_LIFE: Duration = Duration::from_mins(10);
 /// Bytes of what a user calls a device: it stands in every list of sessions.
 const LONGEST_DEVICE: usize = 256;
 /// How long a completed login answers again with what it answered first.
-const REPEATABLE: Duration = Duration::from_mins(1);
+pub(super) const REPEATABLE: Duration = Duration::from_mins(1);
 
 /// Lets the halves of one login come one after the other. Entries vanish with their last user.
 #[derive(Default)]
@@ -51,10 +51,7 @@ impl Keeper {
         begin: &LoginBegin,
     ) -> Result<LoginBegun, KeeperError> {
         let now = self.clock.now();
-        if begin.device.as_ref().is_some_and(|device| device.len() > LONGEST_DEVICE) {
-            let why = format!("the name of the device is too long; {LONGEST_DEVICE} bytes are allowed");
-            return Err(KeeperError::BadRequest { why });
-        }
+        check_device_name(begin.device.as_deref())?;
         self.count_login(peer)?;
         let provider = self.provider(&begin.provider)?;
         let flow = Flow::begin(provider.settings(), begin, now)
@@ -67,7 +64,7 @@ impl Keeper {
             begun_by: peer.owner(),
             device: begin.device.clone(),
             replaces: begin.replaces,
-            flow,
+            way: Way::Code(flow),
             expires_at: now + FLOW_LIFE,
             done: None,
         };
@@ -114,7 +111,7 @@ impl Keeper {
         }
     }
 
-    fn count_login(&self, peer: &Peer) -> Result<(), KeeperError> {
+    pub(super) fn count_login(&self, peer: &Peer) -> Result<(), KeeperError> {
         self.login_quota.take(peer.owner(), self.clock.now()).map_err(|wait| KeeperError::TooManyLogins { wait })
     }
 
@@ -126,9 +123,13 @@ impl Keeper {
         login: &Versioned<PendingLogin>,
         query: [u8; 16],
     ) -> Result<LoggedIn, KeeperError> {
+        let Way::Code(flow) = &login.value.way else {
+            let why = "no browser comes back from a login with a code; wait for it instead".to_owned();
+            return Err(KeeperError::BadRequest { why });
+        };
         let callback = Callback::parse(&complete.callback_query)
             .map_err(|error| KeeperError::BadRequest { why: error.to_string() })?;
-        if callback.state != login.value.flow.state {
+        if callback.state != flow.state {
             return Err(KeeperError::ForeignCallback {
                 why:
                     "the `state` that came back is not that of this login; pass on the callback of the login you began"
@@ -136,7 +137,7 @@ impl Keeper {
             });
         }
         let provider = self.provider(&login.value.provider)?;
-        let grant = provider.exchange(&login.value.flow, &callback, self.clock.now()).await;
+        let grant = provider.exchange(flow, &callback, self.clock.now()).await;
         let grant = grant.map_err(|fault| login_error(&login.value.provider, fault))?;
         let arrival =
             Arrival { id: complete.login_id, login, query, grant: &grant, peer, settings: provider.settings() };
@@ -168,6 +169,14 @@ impl Keeper {
     }
 }
 
+pub(super) fn check_device_name(name: Option<&str>) -> Result<(), KeeperError> {
+    if name.is_some_and(|name| name.len() > LONGEST_DEVICE) {
+        let why = format!("the name of the device is too long; {LONGEST_DEVICE} bytes are allowed");
+        return Err(KeeperError::BadRequest { why });
+    }
+    Ok(())
+}
+
 pub(super) fn failed(why: &str) -> KeeperError {
     KeeperError::LoginFailed { why: why.to_owned() }
 }
@@ -183,10 +192,10 @@ fn trouble(provider: &ProviderName, fault: &Fault) -> KeeperError {
     if fault.needs_administrator() {
         return KeeperError::Misconfigured { provider, why };
     }
-    KeeperError::ProviderDown { provider, why, wait: Duration::from_secs(1) }
+    KeeperError::ProviderDown { provider, why, wait: fault.retry_after().unwrap_or(Duration::from_secs(1)) }
 }
 
-fn login_error(provider: &ProviderName, fault: LoginFault) -> KeeperError {
+pub(super) fn login_error(provider: &ProviderName, fault: LoginFault) -> KeeperError {
     match fault {
         LoginFault::Fault(fault) => trouble(provider, &fault),
         LoginFault::Configuration(why) => KeeperError::Misconfigured { provider: provider.clone(), why },

@@ -6,11 +6,15 @@
 mod admit;
 mod attend;
 mod cache;
+mod device;
+mod device_poll;
+mod device_register;
 mod error;
 mod flight;
 mod login;
 mod login_quota;
 mod logout;
+mod narrowed;
 mod prune;
 mod recover;
 mod refresh;
@@ -28,10 +32,12 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokenkeeper_protocol::{ProviderName, SessionRef};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
-use crate::domain::Session;
+use crate::domain::{Peer, Session};
+use crate::policy::{Action, Denial, Permit, Target};
 use crate::provider::Provider;
 use crate::vault::{Vault, VaultError};
 
@@ -44,6 +50,9 @@ pub use serve::{Look, Served};
 /// The providers of the configuration in force.
 pub type Providers = BTreeMap<ProviderName, Arc<Provider>>;
 
+/// Judges by the rules that are in force when it is asked: of logins that are completed when nobody is there to ask.
+pub type Judge = Box<dyn Fn(&Peer, Action, Target<'_>) -> Result<Permit, Denial> + Send + Sync>;
+
 /// Keeps the sessions.
 pub struct Keeper {
     vault: Arc<Vault>,
@@ -53,9 +62,13 @@ pub struct Keeper {
     unwritten: unwritten::Unwritten,
     logins: LoginLocks,
     login_quota: login_quota::LoginQuota,
+    device_logins: device_register::DeviceLogins,
+    judge: Judge,
     clock: Clock,
     /// Every task that the keeper starts, so that shutdown can wait for what must still be written.
     tasks: TaskTracker,
+    /// Told when nothing more is to be begun.
+    stop: CancellationToken,
     /// Rings when something may be due sooner than before.
     agenda: Notify,
     /// How long a session that is over stays visible.
@@ -70,8 +83,12 @@ pub struct Parts {
     pub providers: Providers,
     /// The time.
     pub clock: Clock,
+    /// Who may do what.
+    pub judge: Judge,
     /// Where tasks are tracked.
     pub tasks: TaskTracker,
+    /// When to stop asking for users who may come later.
+    pub stop: CancellationToken,
     /// Sessions whose current token is kept in memory.
     pub cache_sessions: u64,
     /// How long a session that is over stays visible.
@@ -89,8 +106,11 @@ impl Keeper {
             unwritten: unwritten::Unwritten::default(),
             logins: LoginLocks::default(),
             login_quota: login_quota::LoginQuota::default(),
+            device_logins: device_register::DeviceLogins::default(),
+            judge: parts.judge,
             clock: parts.clock,
             tasks: parts.tasks,
+            stop: parts.stop,
             agenda: Notify::new(),
             retention: ArcSwap::from_pointee(parts.retention),
         }

@@ -10,12 +10,12 @@ use tokenkeeper_protocol::{SessionRef, UnixSeconds};
 
 use super::attend::{Attempt, Attended, Wish};
 use super::unwritten::Answered;
-use super::{Keeper, KeeperError, timing};
+use super::{Keeper, KeeperError, narrowed, timing};
 use crate::audit::What;
 use crate::config::ProviderSettings;
 use crate::domain::session::Trouble;
 use crate::domain::{LoginReason, Session, State, Tokens};
-use crate::provider::RefreshOutcome;
+use crate::provider::{Fault, RefreshOutcome};
 use crate::vault::{Intent, VaultError, Versioned};
 
 impl Keeper {
@@ -129,6 +129,9 @@ impl Keeper {
         if let Some(event) = event(&new, &verdict) {
             change.audit(event)?;
         }
+        if let (Ok(Attended::Renewed), Some(narrowed)) = (&verdict, narrowed::at_refresh(&answered.spent, &new)) {
+            change.audit(narrowed)?;
+        }
         change.commit().await?;
         self.publish(id);
         Ok(verdict)
@@ -167,13 +170,18 @@ fn after(
         }
         // The session ended meanwhile: whatever the provider said, its tokens are only there to be revoked.
         _ if !session.state.is_active() => Ok(Attended::NothingDue),
-        RefreshOutcome::NotSent(fault) => Err(troubled(fault.to_string(), backoff, unknown_since)),
+        RefreshOutcome::NotSent(fault) => {
+            let later = troubled(fault.to_string(), backoff, unknown_since);
+            Err(if fault.needs_administrator() { misconfigured(session, fault) } else { later })
+        }
         RefreshOutcome::Transient { fault, retry_after } => {
-            Err(troubled(fault.to_string(), backoff.max(retry_after.unwrap_or_default()), unknown_since))
+            let wait = backoff.max(retry_after.unwrap_or_default());
+            let later = troubled(fault.to_string(), wait, unknown_since);
+            Err(if fault.needs_administrator() { misconfigured(session, fault) } else { later })
         }
         RefreshOutcome::Misconfigured(fault) => {
             troubled(fault.to_string(), backoff, unknown_since);
-            Err(KeeperError::Misconfigured { provider: session.provider.clone(), why: fault.to_string() })
+            Err(misconfigured(session, fault))
         }
         RefreshOutcome::Unknown(fault) => {
             let since = unknown_since.unwrap_or(*sent_at);
@@ -194,6 +202,10 @@ fn after(
         }
     };
     (new, verdict)
+}
+
+fn misconfigured(session: &Session, fault: &Fault) -> KeeperError {
+    KeeperError::Misconfigured { provider: session.provider.clone(), why: fault.to_string() }
 }
 
 /// When the next try is, at `now` or later. A refresh token that may be spent is only sent while the provider would forgive

@@ -41,11 +41,18 @@ impl HttpAnswer {
     /// What is wrong with an answer that is no success and says nothing else.
     pub(super) fn bad_status(&self) -> Fault {
         let (place, status) = (self.place, self.status.as_u16());
-        if self.status.is_redirection() { Fault::Redirect { place, status } } else { Fault::Status { place, status } }
+        match status {
+            300..=399 => Fault::Redirect { place, status },
+            404 | 410 => Fault::NotThere { place, status },
+            429 => Fault::Busy { place, status, retry_after: self.retry_after },
+            503 if self.retry_after.is_some() => Fault::Busy { place, status, retry_after: self.retry_after },
+            _ => Fault::Status { place, status },
+        }
     }
 
     fn no_json(&self) -> Fault {
         match &self.content_type {
+            _ if self.body.is_empty() => Fault::Empty { place: self.place },
             Some(content_type) if !content_type.contains("json") => {
                 Fault::ContentType { place: self.place, content_type: harmless(content_type, &[]) }
             }

@@ -155,7 +155,7 @@ mod tests {
         for (reply, words) in [
             (Reply::redirect("/elsewhere"), "the discovery document answered HTTP 302, a redirect"),
             (Reply::text(200, "text/html", "<html>hello</html>"), "text/html instead of JSON"),
-            (Reply::text(404, "text/html", "gone"), "the discovery document answered HTTP 404"),
+            (Reply::text(404, "text/html", "gone"), "the discovery document is not where it is looked for (HTTP 404)"),
             (Reply::text(200, "application/json", "{\"issuer\":"), "JSON that is broken"),
             (Reply::Endless, "more than 262144 bytes"),
             (Reply::json(200, &json!({})).with("Content-Encoding", "gzip"), "compressed by gzip"),
@@ -190,11 +190,12 @@ mod tests {
             change(&mut settings);
             Provider::new(Arc::new(settings)).expect_err("a refusal").to_string()
         };
-        let issuer =
-            refusal(|it| it.kind = ProviderKind::Oidc { issuer: "http://id.example".to_owned(), revocation: None });
+        let issuer = refusal(|it| {
+            it.kind = ProviderKind::Oidc { issuer: "http://id.example".to_owned(), revocation: None, device: None }
+        });
         assert!(issuer.starts_with("issuer \"http://id.example\" is no https URL"), "{issuer}");
         let missing = refusal(|it| it.ca_file = Some("/nonexistent/ca.pem".into()));
-        assert_eq!(missing, "cannot read ca_file /nonexistent/ca.pem");
+        assert!(missing.starts_with("cannot read ca_file /nonexistent/ca.pem: No such file"), "{missing}");
         let malformed = refusal(|it| it.ca_file = Some("/dev/null".into()));
         assert_eq!(malformed, "ca_file /dev/null holds no certificate in PEM form");
         assert!(refusal(|it| it.proxy = Some("http://".to_owned())).starts_with("proxy is no URL"));

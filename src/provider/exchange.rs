@@ -45,6 +45,20 @@ pub enum LoginFault {
         /// `error_description`.
         description: Option<String>,
     },
+    /// The user said no (RFC 8628 section 3.5).
+    #[error("whoever typed the code at the provider said no: {0}")]
+    DeviceDenied(String),
+    /// The provider has another issuer than when the login began: the code is not for this one to see.
+    #[error("the login began at {begun_at}, but {configured} is configured now; its code is not sent there")]
+    AnotherIssuer {
+        /// Where it began.
+        begun_at: String,
+        /// What the configuration names now.
+        configured: String,
+    },
+    /// Nobody typed the code in time.
+    #[error("nobody logged in with the code before it expired")]
+    DeviceExpired,
     /// The provider does not accept us: an administrator must act.
     #[error("the provider does not accept this client: {0}; ask an administrator to check its registration")]
     Configuration(String),
@@ -112,11 +126,25 @@ impl Provider {
         check_issuer(&metadata, callback.iss.as_deref())?;
         let code = match &callback.answer {
             Answer::Code(code) => code,
-            Answer::Error { error, description } => return Err(refusal(flow, error.clone(), description.clone())),
+            Answer::Error { error, description } => {
+                return Err(refusal(&flow.scopes, error.clone(), description.clone()));
+            }
         };
         let granted = self.spend_code(&metadata, flow, code, now).await?;
-        let identified = self.identify(&metadata, flow, &granted, now).await;
-        let fallback = Fallback { scope: &flow.scopes.join(" "), life: self.settings().default_life };
+        self.take(&metadata, granted, &flow.scopes, Some(&flow.nonce), now).await
+    }
+
+    /// Tokens that were just given, with the proof of who came. Without one they are revoked.
+    pub(super) async fn take(
+        &self,
+        metadata: &Metadata,
+        granted: Granted,
+        scopes: &[String],
+        nonce: Option<&Secret>,
+        now: UnixSeconds,
+    ) -> Result<Grant, LoginFault> {
+        let identified = self.identify(metadata, nonce, &granted, now).await;
+        let fallback = Fallback { scope: &scopes.join(" "), life: self.settings().default_life };
         let tokens = granted.into_tokens(fallback, now);
         match identified {
             Ok((user, authentication)) => Ok(Grant { tokens, user, authentication }),
@@ -147,14 +175,20 @@ impl Provider {
         let answer = self.post(Place::Token, &metadata.token, &fields, now).await.map_err(Fault::from)?;
         match read(&answer, &[code, &flow.verifier])? {
             Reading::Granted(granted) => Ok(granted),
-            Reading::Said { error, description } => Err(refusal(flow, error, description)),
+            // RFC 6749 section 4.1.2.1, and what is seen of providers that have too much to do: the same login may succeed later.
+            Reading::Said { error, description }
+                if matches!(error.as_str(), "temporarily_unavailable" | "server_error" | "slow_down") =>
+            {
+                Err(Fault::Said { place: Place::Token, error, description }.into())
+            }
+            Reading::Said { error, description } => Err(refusal(&flow.scopes, error, description)),
         }
     }
 
     async fn identify(
         &self,
         metadata: &Metadata,
-        flow: &Flow,
+        nonce: Option<&Secret>,
         granted: &Granted,
         now: UnixSeconds,
     ) -> Result<(UserInfo, Authentication), LoginFault> {
@@ -166,7 +200,7 @@ impl Provider {
             }
             ProviderKind::Oidc { .. } => {
                 let token = granted.id.as_ref().ok_or(LoginFault::NoIdToken)?;
-                let presented = Presented { token, access, nonce: Some(&flow.nonce) };
+                let presented = Presented { token, access, nonce };
                 let claims = self.verify(metadata, presented, now).await.map_err(|unverified| match unverified {
                     Unverified::Invalid(words) | Unverified::NoKey(Fault::IdToken(words)) => LoginFault::IdToken(words),
                     Unverified::NoKey(fault) => LoginFault::Fault(fault),
@@ -179,11 +213,11 @@ impl Provider {
 }
 
 /// Whose turn it is after an OAuth error, be it of the token endpoint or in the callback.
-fn refusal(flow: &Flow, error: String, description: Option<String>) -> LoginFault {
+pub(super) fn refusal(scopes: &[String], error: String, description: Option<String>) -> LoginFault {
     let said = || said(&error, description.as_deref());
     match error.as_str() {
         // Providers seldom say which scope it is that they do not know.
-        "invalid_scope" => LoginFault::Configuration(format!("{}; asked for were {:?}", said(), flow.scopes.join(" "))),
+        "invalid_scope" => LoginFault::Configuration(format!("{}; asked for were {:?}", said(), scopes.join(" "))),
         // RFC 6749 sections 4.1.2.1 and 5.2: these are about our registration, and no user can mend them.
         "invalid_request"
         | "invalid_client"

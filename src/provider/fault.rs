@@ -6,6 +6,9 @@
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Handshake;
 
 /// What a request was made to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub enum Place {
     Userinfo,
     /// RFC 7009.
     Revocation,
+    /// RFC 8628 section 3.1.
+    Device,
 }
 
 impl fmt::Display for Place {
@@ -30,6 +35,7 @@ impl fmt::Display for Place {
             Self::Token => "the token endpoint",
             Self::Userinfo => "the userinfo endpoint",
             Self::Revocation => "the revocation endpoint",
+            Self::Device => "the device authorization endpoint",
         })
     }
 }
@@ -46,7 +52,7 @@ pub enum Fault {
         cause: String,
     },
     /// Nothing answers there.
-    #[error("cannot connect to {host}: {cause}")]
+    #[error("cannot connect to {host}: {cause}; check that it runs, and that no firewall is in between")]
     Connect {
         /// Where.
         host: String,
@@ -54,14 +60,12 @@ pub enum Fault {
         cause: String,
     },
     /// It is not who it should be, or speaks no TLS that we do.
-    #[error(
-        "no secure connection to {host}: {cause}; if a private authority signs its certificate, name it in ca_file"
-    )]
+    #[error("no secure connection to {host}: {cause}")]
     Tls {
         /// Who.
         host: String,
-        /// In the library's words.
-        cause: String,
+        /// What went wrong.
+        cause: Handshake,
     },
     /// The request was sent, and no complete answer came in time.
     #[error("no complete answer from {host} within {seconds} s")]
@@ -78,6 +82,24 @@ pub enum Fault {
         host: String,
         /// In the library's words.
         cause: String,
+    },
+    /// It has too much to do, and says so.
+    #[error("{place} asks to wait{} (HTTP {status})", span(*retry_after))]
+    Busy {
+        /// Who answered.
+        place: Place,
+        /// What.
+        status: u16,
+        /// For how long, if it said so.
+        retry_after: Option<Duration>,
+    },
+    /// There is nothing at the address of an endpoint.
+    #[error("{place} is not where it is looked for (HTTP {status}); correct {}", whereabouts(*place))]
+    NotThere {
+        /// What was looked for.
+        place: Place,
+        /// What was answered.
+        status: u16,
     },
     /// An HTTP status that says no, without an OAuth error that says why.
     #[error("{place} answered HTTP {status} without saying why")]
@@ -106,7 +128,9 @@ pub enum Fault {
         description: Option<String>,
     },
     /// A compressed body, though none was asked for.
-    #[error("{place} answered with a body compressed by {encoding}, which was not asked for")]
+    #[error(
+        "{place} answered with a body compressed by {encoding}, which was not asked for; look for a proxy in between"
+    )]
     Compressed {
         /// Who answered.
         place: Place,
@@ -114,12 +138,18 @@ pub enum Fault {
         encoding: String,
     },
     /// A body of another type than JSON.
-    #[error("{place} answered with {content_type} instead of JSON")]
+    #[error("{place} answered with {content_type} instead of JSON; check its address, and look for a proxy in between")]
     ContentType {
         /// Who answered.
         place: Place,
         /// `Content-Type`, or what stands for it.
         content_type: String,
+    },
+    /// No body at all.
+    #[error("{place} gave an empty answer")]
+    Empty {
+        /// Who answered.
+        place: Place,
     },
     /// A body that claims to be JSON and is not what it should be.
     #[error("{place} answered with JSON that is broken or of the wrong shape")]
@@ -197,15 +227,45 @@ impl Fault {
             self,
             Self::IssuerMismatch { .. }
                 | Self::Insecure { .. }
-                | Self::Redirect { place: Place::Discovery, .. }
+                | Self::Redirect { .. }
+                | Self::NotThere { .. }
                 | Self::Missing { place: Place::Discovery, .. }
-        )
+        ) || matches!(self, Self::Tls { cause, .. } if cause.is_lasting())
+    }
+
+    /// How long to wait before another try, if the provider said so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Busy { retry_after, .. } => *retry_after,
+            _ => None,
+        }
     }
 }
 
-/// An OAuth error in words.
+/// An OAuth error in words, with what to look at where the error tells.
 pub(super) fn said(error: &str, description: Option<&str>) -> String {
-    description.map_or_else(|| error.to_owned(), |description| format!("{error} ({description})"))
+    let advice = match error {
+        "invalid_client" => "; check client_id and client_secret",
+        "unauthorized_client" => "; this client is not registered for this kind of login",
+        "invalid_scope" => "; check scopes",
+        _ => "",
+    };
+    let description = description.map_or_else(String::new, |description| format!(" ({description})"));
+    format!("{error}{description}{advice}")
+}
+
+fn span(wait: Option<Duration>) -> String {
+    wait.map_or_else(String::new, |wait| format!(" {} s", wait.as_secs()))
+}
+
+/// The keys of the configuration that say where something is.
+fn whereabouts(place: Place) -> &'static str {
+    match place {
+        Place::Discovery => "issuer, or configure the endpoints with kind = \"oauth2\"",
+        Place::Device | Place::Keys | Place::Token | Place::Userinfo | Place::Revocation => {
+            "the provider's address for it"
+        }
+    }
 }
 
 /// A provider cannot be set up as the configuration says.
@@ -220,7 +280,7 @@ pub enum SetupError {
         value: String,
     },
     /// The certificate authority cannot be read.
-    #[error("cannot read ca_file {path}")]
+    #[error("cannot read ca_file {path}: {source}; correct the path, or let the daemon's user read it")]
     CaUnreadable {
         /// Which.
         path: PathBuf,

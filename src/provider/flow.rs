@@ -92,19 +92,28 @@ impl Flow {
 }
 
 fn check_sizes(begin: &LoginBegin) -> Result<(), FlowRefused> {
-    let joined = |words: &[String]| words.iter().map(|word| word.len() + 1).sum::<usize>();
     for (what, bytes, limit) in [
         ("redirect_uri", begin.redirect_uri.len(), REDIRECT_LIMIT),
-        ("the list of scopes", joined(&begin.scopes), SCOPES_LIMIT),
         ("login_hint", begin.login_hint.as_ref().map_or(0, String::len), HINT_LIMIT),
-        ("the list of acr_values", joined(&begin.acr_values), ACR_LIMIT),
     ] {
         if bytes > limit {
             return Err(FlowRefused::TooLong { what, limit });
         }
     }
+    check_words(&begin.scopes, &begin.acr_values)
+}
+
+/// What every login may ask for.
+pub(super) fn check_words(scopes: &[String], acr_values: &[String]) -> Result<(), FlowRefused> {
+    for (what, words, limit) in
+        [("the list of scopes", scopes, SCOPES_LIMIT), ("the list of acr_values", acr_values, ACR_LIMIT)]
+    {
+        if words.iter().map(|word| word.len() + 1).sum::<usize>() > limit {
+            return Err(FlowRefused::TooLong { what, limit });
+        }
+    }
     let is_scope = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
-    if begin.scopes.iter().flat_map(|scope| scope.bytes()).all(is_scope) { Ok(()) } else { Err(FlowRefused::Scope) }
+    if scopes.iter().flat_map(|scope| scope.bytes()).all(is_scope) { Ok(()) } else { Err(FlowRefused::Scope) }
 }
 
 /// 256 random bits in 43 characters, as RFC 7636 section 4.1 recommends for the verifier.
@@ -120,7 +129,7 @@ fn challenge(verifier: &Secret) -> String {
 }
 
 /// Those asked for, or else the configured ones; with `openid` at an OpenID provider, which gives no ID token without it.
-fn scopes(settings: &ProviderSettings, asked: &[String]) -> Vec<String> {
+pub(super) fn scopes(settings: &ProviderSettings, asked: &[String]) -> Vec<String> {
     let chosen = if asked.is_empty() { &settings.scopes } else { asked };
     let mut scopes: Vec<_> = chosen.iter().flat_map(|scope| scope.split_whitespace()).map(str::to_owned).collect();
     let is_oidc = matches!(settings.kind, ProviderKind::Oidc { .. });

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use super::answer::{BODY_LIMIT, HttpAnswer};
 use super::url::SafeUrl;
 use super::words::harmless;
-use super::{Fault, Place, SetupError, retry_after};
+use super::{Fault, Handshake, Place, SetupError, retry_after};
 use crate::config::settings::ProviderSettings;
 
 const USER_AGENT: &str = concat!("tokenkeeper/", env!("CARGO_PKG_VERSION"));
@@ -143,10 +143,11 @@ impl Http {
     fn unanswered(&self, url: &SafeUrl, error: &reqwest::Error) -> Unanswered {
         let host = url.host();
         let cause = || innermost(error);
+        let handshake = || Handshake::of(chain(error), url.url().scheme() == "https");
         if error.is_dns() {
             Unanswered::NotSent(Fault::Dns { host, cause: cause() })
-        } else if error.is_connect() && is_tls(error) {
-            Unanswered::NotSent(Fault::Tls { host, cause: cause() })
+        } else if let Some(cause) = error.is_connect().then(handshake).flatten() {
+            Unanswered::NotSent(Fault::Tls { host, cause })
         } else if error.is_connect() && error.is_timeout() {
             let cause = format!("nothing answers within {} s", (self.timeout / 2).as_secs_f32());
             Unanswered::NotSent(Fault::Connect { host, cause })
@@ -195,10 +196,6 @@ fn authorities(settings: &ProviderSettings) -> Result<Vec<Certificate>, SetupErr
 fn innermost(error: &reqwest::Error) -> String {
     let last = chain(error).last();
     harmless(&last.map_or_else(String::new, ToString::to_string), &[])
-}
-
-fn is_tls(error: &reqwest::Error) -> bool {
-    chain(error).any(<dyn Error>::is::<rustls::Error>)
 }
 
 /// What is behind `error`, and behind that. The `source` of an I/O error leaves out the very error that it wraps.

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use data_encoding::BASE64URL_NOPAD;
 use openidconnect::core::{CoreIdToken, CoreIdTokenVerifier, CoreJsonWebKeySet, CoreJwsSigningAlgorithm as Alg};
 use openidconnect::{ClaimsVerificationError, ClientId, IssuerUrl, JsonWebKey, Nonce, SignatureVerificationError};
@@ -123,7 +123,8 @@ fn check(
         Some(expected) if found.is_some_and(|found| same(found, expected)) => Ok(()),
         Some(_) => Err("another nonce".to_owned()),
     };
-    let claims = token.claims(&verifier, nonce).map_err(|error| reject(&error, &token, issuer))?;
+    let claims =
+        token.claims(&verifier, nonce).map_err(|error| reject(&error, presented.token, &token, issuer, now))?;
 
     let authorized_party = claims.authorized_party().map(|party| party.as_str());
     if authorized_party.is_some_and(|party| party != client_id) {
@@ -134,7 +135,7 @@ fn check(
         return Err(invalid("the ID token is meant for several clients and does not say for which it was made (azp)"));
     }
     if claims.issue_time() > time(now + LEEWAY) {
-        return Err(invalid("the ID token was issued in the future; check the clock of this machine"));
+        return Err(Rejected::Invalid(clocks("was issued", claims.issue_time(), now)));
     }
     if let Some(claimed) = claims.access_token_hash() {
         let key = token.signing_key(&verifier).map_err(|_| Rejected::UnknownKey)?;
@@ -158,7 +159,13 @@ fn check(
 }
 
 /// Why, in words that tell what to look at.
-fn reject(error: &ClaimsVerificationError, token: &CoreIdToken, issuer: &str) -> Rejected {
+fn reject(
+    error: &ClaimsVerificationError,
+    text: &Secret,
+    token: &CoreIdToken,
+    issuer: &str,
+    now: UnixSeconds,
+) -> Rejected {
     use ClaimsVerificationError as Claim;
     use SignatureVerificationError as Signature;
     Rejected::Invalid(match error {
@@ -176,7 +183,13 @@ fn reject(error: &ClaimsVerificationError, token: &CoreIdToken, issuer: &str) ->
         Claim::InvalidIssuer(_) => format!("the ID token is of another issuer than {issuer}"),
         Claim::InvalidAudience(_) => "the ID token is meant for another client (aud)".to_owned(),
         Claim::InvalidNonce(_) => "the ID token belongs to another login (nonce)".to_owned(),
-        Claim::Expired(_) => "the ID token is expired; check the clock of this machine".to_owned(),
+        Claim::Expired(_) => {
+            let expiry = payload(text).and_then(|claims| claims.get("exp")?.as_i64());
+            match expiry {
+                Some(expiry) => clocks("expired", time(UnixSeconds(expiry)), now),
+                None => "the ID token is expired, or the clock of this machine is wrong".to_owned(),
+            }
+        }
         other => format!("the ID token is not accepted: {}", harmless(&other.to_string(), &[])),
     })
 }
@@ -200,6 +213,18 @@ fn unreadable(token: &Secret) -> String {
         }
         _ => "the ID token is no signed JSON Web Token".to_owned(),
     }
+}
+
+/// A token that is fresh from the provider, and too old or too new all the same: two clocks do not agree.
+fn clocks(what: &str, at: DateTime<Utc>, now: UnixSeconds) -> String {
+    let shown = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let apart = (time(now) - at).num_seconds().unsigned_abs();
+    format!(
+        "the ID token {what} at {}, and the clock of this machine says {}, which is {apart} s away; \
+         set whichever clock is wrong, the provider's or this one",
+        shown(at),
+        shown(time(now))
+    )
 }
 
 fn same(a: &Nonce, b: &Nonce) -> bool {
@@ -274,8 +299,9 @@ mod tests {
             ("aud", json!(["other"]), "meant for another client (aud)"),
             ("aud", json!(["shop", "other"]), "does not say for which it was made (azp)"),
             ("azp", json!("other"), "made for another client (azp)"),
-            ("exp", json!(NOW.0 - 60), "expired"),
-            ("iat", json!(NOW.0 + 61), "issued in the future"),
+            ("exp", json!(NOW.0 - 60), "expired at 2026-09-21T14:12:20Z, and the clock of this machine says"),
+            ("iat", json!(NOW.0 + 61), "was issued at 2026-09-21T14:14:21Z, and the clock of this machine says"),
+            ("iat", json!(NOW.0 + 61), "2026-09-21T14:13:20Z, which is 61 s away; set whichever clock is wrong"),
             ("nonce", json!("other"), "belongs to another login (nonce)"),
             ("nonce", json!(null), "belongs to another login (nonce)"),
             ("at_hash", json!("AAAAAAAAAAAAAAAAAAAAAA"), "another access token (at_hash)"),

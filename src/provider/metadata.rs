@@ -23,6 +23,7 @@ pub(super) struct Metadata {
     pub(super) keys: Option<SafeUrl>,
     pub(super) userinfo: Option<SafeUrl>,
     pub(super) revocation: Option<SafeUrl>,
+    pub(super) device: Option<SafeUrl>,
     pub(super) end_session: Option<SafeUrl>,
     /// The provider puts `iss` into every callback (RFC 9207 section 3): one without is not from it.
     pub(super) callback_has_issuer: bool,
@@ -37,8 +38,8 @@ pub(super) enum Source {
         issuer: String,
         /// Of the document.
         url: SafeUrl,
-        /// The revocation endpoint of a provider that has one and does not say so.
-        revocation: Option<SafeUrl>,
+        /// What it has and does not tell.
+        untold: Box<Untold>,
         /// What it said last.
         document: Box<Cached<Metadata>>,
     },
@@ -46,14 +47,24 @@ pub(super) enum Source {
     Fixed(Arc<Metadata>),
 }
 
+/// The endpoints of a provider that has them and does not say so.
+#[derive(Debug)]
+pub(super) struct Untold {
+    revocation: Option<SafeUrl>,
+    device: Option<SafeUrl>,
+}
+
 impl Source {
     /// The source for `kind`.
     pub(super) fn new(kind: &ProviderKind) -> Result<Self, SetupError> {
         Ok(match kind {
-            ProviderKind::Oidc { issuer, revocation } => Self::Discovered {
+            ProviderKind::Oidc { issuer, revocation, device } => Self::Discovered {
                 issuer: issuer.clone(),
                 url: well_known(issuer)?,
-                revocation: revocation.as_ref().map(|url| safe("revocation endpoint", url)).transpose()?,
+                untold: Box::new(Untold {
+                    revocation: revocation.as_ref().map(|url| safe("revocation endpoint", url)).transpose()?,
+                    device: device.as_ref().map(|url| safe("device authorization endpoint", url)).transpose()?,
+                }),
                 document: Box::default(),
             },
             ProviderKind::Oauth2(endpoints) => Self::Fixed(Arc::new(configured(endpoints)?)),
@@ -69,11 +80,13 @@ impl Source {
     ) -> Result<Arc<Metadata>, Fault> {
         match self {
             Self::Fixed(metadata) => Ok(Arc::clone(metadata)),
-            Self::Discovered { issuer, url, revocation, document } => {
+            Self::Discovered { issuer, url, untold, document } => {
                 let fetch = async {
                     let answer = http.get(Place::Discovery, url, None, now).await?;
                     let said = answer.ok_json::<Document>()?.check(issuer)?;
-                    Ok(Metadata { revocation: said.revocation.or_else(|| revocation.clone()), ..said })
+                    let revocation = said.revocation.or_else(|| untold.revocation.clone());
+                    let device = said.device.or_else(|| untold.device.clone());
+                    Ok(Metadata { revocation, device, ..said })
                 };
                 let recorded = async {
                     let outcome = fetch.await;
@@ -105,6 +118,7 @@ fn configured(endpoints: &Endpoints) -> Result<Metadata, SetupError> {
         keys: None,
         userinfo: Some(safe("userinfo endpoint", &endpoints.userinfo)?),
         revocation: endpoints.revocation.as_ref().map(|url| safe("revocation endpoint", url)).transpose()?,
+        device: endpoints.device.as_ref().map(|url| safe("device authorization endpoint", url)).transpose()?,
         end_session: None,
         callback_has_issuer: false,
     })
@@ -123,6 +137,7 @@ struct Document {
     jwks_uri: Option<String>,
     userinfo_endpoint: Option<String>,
     revocation_endpoint: Option<String>,
+    device_authorization_endpoint: Option<String>,
     end_session_endpoint: Option<String>,
     authorization_response_iss_parameter_supported: Option<bool>,
 }
@@ -140,6 +155,7 @@ impl Document {
             keys: Some(required("jwks_uri", self.jwks_uri)?),
             userinfo: optional("userinfo_endpoint", self.userinfo_endpoint)?,
             revocation: optional("revocation_endpoint", self.revocation_endpoint)?,
+            device: optional("device_authorization_endpoint", self.device_authorization_endpoint)?,
             end_session: optional("end_session_endpoint", self.end_session_endpoint)?,
             callback_has_issuer: self.authorization_response_iss_parameter_supported.unwrap_or(false),
         })
@@ -197,7 +213,7 @@ mod tests {
 
     #[test]
     fn endpoints_in_the_clear_are_refused_even_where_they_are_optional() {
-        for member in ["token_endpoint", "jwks_uri", "userinfo_endpoint", "revocation_endpoint"] {
+        for member in ["token_endpoint", "jwks_uri", "revocation_endpoint", "device_authorization_endpoint"] {
             let fault = check(&[(member, "http://id.example/x".into())]).expect_err("a fault");
             assert_eq!(fault.to_string(), format!("{member} of the discovery document is no https URL"));
         }

@@ -1,6 +1,6 @@
 //! The OAuth 2.0 and OpenID Connect client: sends people to a provider, and gets, renews and revokes their tokens.
 //!
-//! Invariant: one call of [`Provider::exchange`] or [`Provider::refresh`] is at most one POST. No layer repeats it, follows a
+//! Invariant: one call of [`Provider::exchange`], [`Provider::poll_device`] or [`Provider::refresh`] is at most one POST. No layer repeats it, follows a
 //! redirect with it or takes it through a proxy that the configuration does not name. What is not certain to have failed
 //! before it was sent is [`RefreshOutcome::Unknown`]: the refresh token may be spent.
 //! It knows no store and no clock: `now` comes in, outcomes go out, and the keeper decides what becomes of them.
@@ -10,9 +10,11 @@ mod cache;
 mod callback;
 mod client;
 mod credentials;
+mod device;
 mod exchange;
 mod fault;
 mod flow;
+mod handshake;
 mod health;
 mod http;
 mod id_token;
@@ -29,9 +31,11 @@ mod words;
 
 pub use callback::{Answer, Callback, CallbackMalformed};
 pub use client::Provider;
+pub use device::{DeviceAsk, DevicePoll, DeviceRefused, DeviceStart};
 pub use exchange::{Grant, LoginFault};
 pub use fault::{Fault, Place, SetupError};
 pub use flow::FlowRefused;
+pub use handshake::Handshake;
 pub use health::Health;
 pub use refresh::RefreshOutcome;
 pub use revoke::RevokeOutcome;

@@ -26,6 +26,9 @@ const SCOPE_LIMIT: usize = 4 * 1024;
 /// `Bearer`, `DPoP`; RFC 6749 appendix A.13 sets no limit.
 const TOKEN_TYPE_LIMIT: usize = 64;
 
+/// A longer life is taken for this one: some providers write a huge number for "never", which no calendar can show.
+const LONGEST_LIFE: Duration = Duration::from_hours(10 * 365 * 24);
+
 /// What an answer says.
 #[derive(Debug)]
 pub(super) enum Reading {
@@ -68,7 +71,9 @@ pub(super) fn read(answer: &HttpAnswer, sent: &[&Secret]) -> Result<Reading, Fau
     if is_success && let Some(access) = wire.access_token.text() {
         let member = |member| Fault::Missing { place: answer.place, member };
         let is_presentable = access.expose().bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
-        let token_type = wire.token_type.text().unwrap_or_else(|| Secret::from("Bearer"));
+        // Its case means nothing (RFC 6749 section 5.1), but callers write it into a header as they get it.
+        let bearer = |it: &Secret| it.expose().eq_ignore_ascii_case("Bearer");
+        let token_type = wire.token_type.text().filter(|it| !bearer(it)).unwrap_or_else(|| Secret::from("Bearer"));
         let is_token_type = token_type.expose().bytes().all(|byte| byte.is_ascii_graphic());
         return Ok(Reading::Granted(Granted {
             access: within(ACCESS_LIMIT, "the access token", access)
@@ -96,6 +101,7 @@ impl Granted {
     pub(super) fn into_tokens(self, fallback: Fallback<'_>, now: UnixSeconds) -> Tokens {
         let said = self.life.map(|life| now + life);
         let expires_at = said.or_else(|| expiry_of_jwt(&self.access, now)).unwrap_or(now + fallback.life);
+        let expires_at = expires_at.min(now + LONGEST_LIFE);
         let scope = self.scope.unwrap_or_else(|| fallback.scope.to_owned());
         let access =
             AccessToken { token: self.access, token_type: self.token_type, scope, obtained_at: now, expires_at };
@@ -141,7 +147,7 @@ struct Wire {
 /// A value of whatever type the provider thought fit.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Loose {
+pub(super) enum Loose {
     Text(#[serde(with = "secret::exposed")] Secret),
     Number(f64),
     List(Vec<Loose>),
@@ -156,7 +162,7 @@ impl Default for Loose {
 
 impl Loose {
     /// A text with something in it.
-    fn text(self) -> Option<Secret> {
+    pub(super) fn text(self) -> Option<Secret> {
         match self {
             Self::Text(text) if !text.is_empty() => Some(text),
             _ => None,
@@ -164,7 +170,7 @@ impl Loose {
     }
 
     /// A span that is longer than nothing. Some providers write 0 or -1 for "never": that is not believed, but no error.
-    fn seconds(&self) -> Option<Duration> {
+    pub(super) fn seconds(&self) -> Option<Duration> {
         let seconds = match self {
             Self::Number(number) => *number,
             Self::Text(text) => text.expose().trim().parse().ok()?,
@@ -233,6 +239,7 @@ mod tests {
             (json!(null), 900),
             (json!({}), 900),
             (json!(1e300), 900),
+            (json!(1e18), 315_360_000),
         ] {
             assert_eq!(life(&json!({"access_token": "at", "expires_in": written})), seconds, "{written}");
         }
@@ -265,8 +272,10 @@ mod tests {
     }
 
     #[test]
-    fn token_types_are_kept_as_spelled_and_bearer_if_missing() {
-        assert_eq!(tokens(&json!({"access_token": "at", "token_type": "bearer"})).access.token_type, "bearer");
+    fn token_types_are_kept_as_spelled_but_bearer_is_always_spelled_the_same() {
+        for (written, kept) in [("bearer", "Bearer"), ("BEARER", "Bearer"), ("DPoP", "DPoP"), ("mac", "mac")] {
+            assert_eq!(tokens(&json!({"access_token": "at", "token_type": written})).access.token_type, kept);
+        }
         assert_eq!(tokens(&json!({"access_token": "at"})).access.token_type, "Bearer");
     }
 
@@ -314,10 +323,12 @@ mod tests {
     fn broken_bodies_are_faults_of_their_own() {
         let fault = |status, body: &str| read(&answer(status, body.as_bytes()), &[]).expect_err("a fault");
         assert_eq!(fault(200, "{\"access_token\":\"a"), Fault::NotJson { place: Place::Token });
-        assert_eq!(fault(200, ""), Fault::NotJson { place: Place::Token });
+        assert_eq!(fault(200, ""), Fault::Empty { place: Place::Token });
         assert_eq!(fault(200, "{}"), Fault::Missing { place: Place::Token, member: "access_token" });
         assert_eq!(fault(400, "<html>"), Fault::Status { place: Place::Token, status: 400 });
         assert_eq!(fault(400, "{\"error\":{\"message\":1}}"), Fault::Status { place: Place::Token, status: 400 });
+        assert_eq!(fault(429, ""), Fault::Busy { place: Place::Token, status: 429, retry_after: None });
+        assert_eq!(fault(404, "<html>"), Fault::NotThere { place: Place::Token, status: 404 });
         assert_eq!(fault(302, ""), Fault::Redirect { place: Place::Token, status: 302 });
     }
 }

@@ -2,6 +2,9 @@
 
 use ::url::{Host, Url};
 
+/// The longest address that is shown to people: a QR code of it still fits on a screen.
+const SHOWN_LIMIT: usize = 512;
+
 /// A URL that credentials may be sent to; that it exists proves it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SafeUrl(Url);
@@ -17,6 +20,12 @@ impl SafeUrl {
             _ => false,
         };
         (bare && secure).then_some(Self(url))
+    }
+
+    /// `text` as people may be sent there: by the same rules, in printable ASCII, and of bounded length.
+    pub(super) fn for_people(text: &str) -> Option<String> {
+        let url = String::from(Self::parse(text)?.0);
+        (url.len() <= SHOWN_LIMIT).then_some(url)
     }
 
     /// The URL.
@@ -62,6 +71,15 @@ mod tests {
         ] {
             assert!(SafeUrl::parse(wrong).is_none(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn what_people_are_sent_to_holds_nothing_that_a_terminal_obeys() {
+        let shown = SafeUrl::for_people("https://id.example/d\u{1b}[2J\u{202e}?user_code=A B").expect("an address");
+        assert_eq!(shown, "https://id.example/d%1B[2J%E2%80%AE?user_code=A%20B");
+        assert_eq!(SafeUrl::for_people("http://id.example/device"), None);
+        assert_eq!(SafeUrl::for_people("javascript:alert(1)"), None);
+        assert_eq!(SafeUrl::for_people(&format!("https://id.example/{}", "x".repeat(512))), None);
     }
 
     #[test]

@@ -91,7 +91,7 @@ pub enum IdentityError {
         path: PathBuf,
     },
     /// The file system said no.
-    #[error("the identity {path} cannot be read or written; check the directory and its owner")]
+    #[error("the identity {path} cannot be read or written: {source}; check the directory and its owner")]
     Inaccessible {
         /// The file.
         path: PathBuf,

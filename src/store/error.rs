@@ -32,7 +32,7 @@ pub enum StoreError {
         known: u32,
     },
     /// The directory of the store cannot be made or entered: correct it.
-    #[error("the store directory {dir} cannot be created or entered; check its owner and the free space")]
+    #[error("the store directory {dir} cannot be created or entered: {source}; check its owner and the free space")]
     Directory {
         /// The store.
         dir: PathBuf,

@@ -5,7 +5,7 @@ use tokenkeeper_protocol::reply::LoggedIn;
 use tokenkeeper_protocol::{LoginId, ProviderName, SessionRef, UnixSeconds};
 
 use super::{Vault, VaultError, Versioned};
-use crate::domain::{Flow, Owner};
+use crate::domain::{Owner, Way};
 use crate::store::{Batch, StoreError, Table};
 
 /// A login that was begun.
@@ -19,8 +19,8 @@ pub struct PendingLogin {
     pub device: Option<String>,
     /// The session that it renews.
     pub replaces: Option<SessionRef>,
-    /// What has to match when the browser comes back.
-    pub flow: Flow,
+    /// How its user comes, and what has to match then.
+    pub way: Way,
     /// When it is forgotten.
     pub expires_at: UnixSeconds,
     /// Its answer, once there is one.
@@ -30,7 +30,7 @@ pub struct PendingLogin {
 /// The answer of a completed login, for those who ask again.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DoneLogin {
-    /// A keyed hash of the callback query that was completed.
+    /// A keyed hash of the callback query that was completed; of nothing, if no browser came back.
     pub query: [u8; 16],
     /// What was answered.
     pub answer: LoggedIn,
@@ -40,6 +40,22 @@ impl Vault {
     /// Reads a flow.
     pub fn login(&self, id: LoginId) -> Result<Option<Versioned<PendingLogin>>, VaultError> {
         self.read(Table::Logins, &self.login_key(id))
+    }
+
+    /// The device flows that nothing came of yet. A row that does not open is nobody's.
+    pub fn device_flows(&self) -> Result<Vec<LoginId>, VaultError> {
+        const PAGE: usize = 256;
+        let (mut found, mut after) = (Vec::new(), None::<Vec<u8>>);
+        loop {
+            let rows = self.store.scan(Table::Logins, &[], after.as_deref(), PAGE)?;
+            let Some((last, _)) = rows.last() else { return Ok(found) };
+            after = Some(last.clone());
+            let logins = rows.iter().filter_map(|(key, row)| self.open_row(Table::Logins, key, row).ok());
+            found.extend(logins.filter_map(|login: Versioned<PendingLogin>| {
+                let flow = login.value.way.device().filter(|flow| flow.failure.is_none())?;
+                login.value.done.is_none().then_some(flow.id)
+            }));
+        }
     }
 
     /// The keyed hash under which a completed callback query is remembered.

@@ -86,7 +86,7 @@ fn a_scope_that_the_provider_does_not_know_is_for_an_administrator() {
     Browser::default().log_in(&login.url, "alice");
     let why = login.finish().fails_with(78);
 
-    assert!(why.contains("invalid_scope; asked for were") && why.contains("offline_access"), "{why}");
+    assert!(why.contains("invalid_scope; check scopes; asked for were") && why.contains("offline_access"), "{why}");
     assert!(why.contains("administrator"), "{why}");
 }
 

@@ -8,6 +8,8 @@ mod access;
 mod age;
 mod as_root;
 mod audit;
+mod device;
+mod faults;
 mod fixtures;
 mod history;
 mod http;

@@ -36,6 +36,13 @@ export class MemoryAdapter {
     return undefined;
   }
 
+  async findByUserCode(userCode) {
+    for (const [key, record] of records) {
+      if (key.startsWith('DeviceCode:') && record.payload.userCode === userCode) return record.payload;
+    }
+    return undefined;
+  }
+
   async consume(id) {
     const record = records.get(this.key(id));
     if (record) record.payload.consumed = now();

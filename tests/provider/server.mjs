@@ -35,7 +35,7 @@ const day = 86_400;
 const client = {
   application_type: 'native',
   redirect_uris: ['http://127.0.0.1/callback', 'http://[::1]/callback'],
-  grant_types: ['authorization_code', 'refresh_token'],
+  grant_types: ['authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code'],
   response_types: ['code'],
 };
 
@@ -54,6 +54,7 @@ const configuration = {
   pkce: { required: () => true },
   features: {
     devInteractions: { enabled: false },
+    deviceFlow: { enabled: true },
     introspection: { enabled: true },
     revocation: { enabled: true },
     userinfo: { enabled: true },
@@ -66,6 +67,7 @@ const configuration = {
   ttl: {
     AccessToken: Number(options['access-life']),
     AuthorizationCode: 60,
+    DeviceCode: 600,
     Grant: 30 * day,
     IdToken: 3600,
     Interaction: 3600,

@@ -5,6 +5,7 @@
 mod support;
 
 mod crash;
+mod device;
 mod fixtures;
 mod rotation;
 mod session;

@@ -33,16 +33,18 @@ impl Browser {
 
     fn walk(&mut self, start: &str, user: &str, stop_at: Option<&str>) -> Arrival {
         let mut url = http::parse(start);
-        let mut form: Option<String> = None;
+        let (mut form, mut refused) = (None::<String>, false);
         for _ in 0..20 {
             if stop_at.is_some_and(|callback| url.as_str().starts_with(callback)) {
                 return Arrival::Callback(url.into());
             }
             let answer = self.request(&url, form.take());
             let (location, action) = (answer.headers_named("location").next(), form_action(&answer.body));
-            let Some(next) = location.or(action) else { return Arrival::Page(answer) };
-            form =
-                location.is_none().then(|| if self.refuse { "refuse=1".to_owned() } else { format!("login={user}") });
+            // Whoever has refused does not begin again on the next page that asks for something.
+            let Some(next) = location.or(action.filter(|_| !refused)) else { return Arrival::Page(answer) };
+            refused |= self.refuse && answer.body.contains(r#"name="refuse""#);
+            let typed = || if self.refuse { "refuse=1".to_owned() } else { format!("login={user}") };
+            form = location.is_none().then(|| format!("{}{}", hidden_fields(&answer.body), typed()));
             url = url.join(next).unwrap_or_else(|error| panic!("a redirect to {next:?}: {error}"));
         }
         panic!("more than 20 pages from {start}");
@@ -71,6 +73,15 @@ enum Arrival {
     Callback(String),
 }
 
+/// What a page wants to have sent back as it is.
+fn hidden_fields(body: &str) -> String {
+    let fields = body.split(r#"<input type="hidden" name=""#).skip(1).filter_map(|rest| {
+        let (name, rest) = rest.split_once(r#"" value=""#)?;
+        Some(format!("{name}={}&", rest.split_once('"')?.0))
+    });
+    fields.collect()
+}
+
 fn form_action(body: &str) -> Option<&str> {
-    body.split_once(r#"<form method="post" action=""#)?.1.split_once('"').map(|(action, _)| action)
+    body.split_once(r#"method="post" action=""#)?.1.split_once('"').map(|(action, _)| action)
 }

@@ -111,6 +111,21 @@ pub(crate) fn reply(mut stream: &TcpStream, status: u16, headers: &[(String, Str
     stream.write_all(format!("{text}\r\n{body}").as_bytes())
 }
 
+/// Begins an answer, and closes the connection half-way.
+pub(crate) fn cut_short(mut stream: &TcpStream) -> io::Result<()> {
+    stream.write_all(
+        b"HTTP/1.1 200 Scripted\r\nContent-Type: application/json\r\nContent-Length: 4096\r\n\r\n{\"access_token\":",
+    )
+}
+
+/// Begins an answer that ends when the client has had enough.
+pub(crate) fn go_on(mut stream: &TcpStream) -> io::Result<()> {
+    stream.write_all(b"HTTP/1.1 200 Scripted\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n[")?;
+    loop {
+        stream.write_all(&[b' '; 16 * 1024])?;
+    }
+}
+
 fn line(reader: &mut impl BufRead) -> io::Result<String> {
     let mut line = String::new();
     reader.read_line(&mut line)?;

@@ -30,6 +30,6 @@ pub(crate) use config::Config;
 pub(crate) use daemon::Daemon;
 pub(crate) use home::Home;
 pub(crate) use real::RealProvider;
-pub(crate) use scripted::{Fault, Lie, ScriptedProvider};
+pub(crate) use scripted::{Fault, Lie, ScriptedProvider, Tls, TlsServer};
 pub(crate) use syslog::SyslogReceiver;
 pub(crate) use wire::Wire;

@@ -5,8 +5,9 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use tokenkeeper_protocol::frame::{HEADER_LEN, HELLO_LEN, Header, Version};
-use tokenkeeper_protocol::request::{LoginBegin, LoginComplete, Selector, TokenRequest};
-use tokenkeeper_protocol::{LoginId, Problem, Reply, Request};
+use tokenkeeper_protocol::reply::DeviceBegun;
+use tokenkeeper_protocol::request::{DeviceBegin, DeviceWait, LoginBegin, LoginComplete, Selector, TokenRequest};
+use tokenkeeper_protocol::{LoginId, Problem, Reply, Request, SessionRef};
 
 use super::deadline::PATIENCE;
 
@@ -123,6 +124,14 @@ impl Wire {
         }
     }
 
+    /// Begins a login with a code at `corp`.
+    pub(crate) fn begin_device(&mut self) -> DeviceBegun {
+        match self.ask(&begin_device(None)) {
+            Reply::DeviceBegun(begun) => begun,
+            other => panic!("the login did not begin: {other:?}"),
+        }
+    }
+
     /// Begins a login at `corp`; returns its id and where to send the browser.
     pub(crate) fn begin(&mut self) -> (LoginId, String) {
         match self.ask(&begin("corp")) {
@@ -143,6 +152,22 @@ pub(crate) fn begin(provider: &str) -> Request {
         acr_values: vec![],
         replaces: None,
     })
+}
+
+/// The request that begins a login with a code at `corp`.
+pub(crate) fn begin_device(replaces: Option<SessionRef>) -> Request {
+    Request::DeviceBegin(DeviceBegin {
+        provider: "corp".parse().expect("the provider's name is well formed"),
+        scopes: vec![],
+        device: Some("laptop".to_owned()),
+        acr_values: vec![],
+        replaces,
+    })
+}
+
+/// The request that waits for the user of such a login.
+pub(crate) fn wait_for_device(login_id: LoginId) -> Request {
+    Request::DeviceWait(DeviceWait { login_id, timeout_ms: Some(25_000) })
 }
 
 /// The request that completes a login with the address that the browser was sent back to.

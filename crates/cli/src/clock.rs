@@ -11,6 +11,14 @@ pub(crate) fn now() -> UnixSeconds {
     UnixSeconds::default() + since_epoch
 }
 
+/// Lets `span` pass before something is asked again that cannot tell by itself when it has changed.
+pub(crate) fn pause(span: Duration) {
+    let deadline = Deadline::after(span);
+    while let Some(left) = deadline.left() {
+        std::thread::park_timeout(left);
+    }
+}
+
 /// The end of a span that begins now.
 pub(crate) struct Deadline(Instant);
 

@@ -18,6 +18,11 @@ pub(crate) fn print(object: &impl Serialize) -> io::Result<()> {
     out.flush()
 }
 
+/// Tells something on standard error that the person has to know before there is an answer.
+pub(crate) fn print_note(object: &impl Serialize) {
+    drop(write(&mut io::stderr().lock(), object));
+}
+
 /// Tells on standard error what went wrong. If that cannot be written, the exit status still says it.
 pub(crate) fn print_error(problem: &Problem) {
     #[derive(Serialize)]

@@ -5,6 +5,7 @@ mod browser;
 mod clock;
 mod command;
 mod context;
+mod device;
 mod escape;
 mod exit;
 mod failure;
@@ -14,6 +15,7 @@ mod loopback;
 mod moment;
 mod paste;
 mod people;
+mod qr;
 mod span;
 mod table;
 

@@ -21,6 +21,7 @@ const NEVER: UnixSeconds = UnixSeconds(10_000_000_000);
 fn daemon(expires_at: UnixSeconds) -> Daemon {
     let current = Mutex::new(None);
     Daemon::answering(move |request| match request {
+        Request::DeviceBegin(_) => Reply::Problem(Problem::new(Code::Unsupported, "corp offers none")),
         Request::LoginBegin(begin) => {
             let id = LoginId::from_random([7; 16]);
             let url = format!("https://id.example/authorize?redirect_uri={}&state=right", begin.redirect_uri);
@@ -104,6 +105,7 @@ fn a_person_logs_in_with_the_browser() {
     let daemon = daemon(NEVER);
     let mut login = Waiting::begin(&daemon, "login corp");
     let start_url = login.word_of_line_with("/start/");
+    assert!(login.said.starts_with("No login with a code: corp offers none\n"), "{}", login.said);
     assert!(login.said.contains("tokenkeeper login corp --paste"), "no display: {}", login.said);
     assert!(!login.said.contains("state="), "{}", login.said);
     let (location, callback) = follow(&start_url);

@@ -119,7 +119,7 @@ codes! {
     Misconfigured = 8, "misconfigured", exit 78, http 500;
     /// The request makes no sense: fix the caller.
     BadRequest = 9, "bad_request", exit 65, http 400;
-    /// The daemon is too old for this request.
+    /// The daemon is too old for this request, or the provider offers nothing of the kind.
     Unsupported = 10, "unsupported", exit 70, http 501;
     /// A fault of the daemon: report it.
     Internal = 11, "internal", exit 70, http 500;

@@ -39,7 +39,7 @@ fn examples() -> Vec<What> {
         What::LoggedOut { peer, session, provider: provider.clone() },
         What::Revoked { session, provider: provider.clone(), outcome: "done".into() },
         What::Expired { session, provider: provider.clone(), state: "needs_login".into() },
-        What::Removed { session, provider },
+        What::Removed { session, provider: provider.clone() },
         What::Denied {
             peer: "backup.service (uid 34, pid 977)".into(),
             action: "token".into(),
@@ -47,6 +47,7 @@ fn examples() -> Vec<What> {
             reference: "r-5f2c9".into(),
             count: 1,
         },
+        What::ScopeNarrowed { session, provider, missing: "mail files".into() },
     ]
 }
 

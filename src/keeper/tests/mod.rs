@@ -2,6 +2,7 @@
 //! when it is told to.
 
 mod agenda;
+mod device;
 mod growing_old;
 mod history;
 mod logging_in;
@@ -15,9 +16,11 @@ mod unknown;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use serde_json::{Value, json};
 use tokenkeeper_protocol::{Reply as Answer, SessionRef, UnixSeconds};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::store::Moody;
@@ -25,7 +28,7 @@ use super::{Attended, Keeper, KeeperError, Look, Parts, Providers, Wish};
 use crate::clock::Clock;
 use crate::config::ProviderSettings;
 use crate::domain::{Peer, Session};
-use crate::policy::{Action, On, Permit, Rule, Target, Who, judge};
+use crate::policy::{Action, On, Permit, Rule, Rules, Target, Who, judge};
 use crate::provider::scripted::{NOW, Reply, Server, session};
 use crate::seal::Keyring;
 use crate::vault::Vault;
@@ -39,6 +42,8 @@ pub(crate) struct Home {
     pub(crate) clock: Clock,
     pub(crate) vault: Arc<Vault>,
     pub(crate) keeper: Arc<Keeper>,
+    pub(crate) rules: Arc<ArcSwap<Rules>>,
+    pub(crate) stop: CancellationToken,
     pub(crate) id: SessionRef,
 }
 
@@ -54,11 +59,17 @@ impl Home {
         let clock = Clock::manual(NOW);
         let vault = Arc::new(Vault::open(Arc::clone(&store) as _, Keyring::generate()).await.unwrap());
         let provider = Arc::new(server.provider_with(settings));
+        let (rules, stop) = (Arc::new(ArcSwap::from_pointee(rules())), CancellationToken::new());
         let keeper = Arc::new(Keeper::new(Parts {
             vault: Arc::clone(&vault),
             providers: Providers::from([(provider.settings().name.clone(), provider)]),
+            judge: Box::new({
+                let rules = Arc::clone(&rules);
+                move |peer, action, target| judge(&rules.load(), peer, action, target)
+            }),
             clock: clock.clone(),
             tasks: TaskTracker::new(),
+            stop: stop.clone(),
             cache_sessions: 100,
             retention: RETENTION,
         }));
@@ -70,7 +81,7 @@ impl Home {
         change.commit().await.unwrap();
         server.script("/token", renewal());
         server.script("/revoke", Reply::text(200, "text/plain", ""));
-        Self { server, store, clock, vault, keeper, id: first.id }
+        Self { server, store, clock, vault, keeper, rules, stop, id: first.id }
     }
 
     /// Sets the clock to so many seconds after the beginning.
@@ -142,10 +153,14 @@ pub(crate) fn peer(uid: u32) -> Peer {
     Peer { uid, gids: Vec::new(), pid: 1, unit: None }
 }
 
-fn permit(action: Action) -> Permit {
+/// User 1000 may do everything.
+fn rules() -> Rules {
     let may = Action::ALL.to_vec();
-    let rule = Rule { who: Who::User(1000), may, on: On::EVERYTHING, source: String::new() };
-    judge(&vec![rule].into(), &peer(1000), action, Target::Daemon).unwrap()
+    vec![Rule { who: Who::User(1000), may, on: On::EVERYTHING, source: String::new() }].into()
+}
+
+fn permit(action: Action) -> Permit {
+    judge(&rules(), &peer(1000), action, Target::Daemon).unwrap()
 }
 
 /// Waits for what other tasks do; fails if they do not.

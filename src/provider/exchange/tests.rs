@@ -37,7 +37,7 @@ async fn a_code_becomes_tokens_and_a_user_with_one_post() {
     assert_eq!(grant.authentication.acr.as_deref(), Some("mfa"));
     assert_eq!(grant.tokens.access.expires_at, UnixSeconds(NOW.0 + 300));
     assert_eq!(grant.tokens.access.scope, "openid profile");
-    assert_eq!(grant.tokens.access.token_type, "bearer");
+    assert_eq!(grant.tokens.access.token_type, "Bearer");
     assert_eq!(grant.tokens.refresh, Some(Secret::from("rt-0123456789")));
     assert!(grant.tokens.id.is_some());
     assert_eq!(provider.health().last_success_at, Some(NOW));
@@ -245,7 +245,14 @@ async fn refusals_of_the_provider_say_whose_turn_it_is() {
     for (reply, words) in [
         (Reply::json(400, &quoted), "the provider refused the login: invalid_grant (code [redacted] is used)"),
         (Reply::json(200, &json!({"error": "bad_verification_code"})), "refused the login: bad_verification_code"),
-        (Reply::json(401, &json!({"error": "invalid_client"})), "does not accept this client: invalid_client; ask an"),
+        (
+            Reply::json(401, &json!({"error": "invalid_client"})),
+            "does not accept this client: invalid_client; check client_id and",
+        ),
+        (
+            Reply::json(503, &json!({"error": "temporarily_unavailable"})),
+            "the token endpoint answered temporarily_unavailable",
+        ),
         (Reply::text(500, "text/html", "<html>"), "the token endpoint answered HTTP 500"),
         (
             Reply::json(200, &json!({"access_token": "x".repeat(16_385)})),
@@ -256,7 +263,7 @@ async fn refusals_of_the_provider_say_whose_turn_it_is() {
         let fault = provider.exchange(&flow, &callback(&flow), NOW).await.expect_err("a fault").to_string();
         assert!(fault.contains(words), "{fault}");
     }
-    assert_eq!(server.count("/token"), 5);
+    assert_eq!(server.count("/token"), 6);
 }
 
 #[tokio::test]
@@ -295,7 +302,7 @@ async fn a_callback_that_only_an_administrator_can_mend_says_so() {
     let provider = server.provider();
     let flow = begin(&provider);
     for (error, words) in [
-        ("invalid_scope", "invalid_scope (no); asked for were \"openid profile\"; ask an administrator"),
+        ("invalid_scope", "invalid_scope (no); check scopes; asked for were \"openid profile\"; ask an administrator"),
         ("invalid_request", "does not accept this client: invalid_request (no); ask an administrator"),
         ("unauthorized_client", "does not accept this client: unauthorized_client (no)"),
     ] {

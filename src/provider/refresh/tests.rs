@@ -165,7 +165,7 @@ async fn a_connection_that_never_becomes_secure_carried_nothing() {
     });
     let outcome = provider.refresh(&session(server.url()), NOW).await;
     let RefreshOutcome::NotSent(fault) = outcome else { panic!("{outcome:?}") };
-    assert!(fault.to_string().ends_with("nothing answers within 0.15 s"), "{fault}");
+    assert!(fault.to_string().contains("nothing answers within 0.15 s"), "{fault}");
 }
 
 #[tokio::test]

@@ -86,7 +86,8 @@ async fn a_revocation_endpoint_that_discovery_leaves_out_can_be_configured() {
         server.discover("revocation_endpoint", told.as_str().map_or(json!(null), |path| json!(at(path))));
         server.script(asked, Reply::text(200, "text/plain", ""));
         let provider = server.provider_with(|settings| {
-            settings.kind = ProviderKind::Oidc { issuer: server.url().to_owned(), revocation: Some(at("/revoke2")) };
+            settings.kind =
+                ProviderKind::Oidc { issuer: server.url().to_owned(), revocation: Some(at("/revoke2")), device: None };
         });
         let tokens = session(server.url()).tokens.expect("tokens");
         assert_eq!(provider.revoke(&tokens, NOW).await, RevokeOutcome::Done);

@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
-pub(crate) use settings::{begin, callback, login_begin, oauth2_settings, oidc_settings, session};
+pub(crate) use settings::{begin, callback, device_begin, login_begin, oauth2_settings, oidc_settings, session};
 pub(crate) use signer::Signer;
 
 use super::Provider;
@@ -116,6 +116,7 @@ impl Server {
                     "jwks_uri": at("/jwks"),
                     "userinfo_endpoint": at("/userinfo"),
                     "revocation_endpoint": at("/revoke"),
+                    "device_authorization_endpoint": at("/device"),
                     "end_session_endpoint": at("/end"),
                 }),
             ),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokenkeeper_protocol::reply::{Authentication, UserInfo};
-use tokenkeeper_protocol::request::LoginBegin;
+use tokenkeeper_protocol::request::{DeviceBegin, LoginBegin};
 use tokenkeeper_protocol::{Secret, SessionRef};
 
 use super::NOW;
@@ -15,7 +15,7 @@ use crate::provider::{Answer, Callback, Provider};
 pub(crate) fn oidc_settings(issuer: &str) -> ProviderSettings {
     ProviderSettings {
         name: "corp".parse().expect("a name"),
-        kind: ProviderKind::Oidc { issuer: issuer.to_owned(), revocation: None },
+        kind: ProviderKind::Oidc { issuer: issuer.to_owned(), revocation: None, device: None },
         client_id: "shop".to_owned(),
         client_secret: Some(Secret::from("s3cr3t")),
         client_authentication: ClientAuthentication::Basic,
@@ -41,6 +41,7 @@ pub(crate) fn oauth2_settings(base: &str) -> ProviderSettings {
         userinfo: format!("{base}/userinfo"),
         subject_claim: "id".to_owned(),
         revocation: Some(format!("{base}/revoke")),
+        device: Some(format!("{base}/device")),
         issuer: base.to_owned(),
     };
     let scopes = vec!["profile".to_owned()];
@@ -63,6 +64,17 @@ pub(crate) fn login_begin(redirect_uri: &str) -> LoginBegin {
 /// A flow of a service.
 pub(crate) fn begin(provider: &Provider) -> Flow {
     Flow::begin(provider.settings(), &login_begin("https://shop.example/cb"), NOW).expect("a flow")
+}
+
+/// The begin of a login with a code.
+pub(crate) fn device_begin() -> DeviceBegin {
+    DeviceBegin {
+        provider: "corp".parse().expect("a name"),
+        scopes: Vec::new(),
+        device: None,
+        acr_values: Vec::new(),
+        replaces: None,
+    }
 }
 
 /// The callback with a code that completes `flow`.

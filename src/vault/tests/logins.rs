@@ -3,7 +3,7 @@
 use tokenkeeper_protocol::{LoginId, Secret};
 
 use super::*;
-use crate::domain::Flow;
+use crate::domain::{DeviceFailure, DeviceFlow, Flow, Peer, Way};
 use crate::store::Batch;
 use crate::vault::{Binding, Intent, PendingLogin, VaultError};
 
@@ -13,7 +13,7 @@ pub(super) fn login(expires_at: UnixSeconds) -> PendingLogin {
         begun_by: Owner::Unit { unit: "unit-canary.service".to_owned(), uid: 7 },
         device: Some("device-canary".to_owned()),
         replaces: None,
-        flow: Flow {
+        way: Way::Code(Flow {
             state: Secret::from("state-canary"),
             nonce: Secret::from("nonce-canary"),
             verifier: Secret::from("verifier-canary"),
@@ -22,7 +22,7 @@ pub(super) fn login(expires_at: UnixSeconds) -> PendingLogin {
             login_hint: Some("hint-canary".to_owned()),
             acr_values: Vec::new(),
             begun_at: NOW,
-        },
+        }),
         expires_at,
         done: None,
     }
@@ -46,7 +46,8 @@ async fn a_flow_is_kept_over_a_restart_changed_in_its_version_and_forgotten() {
     keep(&vault, id(1), 0, &login(NOW)).await.unwrap();
     let vault = reopened(vault).await;
     let kept = vault.login(id(1)).unwrap().unwrap();
-    assert_eq!(kept.value.flow.verifier, Secret::from("verifier-canary"));
+    let Way::Code(flow) = &kept.value.way else { panic!("another way") };
+    assert_eq!(flow.verifier, Secret::from("verifier-canary"));
     assert!(vault.login(id(2)).unwrap().is_none());
 
     keep(&vault, id(1), kept.version, &login(NOW + Duration::from_secs(9))).await.unwrap();
@@ -81,6 +82,30 @@ async fn a_flow_that_does_not_open_goes_with_those_that_expired() {
     keep(&vault, id(1), 0, &login(NOW + Duration::from_secs(1))).await.unwrap();
     assert_eq!(vault.forget_expired_logins(NOW).await.unwrap(), 1);
     assert!(vault.login(id(1)).unwrap().is_some());
+}
+
+#[tokio::test]
+async fn device_flows_that_are_under_way_are_found_among_all_others() {
+    let vault = in_memory().await;
+    let device = |number, failure| PendingLogin {
+        way: Way::Device(DeviceFlow {
+            id: id(number),
+            device_code: Secret::from("device-code-canary"),
+            issuer: "https://issuer-canary.example".to_owned(),
+            scopes: Vec::new(),
+            peer: Peer { uid: 7, gids: vec![7], pid: 1, unit: None },
+            interval: 5,
+            failure,
+        }),
+        ..login(NOW)
+    };
+    for number in 0..300 {
+        keep(&vault, id(number), 0, &login(NOW)).await.unwrap();
+    }
+    keep(&vault, id(300), 0, &device(300, None)).await.unwrap();
+    keep(&vault, id(301), 0, &device(301, Some(DeviceFailure::Failed("denied".to_owned())))).await.unwrap();
+    let vault = reopened(vault).await;
+    assert_eq!(vault.device_flows().unwrap(), [id(300)]);
 }
 
 #[tokio::test]

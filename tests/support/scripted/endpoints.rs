@@ -11,7 +11,10 @@ use super::super::config::CLIENT_SECRET;
 use super::super::deadline::{Deadline, unix_seconds};
 use super::super::http::{self, Received};
 use super::keys;
-use super::state::{Fault, Grant, Lie, Shared, State};
+use super::state::{DeviceUser, Fault, Grant, Lie, Shared, State};
+
+/// RFC 8628 section 3.4.
+const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
 struct Response {
     status: u16,
@@ -60,6 +63,30 @@ pub(super) fn answer(stream: &TcpStream, request: &Received, shared: &Shared) ->
             response.headers.push(("Retry-After".to_owned(), seconds.to_string()));
             response
         }
+        Some(Fault::RetryAt(status, seconds)) => {
+            let at = chrono::DateTime::from_timestamp(unix_seconds() + i64::from(*seconds), 0).unwrap_or_default();
+            let mut response = Response::text(*status, "text/html", String::new());
+            response.headers.push(("Retry-After".to_owned(), at.format("%a, %d %b %Y %H:%M:%S GMT").to_string()));
+            response
+        }
+        Some(Fault::Reply(status, headers, body)) => {
+            let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            Response { status: *status, headers, body: (*body).to_owned() }
+        }
+        Some(Fault::Quote(status, error)) => {
+            let sent = ["code", "refresh_token", "token"].iter().find_map(|name| request.parameter(name));
+            let description = format!("I do not like {}", sent.unwrap_or_default());
+            Response::json(*status, &json!({ "error": error, "error_description": description }))
+        }
+        Some(Fault::CutShort) => return http::cut_short(stream),
+        Some(Fault::Endless) => return http::go_on(stream),
+        Some(Fault::Alter(change)) => {
+            let mut response = route(request, &on, &mut state);
+            let mut answer = serde_json::from_str(&response.body).expect("what is altered is JSON");
+            change(&mut answer);
+            response.body = answer.to_string();
+            response
+        }
         Some(Fault::Hold) => {
             let deadline = Deadline::after(std::time::Duration::from_mins(2));
             while !state.released
@@ -84,6 +111,11 @@ fn route(request: &Received, on: &str, state: &mut State) -> Response {
         "/jwks" => Response::text(200, "application/json", keys::key_set()),
         "/authorize" => login_page(request),
         "/login" => log_in(request, state),
+        "/device" | DEVICE_CODE if !is_the_client(request) => {
+            Response::json(401, &json!({ "error": "invalid_client" }))
+        }
+        "/device" => begin_device(request, state),
+        DEVICE_CODE => ask_device(request, state),
         "authorization_code" | "refresh_token" if !is_the_client(request) => {
             Response::json(401, &json!({ "error": "invalid_client" }))
         }
@@ -92,6 +124,43 @@ fn route(request: &Received, on: &str, state: &mut State) -> Response {
         "/revoke" => revoke(request, state),
         "/userinfo" => userinfo(request, state),
         _ => Response::text(404, "text/html", "<h1>Not Found</h1>".to_owned()),
+    }
+}
+
+/// RFC 8628 section 3.2.
+fn begin_device(request: &Received, state: &mut State) -> Response {
+    let Some(life) = state.device_life else { return Response::error("unauthorized_client", "no codes for you") };
+    let code = state.secret("dc");
+    let scope = request.parameter("scope").unwrap_or_default();
+    state.device_codes.insert(code.clone(), (scope, DeviceUser::Nothing));
+    Response::json(
+        200,
+        &json!({
+            "device_code": code,
+            "user_code": "WDJB-MJHT",
+            "verification_uri": format!("{}/device/page", state.issuer),
+            "verification_uri_complete": format!("{}/device/page?user_code=WDJB-MJHT", state.issuer),
+            "expires_in": life,
+            "interval": 1,
+        }),
+    )
+}
+
+/// RFC 8628 section 3.5.
+fn ask_device(request: &Received, state: &mut State) -> Response {
+    let code = request.parameter("device_code").unwrap_or_default();
+    let Some((scope, user)) = state.device_codes.get(&code).cloned() else {
+        return Response::error("invalid_grant", "this device code is not known, or was used before");
+    };
+    match user {
+        DeviceUser::Nothing => Response::error("authorization_pending", "nobody has come yet"),
+        DeviceUser::Refused => Response::error("access_denied", "the user said no"),
+        DeviceUser::LoggedIn(user) => {
+            state.device_codes.remove(&code);
+            let refresh_token = state.secret("rt");
+            state.refresh_tokens.insert(refresh_token.clone(), (user.clone(), scope.clone()));
+            tokens(state, &user, &scope, None, Some(refresh_token))
+        }
     }
 }
 
@@ -107,6 +176,7 @@ fn discovery(state: &State) -> Response {
             "userinfo_endpoint": format!("{issuer}/userinfo"),
             "revocation_endpoint": format!("{issuer}/revoke"),
             "jwks_uri": format!("{issuer}/jwks"),
+            "device_authorization_endpoint": state.device_life.map(|_| format!("{issuer}/device")),
             "response_types_supported": ["code"],
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["RS256"],
@@ -208,7 +278,8 @@ fn tokens(state: &mut State, user: &str, scope: &str, nonce: Option<&str>, refre
 
 fn id_token(state: &State, user: &str, nonce: Option<&str>, access_token: &str) -> String {
     let lies = |lie| state.lie == Some(lie);
-    let now = unix_seconds() - if lies(Lie::Expired) { 86_400 } else { 0 };
+    let day = 86_400;
+    let now = unix_seconds() + if lies(Lie::Expired) { -day } else { day * i64::from(lies(Lie::FromTheFuture)) };
     let hashed = if lies(Lie::AccessTokenHash) { "another access token" } else { access_token };
     let mut claims = json!({
         "iss": if lies(Lie::Issuer) { "https://id.evil.example" } else { &state.issuer },

@@ -6,6 +6,7 @@
 mod endpoints;
 mod keys;
 mod state;
+mod tls;
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, MutexGuard};
@@ -13,9 +14,10 @@ use std::time::Duration;
 
 use super::deadline::Deadline;
 use super::http::{self, Received};
-use state::{Shared, State};
+use state::{DeviceUser, Shared, State};
 
 pub(crate) use state::{Fault, Lie};
+pub(crate) use tls::{Tls, TlsServer};
 
 /// A running provider.
 pub(crate) struct ScriptedProvider {
@@ -46,6 +48,30 @@ impl ScriptedProvider {
     pub(crate) fn rotate(&self, rotate: bool) -> &Self {
         self.state().rotate = rotate;
         self
+    }
+
+    /// Offers logins with a code that is good for so many seconds. It wants to be asked once a second.
+    pub(crate) fn with_codes(&self, life: u64) -> &Self {
+        self.state().device_life = Some(life);
+        self
+    }
+
+    /// `user` types every code that waits for somebody, and logs in.
+    pub(crate) fn type_codes(&self, user: &str) {
+        self.answer_codes(&DeviceUser::LoggedIn(user.to_owned()));
+    }
+
+    /// Somebody types every code that waits, and says no.
+    pub(crate) fn refuse_codes(&self) {
+        self.answer_codes(&DeviceUser::Refused);
+    }
+
+    fn answer_codes(&self, answer: &DeviceUser) {
+        for (_, user) in self.state().device_codes.values_mut() {
+            if matches!(user, DeviceUser::Nothing) {
+                *user = answer.clone();
+            }
+        }
     }
 
     /// One more claim in every ID token.

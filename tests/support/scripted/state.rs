@@ -20,6 +20,18 @@ pub(crate) enum Fault {
     Answer(u16, String),
     /// The same, with a `Retry-After` of so many seconds.
     RetryAfter(u16, u32),
+    /// The same, with the time that so many seconds from now will be.
+    RetryAt(u16, u32),
+    /// Nothing was done; this is the answer, with these headers.
+    Reply(u16, &'static [(&'static str, &'static str)], &'static str),
+    /// Announces more than it sends, then closes the connection.
+    CutShort,
+    /// A body without an end.
+    Endless,
+    /// Nothing was done; an OAuth error that quotes what was sent.
+    Quote(u16, &'static str),
+    /// Everything is done, and the JSON of the answer changed.
+    Alter(fn(&mut serde_json::Value)),
 }
 
 /// Something that the provider says although it is not so.
@@ -37,6 +49,8 @@ pub(crate) enum Lie {
     Nonce,
     /// The ID token is long expired.
     Expired,
+    /// The ID token is issued tomorrow.
+    FromTheFuture,
     /// `at_hash` belongs to another access token.
     AccessTokenHash,
     /// The ID token of a refresh names another user.
@@ -70,6 +84,14 @@ pub(super) struct Grant {
     pub(super) scope: String,
 }
 
+/// What the user of a device code has done.
+#[derive(Clone)]
+pub(super) enum DeviceUser {
+    Nothing,
+    LoggedIn(String),
+    Refused,
+}
+
 pub(super) struct State {
     pub(super) issuer: String,
     pub(super) access_life: u64,
@@ -82,6 +104,10 @@ pub(super) struct State {
     pub(super) faults: HashMap<String, VecDeque<Fault>>,
     pub(super) requests: Vec<(String, Received)>,
     pub(super) codes: HashMap<String, Grant>,
+    /// How long device codes are good, if there are any.
+    pub(super) device_life: Option<u64>,
+    /// Device codes: what was asked for, and what their user did.
+    pub(super) device_codes: BTreeMap<String, (String, DeviceUser)>,
     /// Access tokens and their users.
     pub(super) access_tokens: BTreeMap<String, String>,
     /// Refresh tokens, their users and scopes.
@@ -102,6 +128,8 @@ impl Shared {
             faults: HashMap::new(),
             requests: vec![],
             codes: HashMap::new(),
+            device_life: None,
+            device_codes: BTreeMap::new(),
             access_tokens: BTreeMap::new(),
             refresh_tokens: BTreeMap::new(),
             secrets: vec![],

@@ -1,4 +1,4 @@
-//! `tokenkeeper login`: a person logs in with a browser, here (loopback) or anywhere (paste).
+//! `tokenkeeper login`: a person logs in with a browser, here (loopback) or anywhere (a code, or paste).
 //!
 //! The daemon makes the authorize URL and judges what comes back; `state` never stands in an argument of a process.
 
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use tokenkeeper_client::reply::{LoggedIn, LoginBegun};
-use tokenkeeper_client::{LoginBegin, LoginComplete, ProviderName, Secret, SessionRef};
+use tokenkeeper_client::{DeviceBegin, LoginBegin, LoginComplete, ProviderName, Secret, SessionRef};
 use tokenkeeper_protocol::json;
 
 use crate::context::{Context, tell};
@@ -14,7 +14,7 @@ use crate::escape::plain;
 use crate::failure::Failure;
 use crate::loopback::{AuthorizeUrl, Loopback, Outcome};
 use crate::moment::Calendar;
-use crate::{browser, clock, paste};
+use crate::{browser, clock, device, paste};
 
 /// Completing a login takes the daemon several requests to the provider, and each may take a while.
 const COMPLETION_TIMEOUT: Duration = Duration::from_secs(90);
@@ -23,11 +23,16 @@ const COMPLETION_TIMEOUT: Duration = Duration::from_secs(90);
 ///
 /// Opens the login page in your browser and waits on a loopback address until you are back.
 ///
-/// On a machine without a browser, such as over SSH, use --paste: log in with any browser, then paste the address it ends at.
+/// On a machine without a browser, such as over SSH, it shows a code to type into a browser on another device, if the provider
+/// offers that. With --paste, log in with any browser, then paste the address it ends at.
 #[derive(Debug, Args)]
 pub(crate) struct Login {
     /// Where to log in
     provider: ProviderName,
+
+    /// Log in with a browser on another device, by a code to type there [default without a browser here]
+    #[arg(long, conflicts_with_all = ["paste", "port", "no_browser", "hint"])]
+    code: bool,
 
     /// Log in with a browser on any machine, and paste the address that it ends at
     #[arg(long, conflicts_with = "no_browser")]
@@ -60,7 +65,15 @@ pub(crate) struct Login {
 
 impl Login {
     pub(crate) fn run(&self, context: &Context) -> Result<u8, Failure> {
-        let user = if self.paste { self.with_any_browser(context) } else { self.with_this_browser(context) }?;
+        let user = if self.paste {
+            self.with_any_browser(context)
+        } else if self.code {
+            self.with_a_code(context)
+        } else if self.is_about_this_browser() || browser::can_open(|name| std::env::var_os(name)) {
+            self.with_this_browser(context)
+        } else {
+            self.without_a_browser(context)
+        }?;
         let calendar = Calendar::here();
         let text = format!(
             "Logged in to {} as {} (session {}, ends {}).\n",
@@ -71,6 +84,44 @@ impl Login {
         );
         context.answer(text, &json::LoggedIn::from(&user))?;
         Ok(0)
+    }
+
+    /// Whether it says something that only means anything to a browser on this machine.
+    fn is_about_this_browser(&self) -> bool {
+        self.no_browser || self.port.is_some() || self.hint.is_some()
+    }
+
+    fn with_a_code(&self, context: &Context) -> Result<LoggedIn, Failure> {
+        let login = self.begin_with_a_code(context)?;
+        login.show();
+        login.wait()
+    }
+
+    /// With a code, or as with a browser if there is no such thing.
+    fn without_a_browser(&self, context: &Context) -> Result<LoggedIn, Failure> {
+        match self.begin_with_a_code(context) {
+            Ok(login) => {
+                login.show();
+                login.wait()
+            }
+            Err(failure) => {
+                let why = device::not_offered(&failure).map(plain);
+                let Some(why) = why else { return Err(failure) };
+                tell(format_args!("No login with a code: {why}"));
+                self.with_this_browser(context)
+            }
+        }
+    }
+
+    fn begin_with_a_code<'a>(&'a self, context: &'a Context) -> Result<device::Login<'a>, Failure> {
+        let request = DeviceBegin {
+            provider: self.provider.clone(),
+            scopes: self.scopes.clone(),
+            device: self.device.clone(),
+            acr_values: Vec::new(),
+            replaces: self.replaces,
+        };
+        device::Login::begin(context, &self.provider, request)
     }
 
     fn with_this_browser(&self, context: &Context) -> Result<LoggedIn, Failure> {

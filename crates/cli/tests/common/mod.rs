@@ -60,7 +60,7 @@ pub fn tokenkeeper(arguments: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tokenkeeper"));
     command.args(arguments.split_whitespace()).stdin(Stdio::null()).env("TZ", "UTC");
     for variable in
-        ["DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "SSH_CONNECTION", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"]
+        ["DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "SSH_CONNECTION", "SSH_TTY", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"]
     {
         command.env_remove(variable);
     }

@@ -33,6 +33,22 @@ fn a_token_says_how_long_it_lives_both_ways() {
 }
 
 #[test]
+fn a_login_with_a_code_says_what_to_type_where() {
+    let reply = crate::reply::DeviceBegun {
+        login_id: crate::LoginId::from_random([0; 16]),
+        user_code: "WDJB-MJHT".into(),
+        verification_uri: "https://id.example/device".to_owned(),
+        verification_uri_complete: None,
+        expires_at: AT,
+    };
+    let expected = json!({
+        "login_id": "0".repeat(26), "user_code": "WDJB-MJHT", "verification_uri": "https://id.example/device",
+        "verification_uri_complete": null, "expires_at": "2023-11-14T22:13:20Z",
+    });
+    assert_eq!(to_value(DeviceBegun::from(&reply)).unwrap(), expected);
+}
+
+#[test]
 fn a_lost_login_says_why_and_what_to_replace() {
     let problem = Problem {
         session: Some("7k3vq2mx".parse().unwrap()),

@@ -1,0 +1,153 @@
+//! Errors that OAuth has names for (RFC 6749 sections 4.1.2.1 and 5.2).
+
+use super::super::row::{Entry, How, Row, When, failed, later, login_required, misconfigured};
+use super::connection::pending;
+use crate::support::{Fault, Lie};
+
+pub(super) fn entries() -> Vec<Entry> {
+    vec![
+        Entry {
+            name: "The grant is not accepted",
+            means: "The code or the refresh token is used up, expired or revoked. A session whose refresh token is refused can only be renewed \
+                    by its user.",
+            next: "Log in again.",
+            rows: vec![
+                Row::new(
+                    "invalid_grant",
+                    When::Exchange,
+                    How::Does(error(400, r#"{"error":"invalid_grant","error_description":"the code is old"}"#)),
+                    failed("the provider refused the login: invalid_grant (the code is old)"),
+                ),
+                Row::new(
+                    "invalid_grant",
+                    When::Refresh,
+                    How::Does(error(400, r#"{"error":"invalid_grant","error_description":"revoked"}"#)),
+                    login_required("the provider refused the refresh: invalid_grant (revoked)"),
+                ),
+                Row::new(
+                    "invalid_grant, with HTTP 403",
+                    When::Refresh,
+                    How::Does(error(403, r#"{"error":"invalid_grant"}"#)),
+                    login_required("the provider refused the refresh: invalid_grant"),
+                ),
+                Row::new(
+                    "an error that quotes the code",
+                    When::Exchange,
+                    How::Does(Fault::Quote(400, "invalid_grant")),
+                    failed("the provider refused the login: invalid_grant (I do not like [redacted])"),
+                ),
+                Row::new(
+                    "an error that quotes the refresh token",
+                    When::Refresh,
+                    How::Does(Fault::Quote(400, "invalid_grant")),
+                    login_required("the provider refused the refresh: invalid_grant (I do not like [redacted])"),
+                ),
+            ],
+        },
+        Entry {
+            name: "The client is not accepted",
+            means: "The provider does not know `client_id`, or the client secret is not the one it has. No session is lost by it.",
+            next: "Compare `client_id` and the secret with the registration at the provider, then reload the daemon.",
+            rows: vec![
+                Row::new("invalid_client", When::Exchange, How::Does(error(401, CLIENT)), misconfigured(&client(""))),
+                Row::new(
+                    "invalid_client",
+                    When::Refresh,
+                    How::Does(error(401, CLIENT)),
+                    misconfigured(&client("the token endpoint answered ")),
+                ),
+                Row::new(
+                    "unauthorized_client",
+                    When::Exchange,
+                    How::Does(error(400, r#"{"error":"unauthorized_client"}"#)),
+                    misconfigured("unauthorized_client; this client is not registered for this kind of login"),
+                ),
+                pending(
+                    "invalid_client",
+                    error(401, CLIENT),
+                    "pending: the revocation endpoint answered invalid_client; check client_id and client_secret",
+                ),
+            ],
+        },
+        Entry {
+            name: "A scope is not accepted",
+            means: "One of the scopes that were asked for is not known to the provider, or not allowed for this client.",
+            next: "Correct `scopes`. Some providers do not know `offline_access`.",
+            rows: vec![
+                Row::new(
+                    "invalid_scope, in the callback",
+                    When::Exchange,
+                    How::Lies(Lie::InvalidScope),
+                    misconfigured(SCOPE),
+                ),
+                Row::new(
+                    "invalid_scope",
+                    When::Exchange,
+                    How::Does(error(400, r#"{"error":"invalid_scope"}"#)),
+                    misconfigured(SCOPE),
+                ),
+                Row::new(
+                    "invalid_scope",
+                    When::Refresh,
+                    How::Does(error(400, r#"{"error":"invalid_scope"}"#)),
+                    misconfigured("the token endpoint answered invalid_scope; check scopes"),
+                ),
+            ],
+        },
+        Entry {
+            name: "The user, or a rule of the provider, said no",
+            means: "The user pressed the button that refuses, or the provider does not let this user use this client.",
+            next: "Log in again, or ask whoever manages users at the provider.",
+            rows: vec![
+                Row::new(
+                    "access_denied, in the callback",
+                    When::Exchange,
+                    How::Lies(Lie::AccessDenied),
+                    failed("the provider refused the login: access_denied (the user said no)"),
+                ),
+                Row::new(
+                    "access_denied, with HTTP 403",
+                    When::Exchange,
+                    How::Does(error(403, r#"{"error":"access_denied"}"#)),
+                    failed("the provider refused the login: access_denied"),
+                ),
+                Row::new(
+                    "access_denied, with HTTP 403",
+                    When::Refresh,
+                    How::Does(error(403, r#"{"error":"access_denied"}"#)),
+                    misconfigured("the token endpoint answered access_denied"),
+                ),
+            ],
+        },
+        Entry {
+            name: "The provider is busy, in the words of OAuth",
+            means: "The provider cannot do it now, and says so with `temporarily_unavailable`, `server_error` or `slow_down`.",
+            next: "Nothing, if it passes: a refresh is tried again by itself; begin a login again.",
+            rows: vec![
+                Row::new(
+                    "temporarily_unavailable",
+                    When::Exchange,
+                    How::Does(error(503, r#"{"error":"temporarily_unavailable"}"#)),
+                    later("the token endpoint answered temporarily_unavailable"),
+                ),
+                Row::new(
+                    "slow_down",
+                    When::Refresh,
+                    How::Does(error(429, r#"{"error":"slow_down"}"#)),
+                    later("the token endpoint answered slow_down"),
+                ),
+            ],
+        },
+    ]
+}
+
+const CLIENT: &str = r#"{"error":"invalid_client"}"#;
+const SCOPE: &str = "invalid_scope; check scopes; asked for were \"openid profile email offline_access\"";
+
+fn client(prefix: &str) -> String {
+    format!("{prefix}invalid_client; check client_id and client_secret")
+}
+
+fn error(status: u16, body: &str) -> Fault {
+    Fault::Answer(status, body.to_owned())
+}
