@@ -3,7 +3,7 @@
 //! Each turn is divided by the turn of the echo in the same round. The twin does exactly what the echo does, so its ratio is
 //! 1 but for what the machine adds; it is measured in the same rounds because what disturbs comes and goes.
 
-use crate::load::{Crowd, PingPong, Side};
+use crate::load::{Crowd, PingPong, Side, one_shots};
 use crate::pin::Pinned;
 use crate::stopwatch::microseconds;
 
@@ -13,6 +13,8 @@ const ROUNDS: usize = 100;
 const EXCHANGES: usize = 1_000;
 /// Rounds of throughput.
 const CROWD_ROUNDS: usize = 30;
+/// Connections made in one turn, one after the other, each for one exchange.
+const ONE_SHOTS: usize = 200;
 /// Connections at once when throughput is measured.
 const CONNECTIONS: u32 = 32;
 /// Exchanges in one turn on each of them.
@@ -61,6 +63,15 @@ impl Contest<'_> {
         let p50: Vec<_> = rounds.iter().map(|round| round.map(|(p50, _)| p50)).collect();
         let p99: Vec<_> = rounds.iter().map(|round| round.map(|(_, p99)| p99)).collect();
         Ok((Outcome::of(&p50), Outcome::of(&p99)))
+    }
+
+    /// Microseconds of one exchange with a connection of its own, from connecting to closing: the median, on one core.
+    pub(crate) fn one_shot(&self) -> anyhow::Result<Outcome> {
+        let sides = self.sides();
+        let _pinned = Pinned::with(&sides.map(|side| side.process))?;
+        let rounds =
+            rounds(ROUNDS, |position| Ok(microseconds(one_shots(sides[position], ONE_SHOTS)?[ONE_SHOTS / 2])))?;
+        Ok(Outcome::of(&rounds))
     }
 
     /// Exchanges per second on many connections.

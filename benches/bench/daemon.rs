@@ -53,6 +53,11 @@ impl Home {
         self.run.path().join("socket")
     }
 
+    /// Where the daemon speaks HTTP: beside the other one.
+    pub(crate) fn http_socket(&self) -> PathBuf {
+        self.run.path().join("http.sock")
+    }
+
     fn write_config(&self, cache_sessions: Option<u64>) -> anyhow::Result<PathBuf> {
         let file = self.run.path().join("tokenkeeper.toml");
         let cache = cache_sessions.map(|count| format!("cache_sessions = {count}\n")).unwrap_or_default();

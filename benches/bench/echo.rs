@@ -8,13 +8,15 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use anyhow::Context;
+use tokenkeeper_protocol::frame::HELLO_LEN;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::task::TaskTracker;
 
+use crate::http_echo;
 use crate::load::Side;
 
-/// Makes this program the echo: `echo SOCKET REQUEST_LENGTH REPLY_LENGTH`.
+/// Makes this program the echo: `echo SOCKET GREETING_LENGTH REQUEST_LENGTH REPLY_LENGTH`.
 pub(crate) const ARGUMENT: &str = "echo";
 
 /// A running echo, killed when dropped.
@@ -27,19 +29,35 @@ pub(crate) struct Echo {
 impl Echo {
     /// Starts one for requests like `request`.
     pub(crate) fn start(request: Vec<u8>, reply_length: usize) -> anyhow::Result<Self> {
+        let lengths = [0, request.len(), reply_length];
+        Self::start_as(ARGUMENT, &lengths, Side { request, reply_length, ..Side::default() })
+    }
+
+    /// Starts one that is greeted first, and greets back, like the daemon.
+    pub(crate) fn start_greeted(request: Vec<u8>, reply_length: usize) -> anyhow::Result<Self> {
+        let lengths = [HELLO_LEN, request.len(), reply_length];
+        Self::start_as(ARGUMENT, &lengths, Side { greets: true, request, reply_length, ..Side::default() })
+    }
+
+    /// Starts one that speaks HTTP, and answers with a body of this length.
+    pub(crate) fn start_http(request: Vec<u8>, body_length: usize, reply_length: usize) -> anyhow::Result<Self> {
+        Self::start_as(http_echo::ARGUMENT, &[body_length], Side { request, reply_length, ..Side::default() })
+    }
+
+    fn start_as(kind: &str, lengths: &[usize], side: Side) -> anyhow::Result<Self> {
         let directory = tempfile::Builder::new().prefix("tk-").tempdir_in("/tmp")?;
         let socket = directory.path().join("echo");
         let mut process = Command::new(std::env::current_exe()?)
-            .arg(ARGUMENT)
+            .arg(kind)
             .arg(&socket)
-            .args([request.len().to_string(), reply_length.to_string()])
+            .args(lengths.iter().map(usize::to_string))
             .stdout(Stdio::piped())
             .spawn()
             .context("cannot start the echo")?;
         let output = process.stdout.take().context("the echo has no output")?;
         let said = BufReader::new(output).lines().next();
         said.context("the echo did not come up")??;
-        let side = Side { socket, greets: false, request, reply_length, process: process.id() };
+        let side = Side { socket, process: process.id(), ..side };
         Ok(Self { side, process, _directory: directory })
     }
 }
@@ -53,8 +71,8 @@ impl Drop for Echo {
 }
 
 /// The process itself. Ends only when killed.
-pub(crate) fn serve(socket: &Path, request: &str, reply: &str) -> anyhow::Result<()> {
-    let (request, reply): (usize, usize) = (request.parse()?, reply.parse()?);
+pub(crate) fn serve(socket: &Path, greeting: &str, request: &str, reply: &str) -> anyhow::Result<()> {
+    let (greeting, request, reply): (usize, usize, usize) = (greeting.parse()?, request.parse()?, reply.parse()?);
     tokio::runtime::Builder::new_multi_thread().enable_io().build()?.block_on(async {
         let listener = UnixListener::bind(socket)?;
         println!("ready");
@@ -63,13 +81,18 @@ pub(crate) fn serve(socket: &Path, request: &str, reply: &str) -> anyhow::Result
         let reply: Arc<[u8]> = vec![b'x'; reply].into();
         loop {
             let (stream, _) = listener.accept().await?;
-            connections.spawn(answer(stream, request, Arc::clone(&reply)));
+            connections.spawn(answer(stream, greeting, request, Arc::clone(&reply)));
         }
     })
 }
 
 /// Until the other side hangs up.
-async fn answer(mut stream: UnixStream, request: usize, reply: Arc<[u8]>) -> std::io::Result<()> {
+async fn answer(mut stream: UnixStream, greeting: usize, request: usize, reply: Arc<[u8]>) -> std::io::Result<()> {
+    if greeting > 0 {
+        let mut hello = vec![0; greeting];
+        stream.read_exact(&mut hello).await?;
+        stream.write_all(&hello).await?;
+    }
     // Room for more than a request: a read that leaves room tells tokio that nothing is left, and saves it the next one.
     let mut buffer = vec![0; request + 1];
     let mut filled = 0;

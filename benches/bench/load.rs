@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const COLD_SESSIONS: usize = 2_000;
 
 /// One of the servers that are compared: requests and replies that never change in length.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Side {
     pub(crate) socket: PathBuf,
     /// Whether it speaks the hello of the native protocol first.
@@ -87,6 +87,22 @@ impl<'a> PingPong<'a> {
         spans.sort_unstable();
         Ok(spans)
     }
+}
+
+/// How long each of `count` exchanges took that had a connection of its own, shortest first.
+pub(crate) fn one_shots(side: &Side, count: usize) -> anyhow::Result<Vec<Duration>> {
+    let mut reply = vec![0; side.reply_length];
+    let mut spans = Vec::with_capacity(count);
+    for _ in 0..count {
+        let watch = Stopwatch::start();
+        let mut stream = side.connect()?;
+        stream.write_all(&side.request)?;
+        stream.read_exact(&mut reply).context("no whole reply came")?;
+        drop(stream);
+        spans.push(watch.elapsed());
+    }
+    spans.sort_unstable();
+    Ok(spans)
 }
 
 /// Many connections, one request at a time on each.

@@ -8,6 +8,8 @@ mod command_line;
 mod compare;
 mod daemon;
 mod echo;
+mod http;
+mod http_echo;
 mod load;
 mod pin;
 mod prepare;
@@ -40,7 +42,8 @@ fn main() -> ExitCode {
     let outcome = match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => everything(),
         ["noise"] => noise_only(),
-        [echo::ARGUMENT, socket, request, reply] => echo::serve(Path::new(socket), request, reply),
+        [echo::ARGUMENT, socket, greeting, request, reply] => echo::serve(Path::new(socket), greeting, request, reply),
+        [http_echo::ARGUMENT, socket, body] => http_echo::serve(Path::new(socket), body),
         other => Err(anyhow::anyhow!("unknown arguments {other:?}: give none, or `noise`")),
     };
     match outcome {
@@ -95,8 +98,21 @@ fn measure_hot(home: &Home, sessions: &[SessionRef], report: &mut Report) -> any
     let start = || Echo::start(server.request.clone(), server.reply_length);
     let (echo, twin) = (start()?, start()?);
     contest(&Contest { echo: &echo.side, twin: &twin.side, server: &server }, report)?;
+    measure_one_shot(&server, report)?;
+    http::measure(daemon.id(), &home.http_socket(), hot, report)?;
     command_line::measure(&home.socket(), hot, report)?;
     report.add("busy_rss_mib", daemon.rss_mib()?, "after all of that");
+    Ok(())
+}
+
+/// Everything that a program does that wants one token: connect, greet, ask, hang up.
+fn measure_one_shot(server: &Side, report: &mut Report) -> anyhow::Result<()> {
+    let start = || Echo::start_greeted(server.request.clone(), server.reply_length);
+    let (echo, twin) = (start()?, start()?);
+    let p50 = Contest { echo: &echo.side, twin: &twin.side, server }.one_shot()?;
+    report.add("echo_oneshot_p50_us", p50.echo, "connect, hello, ask, close; one core");
+    report.add("token_oneshot_p50_us", p50.server, "the same");
+    report.add_ratio("token_oneshot_ratio", &p50, Some(Aim::AtMost(1.5)), "one core");
     Ok(())
 }
 

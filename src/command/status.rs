@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokenkeeper_protocol::reply::{Health, ProviderStatus, SessionCounts, StatusReply};
-use tokenkeeper_protocol::{Problem, UnixSeconds};
+use tokenkeeper_protocol::{Code, Problem, UnixSeconds};
 
 use super::Service;
 use crate::domain::Peer;
@@ -33,6 +33,14 @@ pub struct Vitals {
 }
 
 impl Service {
+    /// Whether requests are served, for anybody who asks. Why not is for those who may see the status.
+    pub fn ready(&self) -> Result<(), Problem> {
+        match self.keeper.vault().fault() {
+            None => Ok(()),
+            Some(_) => Err(Problem::new(Code::TryLater, "the daemon does not serve; `tokenkeeper status` tells why")),
+        }
+    }
+
     pub(super) async fn status(&self, peer: &Peer) -> Result<StatusReply, Problem> {
         let _permit = self.permit(peer, Action::Status, Target::Daemon, "the daemon").await?;
         self.vital_signs().await

@@ -12,8 +12,18 @@ pub(super) struct Keys {
 pub(super) const ROOT: Keys =
     Keys { known: &["daemon", "schedule", "audit", "provider", "service_account", "allow", "user_map"], later: &[] };
 
-pub(super) const DAEMON: Keys =
-    Keys { known: &["state_dir", "socket", "identity_file", "recovery_recipients", "cache_sessions"], later: &[] };
+pub(super) const DAEMON: Keys = Keys {
+    known: &[
+        "state_dir",
+        "socket",
+        "http_socket",
+        "metrics_listen",
+        "identity_file",
+        "recovery_recipients",
+        "cache_sessions",
+    ],
+    later: &[],
+};
 
 pub(super) const SCHEDULE: Keys = Keys { known: &["sweep", "prune", "retention"], later: &[] };
 

@@ -44,3 +44,4 @@ pub use settings::{
     AccountSettings, AuditTarget, ClientAuthentication, DaemonSettings, Endpoints, ProviderKind, ProviderSettings,
     RedirectUri, RefreshMode, ScheduleSettings, Settings,
 };
+pub(crate) use table::suggest;

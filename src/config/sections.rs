@@ -1,5 +1,6 @@
 //! `[daemon]`, `[schedule]` and `[audit]`: each may be missing, and so may each key in them.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -40,6 +41,10 @@ pub(super) fn daemon(table: Option<Table<'_>>, places: &Places, findings: &Findi
         let next = "log in through a session manager that sets it, or set socket in [daemon]";
         findings.error(None, format!("no place for the socket: $XDG_RUNTIME_DIR is not set; {next}"));
     }
+    // Beside the other one, wherever that is: who moves one does not leave a second daemon's in the usual place.
+    let beside = || socket.as_ref().and_then(|socket| socket.parent()).map(|dir| dir.join("http.sock"));
+    let http_socket = table.and_then(|table| table.parsed("http_socket", http_socket)).unwrap_or_else(beside);
+    let metrics_listen = table.and_then(|table| table.parsed("metrics_listen", loopback));
     let identity_file = path("identity_file");
     let recovery_recipients = table.and_then(|table| table.list("recovery_recipients", recipient)).unwrap_or_default();
     let cache_sessions =
@@ -47,7 +52,15 @@ pub(super) fn daemon(table: Option<Table<'_>>, places: &Places, findings: &Findi
 
     let state_dir = state_dir?;
     let identity_file = identity_file.unwrap_or_else(|| state_dir.join("identity"));
-    Some(DaemonSettings { state_dir, socket: socket?, identity_file, recovery_recipients, cache_sessions })
+    Some(DaemonSettings {
+        state_dir,
+        socket: socket?,
+        http_socket,
+        metrics_listen,
+        identity_file,
+        recovery_recipients,
+        cache_sessions,
+    })
 }
 
 /// `[schedule]`.
@@ -92,6 +105,18 @@ fn socket_path(text: &str) -> Result<PathBuf, Complaint> {
     Ok(path)
 }
 
+/// Nothing if it is turned off.
+fn http_socket(text: &str) -> Result<Option<PathBuf>, Complaint> {
+    if text == "off" { Ok(None) } else { socket_path(text).map(Some) }
+}
+
+/// An address that only this host can reach. Names are not taken: they lead where others say.
+fn loopback(text: &str) -> Result<SocketAddr, Complaint> {
+    let address = text.parse().ok().filter(|address: &SocketAddr| address.ip().is_loopback() && address.port() != 0);
+    let allowed = "write a loopback address and a port, such as \"127.0.0.1:9464\" or \"[::1]:9464\"";
+    address.ok_or_else(|| Complaint::new(format!("is no address that only this host can reach: {text:?}; {allowed}")))
+}
+
 fn recipient(text: &str) -> Result<String, Complaint> {
     match text.parse::<age::x25519::Recipient>() {
         Ok(_) => Ok(text.to_owned()),
@@ -112,6 +137,7 @@ mod tests {
         let settings = Host::new().settings();
         assert_eq!(settings.daemon.state_dir.as_os_str(), "/var/lib/tokenkeeper");
         assert_eq!(settings.daemon.socket.as_os_str(), "/run/tokenkeeper/tokenkeeper.sock");
+        assert_eq!(settings.daemon.http_socket, Some("/run/tokenkeeper/http.sock".into()));
         assert_eq!(settings.daemon.identity_file.as_os_str(), "/var/lib/tokenkeeper/identity");
         assert_eq!(settings.daemon.cache_sessions, 10_000);
         assert_eq!(settings.schedule.sweep, "0 */5 * * * *");
@@ -131,11 +157,31 @@ mod tests {
         let settings = host.settings();
         assert_eq!(settings.daemon.identity_file.as_os_str(), "/s/identity", "it follows state_dir");
         assert_eq!(settings.daemon.socket.as_os_str(), "/s/k.sock");
+        assert_eq!(settings.daemon.http_socket, Some("/s/http.sock".into()), "it stays beside the other one");
         assert_eq!(settings.daemon.recovery_recipients, [recipient]);
         assert_eq!(settings.daemon.cache_sessions, 5);
         assert_eq!(settings.schedule.sweep, "*/10 * * * * *");
         assert!(settings.schedule.retention.is_zero());
         assert_eq!(settings.audit, AuditTarget::Udp("log.example:514".to_owned()));
+    }
+
+    #[test]
+    fn the_http_socket_can_be_elsewhere_or_nowhere() {
+        let settings = |value| Host::new().main(&format!("[daemon]\nhttp_socket = '{value}'\n")).settings();
+        assert_eq!(settings("/s/h.sock").daemon.http_socket, Some("/s/h.sock".into()));
+        assert_eq!(settings("off").daemon.http_socket, None);
+    }
+
+    #[test]
+    fn metrics_are_served_to_this_host_alone() {
+        let host = |value| Host::new().main(&format!("[daemon]\nmetrics_listen = '{value}'\n"));
+        assert_eq!(host("127.0.0.1:9464").settings().daemon.metrics_listen, "127.0.0.1:9464".parse().ok());
+        assert_eq!(host("[::1]:9464").settings().daemon.metrics_listen, "[::1]:9464".parse().ok());
+        assert_eq!(Host::new().settings().daemon.metrics_listen, None);
+        for refused in ["0.0.0.0:9464", "192.0.2.1:9464", "[::]:9464", "localhost:9464", "127.0.0.1", "127.0.0.1:0"] {
+            let errors = host(refused).errors();
+            assert!(errors.contains("metrics_listen is no address that only this host can reach"), "{errors}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the configuration says, once it is known to make sense. Plain values: whoever holds them need not check again.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +35,10 @@ pub struct DaemonSettings {
     pub state_dir: PathBuf,
     /// The socket, unless systemd hands one over.
     pub socket: PathBuf,
+    /// The HTTP socket, unless systemd hands one over; none if it is turned off.
+    pub http_socket: Option<PathBuf>,
+    /// Where metrics are served over TCP, on loopback; none if nowhere.
+    pub metrics_listen: Option<SocketAddr>,
     /// Where the identity is when systemd hands over no credential.
     pub identity_file: PathBuf,
     /// Age recipients that can open the keyring when the identity is lost.

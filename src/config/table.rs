@@ -252,7 +252,7 @@ fn integer(value: &DeValue<'_>) -> Option<i64> {
 }
 
 /// What to write instead of `word`: the most similar of `allowed`, or all of them.
-pub(super) fn suggest<T: AsRef<str> + fmt::Debug>(word: &str, allowed: &[T]) -> String {
+pub(crate) fn suggest<T: AsRef<str> + fmt::Debug>(word: &str, allowed: &[T]) -> String {
     // Misspellings are about this similar or more; less similar words are other words.
     const SIMILAR: f64 = 0.8;
     let similarity = |other: &T| strsim::jaro_winkler(word, other.as_ref());

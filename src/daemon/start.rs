@@ -89,7 +89,7 @@ pub(super) async fn start(options: &Options) -> Result<Running, StartError> {
         );
     }
     keeper.resume_device_logins()?;
-    let listener = ipc::listen(&settings.daemon.socket)?;
+    let sockets = ipc::listen(&settings.daemon)?;
     let cron = Cron::start(&settings.schedule, &keeper, &tasks, &stop).await?;
     let timer = run_due_timer(Arc::clone(&keeper), stop.clone());
     tasks.spawn(async move {
@@ -97,7 +97,7 @@ pub(super) async fn start(options: &Options) -> Result<Running, StartError> {
             tracing::error!(%error, "the due timer cannot run; the sweep of [schedule] does its work");
         }
     });
-    tasks.spawn(ipc::serve(listener, Arc::clone(&service), tasks.clone(), stop.clone()));
+    tasks.spawn(ipc::serve(sockets, Arc::clone(&service), tasks.clone(), stop.clone()));
     tasks.spawn({
         let (keeper, stop) = (Arc::clone(&keeper), stop.clone());
         async move {

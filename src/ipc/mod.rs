@@ -1,7 +1,8 @@
-//! The socket: listening, who the peer is, and the loop of a connection. No business rules.
+//! The sockets: listening, who the peer is, and the loop of a connection, in the native protocol and in HTTP. No business rules.
 
 mod connection;
 mod guests;
+mod http;
 mod input;
 mod listener;
 mod peer;
@@ -22,48 +23,96 @@ use crate::config::Nobody;
 use crate::domain::Peer;
 use crate::policy::{Rules, concerns};
 
-pub use listener::{ListenError, Listener, listen};
+pub use listener::{ListenError, Listener, Sockets, listen};
 pub use peer::why_no_units;
 
 /// Pause after a failed accept, so that running out of descriptors does not become a busy loop.
 const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 
-/// Accepts peers until `stop`; each connection is a task of its own.
-pub async fn serve(listener: Listener, service: Arc<Service>, tasks: TaskTracker, stop: CancellationToken) {
+/// What is spoken on a socket.
+#[derive(Clone, Copy)]
+enum Language {
+    Native,
+    Http,
+}
+
+/// Accepts peers at all sockets until `stop`; each connection is a task of its own.
+pub async fn serve(sockets: Sockets, service: Arc<Service>, tasks: TaskTracker, stop: CancellationToken) {
     let (guests, nobody) = (Guests::default(), Nobody::of_host());
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            accepted = listener.accept() => accepted,
-        };
-        let stream = match accepted {
-            Ok(stream) => stream,
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        let (peer, guest) = match welcome(&stream, nobody, &guests, &service.in_force.load().rules) {
-            Ok(welcome) => welcome,
-            Err(problem) => {
-                // No warning: anybody could fill the log with them.
-                tracing::debug!(why = %problem, "a peer was turned away");
-                if let Some(last) = guests.admit(Account::TurnedAway) {
-                    tasks.spawn(async move {
-                        let _guest = last;
-                        connection::turn_away(stream, problem).await;
-                    });
+    let reception = Reception { guests, nobody, service, tasks, stop };
+    let http = async {
+        if let Some(listener) = sockets.http {
+            reception.accept(listener, Language::Http).await;
+        }
+    };
+    let metrics = async {
+        if let Some(listener) = sockets.metrics {
+            let (service, tasks, stop) = reception.handles();
+            http::serve_metrics(listener, service, tasks, stop).await;
+        }
+    };
+    tokio::join!(reception.accept(sockets.native, Language::Native), http, metrics);
+}
+
+/// Where peers come in, whichever socket they choose: they are counted together.
+struct Reception {
+    guests: Guests,
+    nobody: Nobody,
+    service: Arc<Service>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Reception {
+    async fn accept(&self, listener: Listener, language: Language) {
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            let stream = match accepted {
+                Ok(stream) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
                 }
-                continue;
+            };
+            match welcome(&stream, self.nobody, &self.guests, &self.service.in_force.load().rules) {
+                Ok((peer, guest)) => self.receive(stream, language, peer, guest),
+                Err(problem) => self.turn_away(stream, language, problem),
             }
-        };
-        let (service, spawner, stop) = (Arc::clone(&service), tasks.clone(), stop.clone());
-        tasks.spawn(async move {
+        }
+    }
+
+    fn receive(&self, stream: Stream, language: Language, peer: Arc<Peer>, guest: Guest) {
+        let (service, tasks, stop) = self.handles();
+        self.tasks.spawn(async move {
             let (_guest, _counted) = (guest, service.meter.connected());
-            connection::run(stream, peer, service, spawner, stop).await;
+            match language {
+                Language::Native => connection::run(stream, peer, service, tasks, stop).await,
+                Language::Http => http::run(stream.into(), peer, service, tasks, stop).await,
+            }
         });
+    }
+
+    fn handles(&self) -> (Arc<Service>, TaskTracker, CancellationToken) {
+        (Arc::clone(&self.service), self.tasks.clone(), self.stop.clone())
+    }
+
+    fn turn_away(&self, stream: Stream, language: Language, problem: Problem) {
+        // No warning: anybody could fill the log with them.
+        tracing::debug!(why = %problem, "a peer was turned away");
+        if let Some(last) = self.guests.admit(Account::TurnedAway) {
+            self.tasks.spawn(async move {
+                let _guest = last;
+                match language {
+                    Language::Native => connection::turn_away(stream, problem).await,
+                    Language::Http => http::turn_away(stream.into(), problem).await,
+                }
+            });
+        }
     }
 }
 

@@ -4,9 +4,11 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::process::Command;
 
+use tokenkeeper_protocol::{Reply, Request};
+
 use crate::support::config::me;
 use crate::support::deadline::Deadline;
-use crate::support::{Config, Daemon, Home, Wire};
+use crate::support::{Backend, Config, Daemon, Home, Wire};
 
 #[test]
 fn readiness_comes_with_a_line_for_people() {
@@ -70,6 +72,29 @@ fn a_socket_that_systemd_hands_over_is_served_and_left_in_place() {
     cli.env("TOKENKEEPER_SOCKET", &path).arg("status");
     assert!(cli.status().unwrap().success());
     assert!(!home.socket().exists(), "its own socket is not made as well");
+    assert!(!home.http_socket().exists(), "nor one that systemd did not want");
     daemon.stop();
     assert!(path.exists(), "the socket is systemd's");
+}
+
+#[test]
+fn sockets_that_systemd_hands_over_are_told_apart_by_their_names() {
+    let home = Home::new(&Config::empty().rule(&me(), &["status"], "*", "own"));
+    let (native, http) = (home.path("run/activated"), home.path("run/activated-http"));
+    let first = UnixListener::bind(&http).unwrap();
+    // Unlike the others, a duplicate is inherited by the shell, which puts it where systemd would.
+    let second = nix::unistd::dup(UnixListener::bind(&native).unwrap()).unwrap();
+    let script = format!(
+        "exec 3<&0 4<&{} </dev/null; LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=http:tokenkeeperd.socket exec \"$0\" \"$@\"",
+        std::os::fd::AsRawFd::as_raw_fd(&second)
+    );
+    let daemon = home.daemon_command();
+    let mut command = Command::new("/bin/sh");
+    command.arg("-c").arg(script).arg(daemon.get_program()).args(daemon.get_args());
+    command.env_clear().env("PATH", "/usr/bin:/bin").stdin(OwnedFd::from(first));
+    let _daemon = Daemon::start_command(&home, command);
+
+    assert_eq!(Backend::connect(&http).get("/v1/status").status, 200);
+    assert!(matches!(Wire::connect(&native).ask(&Request::Status), Reply::Status(_)));
+    assert!(!home.socket().exists() && !home.http_socket().exists(), "its own sockets are not made as well");
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::support::home::set_mode;
 use crate::support::login::PendingLogin;
-use crate::support::{Config, Daemon, Home, ScriptedProvider};
+use crate::support::{Backend, Config, Daemon, Home, ScriptedProvider};
 
 /// The directories of a user, inside of `home`.
 fn as_user<'a>(home: &Home, command: &'a mut Command) -> &'a mut Command {
@@ -42,4 +42,5 @@ fn a_users_own_daemon_serves_its_user_without_any_rule() {
     assert!(token.status.success(), "{token:?}");
     assert!(provider.accepts(String::from_utf8(token.stdout).unwrap().trim_end()));
     assert!(home.path("user/.local/state/tokenkeeper").is_dir());
+    assert_eq!(Backend::connect(&home.path("user/run/tokenkeeper/http.sock")).get("/readyz").status, 200);
 }

@@ -67,6 +67,11 @@ impl Home {
         self.path("run/socket")
     }
 
+    /// Where the daemon speaks HTTP: beside the other socket.
+    pub(crate) fn http_socket(&self) -> PathBuf {
+        self.path("run/http.sock")
+    }
+
     pub(crate) fn identity_file(&self) -> PathBuf {
         self.path("config/identity")
     }

@@ -8,6 +8,7 @@
     reason = "shared by the targets `offline` and `real`, neither of which uses all of it"
 )]
 
+pub(crate) mod backend;
 pub(crate) mod browser;
 pub(crate) mod canary;
 pub(crate) mod cli;
@@ -24,6 +25,7 @@ pub(crate) mod scripted;
 pub(crate) mod syslog;
 pub(crate) mod wire;
 
+pub(crate) use backend::Backend;
 pub(crate) use cli::CliResult;
 pub(crate) use config::Config;
 pub(crate) use daemon::Daemon;

@@ -7,16 +7,19 @@ box useradd --create-home shop
 box install -d /etc/tokenkeeper/conf.d /etc/tokenkeeper/secrets
 start_provider
 
-expect 'systemd understands every line of the units' '^$' box systemd-analyze verify tokenkeeperd.service tokenkeeperd.socket
+expect 'systemd understands every line of the units' '^$' box systemd-analyze verify tokenkeeperd.service tokenkeeperd.socket \
+    tokenkeeperd-http.socket
 box systemctl enable --quiet tokenkeeperd
-expect 'who enables the service enables its socket' '^enabled enabled$' \
-    box systemctl is-enabled tokenkeeperd tokenkeeperd.socket
+expect 'who enables the service enables its sockets' '^enabled enabled enabled$' \
+    box systemctl is-enabled tokenkeeperd tokenkeeperd.socket tokenkeeperd-http.socket
 box systemctl start tokenkeeperd.socket
 expect 'before anybody asks there is only the socket' '^active inactive$' \
     box systemctl is-active tokenkeeperd.socket tokenkeeperd
 expect 'the socket is root'\''s and everybody may connect' '^root 755 root 666$' \
     box stat -c '%U %a' /run/tokenkeeper /run/tokenkeeper/tokenkeeper.sock
 expect 'a connection starts the daemon, and root sees its status' 'tokenkeeper .*none configured' box tokenkeeper status
+expect '... which has the HTTP socket too' '^running root 666$' \
+    box sh -c 'echo $(systemctl show tokenkeeperd-http.socket --value --property=SubState) $(stat -c "%U %a" /run/tokenkeeper/http.sock)'
 expect 'it is ready without a provider' '^notify active running$' \
     box systemctl show tokenkeeperd --value --property=Type,ActiveState,SubState
 expect 'systemctl status says how it is doing' 'Status: "no provider configured; 0 sessions active' \
@@ -121,7 +124,7 @@ expect '... and is not tried again' '^exit-code 0 78 failed$' \
 expect '... and who asks then is told, and does not wait for ever' 'exit (69|75)' \
     exit_status as_unit shop tokenkeeper token corp
 box rm /etc/tokenkeeper/conf.d/wrong.toml
-box systemctl reset-failed tokenkeeperd.service tokenkeeperd.socket
+box systemctl reset-failed tokenkeeperd.service tokenkeeperd.socket tokenkeeperd-http.socket
 expect 'once it is mended the service starts' '^$' box systemctl start tokenkeeperd
 expect '... and its socket with it' '^alice$' token_of
 
@@ -152,10 +155,10 @@ eventually '... because the daemon does' 'the new configuration is in force' las
 
 # --- what is left ------------------------------------------------------------------------------------------------------------
 
-expect 'a stop takes no time' '^[0-2] seconds$' seconds_of box systemctl stop tokenkeeperd.socket tokenkeeperd
+expect 'a stop takes no time' '^[0-2] seconds$' seconds_of box systemctl stop tokenkeeperd.socket tokenkeeperd-http.socket tokenkeeperd
 expect '... and is clean' '^success 0 inactive$' \
     box systemctl show tokenkeeperd --value --property=Result,ExecMainStatus,ActiveState
-expect '... and takes the socket along' 'No such file' box ls /run/tokenkeeper/tokenkeeper.sock
+expect '... and takes the sockets along' '^$' box ls /run/tokenkeeper
 for event in daemon_started login_begun login_completed token_handed_out denied config_reloaded config_refused daemon_stopped; do
     expect "syslog has $event" "event=\"$event\"" audit
 done

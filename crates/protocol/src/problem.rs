@@ -39,7 +39,7 @@ impl Problem {
 }
 
 macro_rules! codes {
-    ($($(#[doc = $doc:literal])+ $name:ident = $number:literal, $text:literal, exit $exit:literal;)+) => {
+    ($($(#[doc = $doc:literal])+ $name:ident = $number:literal, $text:literal, exit $exit:literal, http $http:literal;)+) => {
         /// What the peer should do next. One code on the wire, in HTTP, in the exit status, in audit and in metrics.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[serde(from = "u16", into = "u16")]
@@ -69,6 +69,15 @@ macro_rules! codes {
                     Self::Unknown(_) => 70,
                 }
             }
+
+            /// The status of an HTTP response that says so. Not 401 for [`Code::LoginRequired`]: that would ask the peer for
+            /// credentials of its own, and some HTTP clients then ask their user for a password.
+            pub fn http_status(self) -> u16 {
+                match self {
+                    $(Self::$name => $http,)+
+                    Self::Unknown(_) => 500,
+                }
+            }
         }
 
         impl From<u16> for Code {
@@ -93,27 +102,27 @@ macro_rules! codes {
 
 codes! {
     /// The user must log in again.
-    LoginRequired = 1, "login_required", exit 3;
+    LoginRequired = 1, "login_required", exit 3, http 409;
     /// There is no such provider, user or session among those the peer may know of.
-    NotFound = 2, "not_found", exit 4;
+    NotFound = 2, "not_found", exit 4, http 404;
     /// Several sessions match: name one.
-    Ambiguous = 3, "ambiguous", exit 5;
+    Ambiguous = 3, "ambiguous", exit 5, http 409;
     /// The login did not succeed: begin a new one.
-    LoginFailed = 4, "login_failed", exit 6;
+    LoginFailed = 4, "login_failed", exit 6, http 422;
     /// Tokens of this session never live as long as was asked for: ask for less.
-    LifetimeTooShort = 5, "lifetime_too_short", exit 7;
+    LifetimeTooShort = 5, "lifetime_too_short", exit 7, http 422;
     /// A passing fault: wait, then repeat the request.
-    TryLater = 6, "try_later", exit 75;
+    TryLater = 6, "try_later", exit 75, http 503;
     /// No rule allows it: ask an administrator.
-    Denied = 7, "denied", exit 77;
+    Denied = 7, "denied", exit 77, http 403;
     /// The configuration is wrong: ask an administrator.
-    Misconfigured = 8, "misconfigured", exit 78;
+    Misconfigured = 8, "misconfigured", exit 78, http 500;
     /// The request makes no sense: fix the caller.
-    BadRequest = 9, "bad_request", exit 65;
+    BadRequest = 9, "bad_request", exit 65, http 400;
     /// The daemon is too old for this request, or the provider offers nothing of the kind.
-    Unsupported = 10, "unsupported", exit 70;
+    Unsupported = 10, "unsupported", exit 70, http 501;
     /// A fault of the daemon: report it.
-    Internal = 11, "internal", exit 70;
+    Internal = 11, "internal", exit 70, http 500;
 }
 
 impl fmt::Display for Code {
