@@ -8,3 +8,4 @@ mod crash;
 mod fixtures;
 mod rotation;
 mod session;
+mod web_backend;

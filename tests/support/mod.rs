@@ -10,6 +10,7 @@
 
 pub(crate) mod browser;
 pub(crate) mod canary;
+pub(crate) mod chromium;
 pub(crate) mod cli;
 pub(crate) mod config;
 pub(crate) mod daemon;
@@ -20,14 +21,17 @@ pub(crate) mod login;
 pub(crate) mod notify;
 pub(crate) mod real;
 pub(crate) mod scripted;
+pub(crate) mod shop;
 pub(crate) mod syslog;
 pub(crate) mod wire;
 
+pub(crate) use chromium::Chromium;
 pub(crate) use cli::CliResult;
 pub(crate) use config::Config;
 pub(crate) use daemon::Daemon;
 pub(crate) use home::Home;
 pub(crate) use real::RealProvider;
 pub(crate) use scripted::{Fault, Lie, ScriptedProvider};
+pub(crate) use shop::Shop;
 pub(crate) use syslog::SyslogReceiver;
 pub(crate) use wire::Wire;
