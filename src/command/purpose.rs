@@ -1,5 +1,5 @@
 //! What a token must be good for: asserted, never asked of the provider. Either the token at hand has it, or the answer says what
-//! to do so that the next one will (docs/decisions/0017).
+//! to do so that the next one will (docs/decisions/0015).
 
 use tokenkeeper_protocol::{Code, Problem};
 

@@ -1,6 +1,8 @@
 // A real OpenID provider on loopback, for the black-box tests and the demo.
 //
-//   node server.mjs [--port N] [--access-life SECONDS] [--refresh-life SECONDS] [--rotate] [--claims-from userinfo]
+//   node server.mjs [--port N] [--access-life SECONDS] [--refresh-life SECONDS] [--rotate] [--claims-from userinfo] [--own-pages]
+//
+// With --own-pages people log in at the provider's own pages for development, else at the one form of interaction.mjs.
 //
 // Its first line on stdout is `READY http://127.0.0.1:PORT`. It ends when its stdin does, so that it never outlives whoever
 // started it. Everything is in memory. Faults are set and requests counted at /control (see faults.mjs).
@@ -22,6 +24,7 @@ const { values: options } = parseArgs({
     'refresh-life': { type: 'string', default: '2592000' },
     rotate: { type: 'boolean', default: false },
     'claims-from': { type: 'string', default: 'id_token' },
+    'own-pages': { type: 'boolean', default: false },
   },
 });
 
@@ -63,7 +66,7 @@ const configuration = {
   pkce: { required: () => true },
   features: {
     clientCredentials: { enabled: true },
-    devInteractions: { enabled: false },
+    devInteractions: { enabled: options['own-pages'] },
     deviceFlow: { enabled: true },
     introspection: { enabled: true },
     // RFC 8707: one API is known. Its tokens are opaque, like all others here.
@@ -115,7 +118,7 @@ server.listen(Number(options.port), '127.0.0.1', () => {
   const login = interaction(provider);
   server.on('request', (req, res) => {
     if (req.url.startsWith('/control/')) faults.control(req, res);
-    else if (req.url.startsWith('/interaction/')) login(req, res);
+    else if (req.url.startsWith('/interaction/') && !options['own-pages']) login(req, res);
     else faults.around(req, res, answer);
   });
   process.stdout.write(`READY ${issuer}\n`);

@@ -11,3 +11,4 @@ mod device;
 mod fixtures;
 mod rotation;
 mod session;
+mod web_backend;

@@ -11,6 +11,7 @@
 pub(crate) mod backend;
 pub(crate) mod browser;
 pub(crate) mod canary;
+pub(crate) mod chromium;
 pub(crate) mod cli;
 pub(crate) mod cognito;
 pub(crate) mod config;
@@ -22,15 +23,18 @@ pub(crate) mod login;
 pub(crate) mod notify;
 pub(crate) mod real;
 pub(crate) mod scripted;
+pub(crate) mod shop;
 pub(crate) mod syslog;
 pub(crate) mod wire;
 
 pub(crate) use backend::Backend;
+pub(crate) use chromium::Chromium;
 pub(crate) use cli::CliResult;
 pub(crate) use config::Config;
 pub(crate) use daemon::Daemon;
 pub(crate) use home::Home;
 pub(crate) use real::RealProvider;
 pub(crate) use scripted::{Fault, Lie, ScriptedProvider, Tls, TlsServer};
+pub(crate) use shop::Shop;
 pub(crate) use syslog::SyslogReceiver;
 pub(crate) use wire::Wire;
