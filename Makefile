@@ -15,6 +15,8 @@ ONLY := and not test(/(^|::)as_root::/)
 endif
 
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
+# Succeeds if there is a browser that tests can drive.
+BROWSER := command -v chromedriver >/dev/null
 PROVIDER := tests/provider/node_modules/.package-lock.json
 
 help: ## show this list
@@ -29,15 +31,17 @@ build: ## build daemon and command line, for development
 	@scripts/prerequisites build
 	cargo build --workspace
 
-test: deps ## run all tests: unit, black box, and with a real OpenID provider
+test: deps ## run all tests: unit, black box, with real OpenID providers and a real browser
+	@scripts/prerequisites browser
 	cargo build --workspace --bins --tests
 ifdef NEXTEST
-	cargo nextest run --workspace -E 'all() $(ONLY)'
+	cargo nextest run --workspace -E "all() $(ONLY) $$($(BROWSER) || echo 'and not test(/^web_backend::/)')"
 else
-	cargo test --workspace --bins --lib --tests -- $(LEFT_OUT)
+	cargo test --workspace --bins --lib --tests -- $(LEFT_OUT) $$($(BROWSER) || echo '--skip web_backend::')
 endif
 	cargo test --workspace --doc --quiet
 	@$(if $(ONLY),echo 'NOT RUN: the tests that act as other users. They need root.')
+	@$(BROWSER) || echo 'NOT RUN: the tests with a real browser. They need chromedriver.'
 
 test-offline: ## run the tests that need no npm
 	@scripts/prerequisites build

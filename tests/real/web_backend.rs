@@ -132,7 +132,8 @@ fn a_session_that_died_at_the_provider_goes_on_under_its_reference_after_the_nex
     stage.provider.fault(&refusal);
     std::thread::park_timeout(std::time::Duration::from_secs(3));
     browser.open(&shop.page("/orders"));
-    // The provider still knows who sits there, so it comes back at once.
+    // The provider still knows who sits there, and asks for consent only.
+    browser.click("button.login-submit");
     assert_eq!(browser.text("#user"), "alice");
     assert_eq!(session_of(&browser), session);
 }

@@ -1,7 +1,7 @@
 //! A person's browser, for real: headless Chromium, driven by its own driver over the WebDriver protocol.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, BufReader, Read as _};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -16,6 +16,8 @@ const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 /// One browser with a profile of its own: nobody is logged in anywhere.
 pub(crate) struct Chromium {
     driver: Child,
+    /// Without a reader the driver would end.
+    _said: BufReader<ChildStdout>,
     session: String,
     _profile: TempDir,
 }
@@ -32,8 +34,8 @@ impl Chromium {
             .unwrap_or_else(|error| {
                 panic!("cannot run chromedriver ({error}): install chromium and chromium-driver (`make deps` does)")
             });
-        let stdout = BufReader::new(driver.stdout.take().expect("stdout is piped"));
-        let port = stdout.lines().map_while(Result::ok).find_map(|line| {
+        let mut said = BufReader::new(driver.stdout.take().expect("stdout is piped"));
+        let port = said.by_ref().lines().map_while(Result::ok).find_map(|line| {
             line.strip_suffix('.')?.rsplit_once("successfully on port ").map(|(_, port)| port.to_owned())
         });
         let base = format!("http://127.0.0.1:{}/session", port.expect("chromedriver tells its port"));
@@ -52,7 +54,7 @@ impl Chromium {
         let wanted = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": { "args": arguments } } } });
         let answer = call("POST", &base, &wanted).unwrap_or_else(|error| panic!("Chromium does not start: {error}"));
         let id = answer["sessionId"].as_str().expect("a session has an id");
-        Self { session: format!("{base}/{id}"), driver, _profile: profile }
+        Self { session: format!("{base}/{id}"), driver, _said: said, _profile: profile }
     }
 
     /// Opens a page, and whatever it redirects to.
@@ -123,7 +125,8 @@ impl Drop for Chromium {
 /// One command of the WebDriver protocol; its answer, or what went wrong.
 fn call(method: &str, url: &str, body: &Value) -> Result<Value, String> {
     let body = if body.is_null() { String::new() } else { body.to_string() };
-    let answer = http::request(method, &http::parse(url), &[("Content-Type", "application/json")], &body);
+    let headers = [("Content-Type", "application/json")];
+    let answer = http::request_as("HTTP/1.1", method, &http::parse(url), &headers, &body);
     let answer = answer.map_err(|error| error.to_string())?;
     let value = answer.json()["value"].take();
     if answer.status == 200 { Ok(value) } else { Err(value["message"].to_string()) }

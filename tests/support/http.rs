@@ -28,11 +28,25 @@ impl Answer {
 
 /// One request. HTTP/1.0, so that the answer is never chunked and ends with the connection.
 pub(crate) fn request(method: &str, url: &Url, headers: &[(&str, &str)], body: &str) -> io::Result<Answer> {
+    request_as("HTTP/1.0", method, url, headers, body)
+}
+
+/// The same in another version of HTTP, of a server that sends no chunks.
+pub(crate) fn request_as(
+    version: &str,
+    method: &str,
+    url: &Url,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> io::Result<Answer> {
     let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(80));
     let mut stream = TcpStream::connect((host.trim_matches(['[', ']']), port))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
-    let mut text = format!("{method} {target} HTTP/1.0\r\nHost: {host}:{port}\r\nContent-Length: {}\r\n", body.len());
+    let length = body.len();
+    let mut text = format!(
+        "{method} {target} {version}\r\nHost: {host}:{port}\r\nConnection: close\r\nContent-Length: {length}\r\n"
+    );
     for (name, value) in headers {
         let _ = write!(text, "{name}: {value}\r\n");
     }
@@ -43,7 +57,9 @@ pub(crate) fn request(method: &str, url: &Url, headers: &[(&str, &str)], body: &
     let status = status.ok_or_else(|| io::Error::other(format!("no status line: {status_line:?}")))?;
     let headers = header_lines(&mut reader)?;
     let mut body = String::new();
-    reader.read_to_string(&mut body)?;
+    let length = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    let length = length.and_then(|(_, value)| value.parse().ok()).unwrap_or(u64::MAX);
+    reader.take(length).read_to_string(&mut body)?;
     Ok(Answer { status, headers, body })
 }
 
