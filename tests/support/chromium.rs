@@ -1,4 +1,4 @@
-//! A person's browser, for real: headless Chromium, driven by its own driver over the WebDriver protocol.
+//! A person's browser, for real: headless Chromium, driven by its own driver over the `WebDriver` protocol.
 
 use std::io::{BufRead, BufReader, Read as _};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -122,7 +122,7 @@ impl Drop for Chromium {
     }
 }
 
-/// One command of the WebDriver protocol; its answer, or what went wrong.
+/// One command of the `WebDriver` protocol; its answer, or what went wrong.
 fn call(method: &str, url: &str, body: &Value) -> Result<Value, String> {
     let body = if body.is_null() { String::new() } else { body.to_string() };
     let headers = [("Content-Type", "application/json")];
