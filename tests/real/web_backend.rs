@@ -105,8 +105,8 @@ fn a_callback_that_is_slipped_to_another_browser_logs_nobody_in() {
     // The attacker stops before the callback, and sends its address to a victim.
     let begun = http::get(&shop.page("/login")).unwrap();
     let authorize = begun.headers_named("location").next().unwrap();
-    let state = http::parse(authorize).query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
-    let slipped = shop.page(&format!("/callback?code=stolen&state={state}"));
+    let begun_with = http::parse(authorize).query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+    let slipped = shop.page(&format!("/callback?code=stolen&state={begun_with}"));
     mallory.open(&slipped);
     assert!(mallory.text("body").contains("This browser began no login"));
     // With a login of their own under way it does not work either.
