@@ -159,6 +159,13 @@ pub enum What {
         /// Where.
         provider: ProviderName,
     },
+    /// The wall clock jumped, or what came of that.
+    ClockJumped {
+        /// By how much; negative if back.
+        by_seconds: i64,
+        /// `unconfirmed`, `taken_back`, `confirmed_by_provider` or `confirmed_by_stability`.
+        state: String,
+    },
     /// The session of a service account was closed: the configuration does not have it any more, or has another client for it.
     AccountClosed {
         /// The account.
@@ -186,6 +193,7 @@ impl What {
             | Self::AccountOpened { session, .. }
             | Self::AccountClosed { session, .. } => Some(*session),
             Self::DaemonStarted { .. }
+            | Self::ClockJumped { .. }
             | Self::DaemonStopped
             | Self::ConfigReloaded
             | Self::ConfigRefused { .. }

@@ -90,6 +90,9 @@ impl From<&Event> for Record {
                 .with("account", account)
                 .with("session", session)
                 .with("provider", provider),
+            What::ClockJumped { by_seconds, state } => {
+                warning(28, "clock_jumped").with("by_seconds", by_seconds).with("state", state)
+            }
             What::Denied { peer, action, target, reference, count } => warning(16, "denied")
                 .with("peer", peer)
                 .with("action", action)

@@ -50,6 +50,8 @@ pub struct Session {
     pub told: u64,
     /// What its tokens were asked for to be presented to (RFC 8707); with none, the provider decides.
     pub resource: Vec<String>,
+    /// The era of the clock that the times of its tokens are of.
+    pub era: u32,
 }
 
 impl Session {

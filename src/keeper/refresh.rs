@@ -146,7 +146,10 @@ impl Keeper {
             return Ok(Ok(Attended::NothingDue));
         };
         let used = Session { last_used_at: self.last_used(&session.value), ..session.value.clone() };
-        let (new, verdict) = after(&used, answered, now, rand::random());
+        let (mut new, verdict) = after(&used, answered, now, rand::random());
+        if let Ok(Attended::Renewed) = verdict {
+            new.era = self.clock.era();
+        }
         change.update(&session, &new)?;
         if let Some(event) = event(&new, &verdict) {
             change.audit(event)?;

@@ -54,6 +54,7 @@ fn examples() -> Vec<What> {
         What::ScopeNarrowed { session, provider: provider.clone(), missing: "mail files".into() },
         What::AccountOpened { account: nightly(), session: "m40c8ffe".parse().unwrap(), provider: provider.clone() },
         What::AccountClosed { account: nightly(), session: "m40c8ffe".parse().unwrap(), provider },
+        What::ClockJumped { by_seconds: -86_400, state: "unconfirmed".into() },
     ]
 }
 
