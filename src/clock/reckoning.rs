@@ -128,7 +128,8 @@ impl Reckoning {
             self.doubt = Some(fresh);
             return Some(Turn::Jumped(by));
         }
-        let heard = || witnesses.iter().filter(|witness| witness.asked_at >= doubt.since).map(|witness| witness.says(by));
+        let heard =
+            || witnesses.iter().filter(|witness| witness.asked_at >= doubt.since).map(|witness| witness.says(by));
         let contradicted = heard().any(|says| says == Some(false));
         let turn = if contradicted {
             None

@@ -36,7 +36,8 @@ impl Keeper {
         }
         if turns.iter().any(|turn| matches!(turn, Turn::Jumped(_))) {
             self.ask_what_time_it_is().await;
-            if self.witnesses().iter().any(|witness| self.clock.doubt().is_some_and(|it| witness.asked_at >= it.since)) {
+            if self.witnesses().iter().any(|witness| self.clock.doubt().is_some_and(|it| witness.asked_at >= it.since))
+            {
                 Box::pin(self.look_at_clock()).await;
             }
         }
@@ -113,7 +114,9 @@ impl Turn {
                 span(by)
             ),
             Self::Returned => "the clock is back where it was before it jumped".to_owned(),
-            Self::Agreed(by) => format!("a provider's clock agrees with the jump by {}, which is followed now", span(by)),
+            Self::Agreed(by) => {
+                format!("a provider's clock agrees with the jump by {}, which is followed now", span(by))
+            }
             Self::Settled(by) => format!("the clock was steady since it jumped by {}, which is followed now", span(by)),
         }
     }
@@ -127,7 +130,9 @@ pub fn clock_complaint(doubt: &Doubt) -> String {
             "the clock jumped by {by} at {since}, and a provider's clock does not agree: set the clock right (timedatectl); nothing is ended until then"
         );
     }
-    format!("the clock jumped by {by} at {since}; nothing is ended until a provider's clock or ten minutes without another jump confirm it")
+    format!(
+        "the clock jumped by {by} at {since}; nothing is ended until a provider's clock or ten minutes without another jump confirm it"
+    )
 }
 
 /// `+10 years`, `-26 hours`.

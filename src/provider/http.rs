@@ -29,6 +29,19 @@ use crate::config::settings::ProviderSettings;
 /// What is asked for unless told.
 const JSON: &str = "application/json";
 
+/// Headers that name an answer, those of the provider itself before those of what stands in front of it.
+const CORRELATION: [&str; 9] = [
+    "x-ms-request-id",
+    "x-okta-request-id",
+    "x-correlation-id",
+    "x-request-id",
+    "request-id",
+    "x-amzn-requestid",
+    "traceparent",
+    "x-amz-cf-id",
+    "cf-ray",
+];
+
 const USER_AGENT: &str = concat!("tokenkeeper/", env!("CARGO_PKG_VERSION"));
 
 /// The HTTP client of one provider.
@@ -167,13 +180,14 @@ impl Http {
         if let Some(date) = date.filter(|_| url.url().scheme() == "https") {
             *self.time.lock().unwrap_or_else(PoisonError::into_inner) = Some(Witness { asked_at: now, date });
         }
+        let correlation = correlation(response.headers());
         let body = match self.read(place, url, response).await {
             Ok(body) => body,
             // The status alone says what is to be done.
             Err(_) if !status.is_success() => Zeroizing::default(),
             Err(fault) => return Err(Unanswered::Lost(fault)),
         };
-        Ok(HttpAnswer { place, status, content_type, retry_after, date, body })
+        Ok(HttpAnswer { place, status, content_type, retry_after, date, correlation, body })
     }
 
     /// The body, of which no more than the limit is ever held.
@@ -220,6 +234,14 @@ impl Http {
             Fault::Broken { host: url.host(), cause: innermost(error) }
         }
     }
+}
+
+/// The first of the headers by which providers call an answer in their logs.
+fn correlation(headers: &HeaderMap) -> Option<String> {
+    CORRELATION.iter().find_map(|name| {
+        let id = headers.get(*name)?.to_str().ok().filter(|id| !id.is_empty())?;
+        Some(harmless(&format!("{name} {id}"), &[]))
+    })
 }
 
 fn authorize(request: RequestBuilder, authorization: Option<&HeaderValue>) -> RequestBuilder {
