@@ -74,7 +74,9 @@ fn requests() -> Vec<Entry> {
                         Code::Denied,
                         "refused: ",
                         "{me} has no rule for \"token\" on provider corp, or it does not exist.\n\
-                         Ask an administrator to run:\n  {advice}\naudit reference: {reference}",
+                         Ask an administrator to run:\n  \
+                         sudo tokenkeeper policy explain {as} token --provider corp\n\
+                         audit reference: {reference}",
                     ),
                 )
                 .audits("denied", &[("action", "token"), ("target", "corp"), ("count", "1")]),
