@@ -128,6 +128,10 @@ impl Provider {
         let url = metadata.device.as_ref().ok_or(DeviceRefused::NotOffered)?;
         let (scope, acr_values) = (ask.scopes.join(" "), ask.acr_values.join(" "));
         let mut fields = Vec::new();
+        // Beside the header, too: django-oauth-toolkit looks for it nowhere else, and RFC 8628 section 3.1 leaves it to us.
+        if self.basic_header().is_some() {
+            fields.push(("client_id", self.settings().client_id.as_str()));
+        }
         if !scope.is_empty() {
             fields.push(("scope", scope.as_str()));
         }
