@@ -104,7 +104,11 @@ impl Reckoning {
 
     /// Whether the wall clock does what was not noticed yet.
     pub(super) fn is_surprised(&self, reading: Reading) -> bool {
-        self.doubt.is_none() && is_jump(self.compare(reading).1)
+        let (_, by) = self.compare(reading);
+        match self.doubt {
+            None => is_jump(by),
+            Some(doubt) => !is_jump(by) || is_jump(by.saturating_sub(doubt.by)),
+        }
     }
 
     /// Looks at the clocks, and at what providers said.

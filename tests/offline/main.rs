@@ -9,6 +9,7 @@ mod accounts;
 mod age;
 mod as_root;
 mod audit;
+mod clock;
 mod custom;
 mod device;
 mod faults;
