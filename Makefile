@@ -24,7 +24,7 @@ help: ## show this list
 	    printf 'make %-14s %s\n' "$$name" "$$does"; done
 
 deps: ## install what is missing to build and test (apt, npm)
-	@scripts/prerequisites build provider
+	@scripts/prerequisites build clock provider
 	@$(MAKE) --no-print-directory $(PROVIDER)
 
 build: ## build daemon and command line, for development
