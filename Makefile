@@ -44,7 +44,7 @@ endif
 	@$(BROWSER) || echo 'NOT RUN: the tests with a real browser. They need chromedriver.'
 
 test-offline: ## run the tests that need neither npm nor pip
-	@scripts/prerequisites build
+	@scripts/prerequisites build clock
 	cargo build --workspace --bins --tests
 ifdef NEXTEST
 	cargo nextest run --workspace -E 'not binary(real) $(ONLY)'
