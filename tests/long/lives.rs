@@ -56,6 +56,10 @@ impl Life {
         Self { child, heard }
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends it without a warning; what it had said was acknowledged.
     pub(crate) fn end(mut self) -> Vec<(usize, u64)> {
         self.child.kill().unwrap();

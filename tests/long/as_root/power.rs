@@ -14,10 +14,20 @@ use crate::lives::{self, Life, SESSIONS};
 /// From before the store is open to well into the load.
 const LIFE: std::ops::Range<u64> = 20..400;
 
-/// `EXT4_IOC_SHUTDOWN` with `EXT4_GOING_FLAGS_NOLOGFLUSH` of the kernel's ext4.h: from now on nothing reaches the disk, not even what
-/// waits in the journal. Perl, for Debian is never without it, and a test has no business with unsafe code.
-const CUT: &str =
-    r#"open(F, "<", $ARGV[0]) or die "open: $!"; my $flags = pack("L", 2); ioctl(F, 0x8004587d, $flags) or die "ioctl: $!""#;
+/// Stops the process, for without power nothing goes on, and then the file system under it: `EXT4_IOC_SHUTDOWN` with
+/// `EXT4_GOING_FLAGS_NOLOGFLUSH` of the kernel's ext4.h. From then on nothing reaches the disk, not even what waits in the journal.
+/// Once one thread is seen to be stopped, none comes back from a call. Perl, for Debian is never without it, and a test has no
+/// business with unsafe code.
+const CUT: &str = r#"
+    my ($dir, $process) = @ARGV;
+    open(my $disk, "<", $dir) or die "open: $!";
+    if ($process) {
+        kill("STOP", $process) or die "kill: $!";
+        1 until grep { open(my $task, "<", $_) && <$task> =~ /\) T / } glob("/proc/$process/task/*/stat");
+    }
+    my $flags = pack("L", 2);
+    ioctl($disk, 0x8004587d, $flags) or die "ioctl: $!";
+"#;
 
 #[test]
 fn no_acknowledged_write_is_lost_when_the_power_goes() {
@@ -30,7 +40,7 @@ fn no_acknowledged_write_is_lost_when_the_power_goes() {
         disk.mount();
         let life = Life::begin(&disk.mounted_at, &steps);
         pause(random.random_range(LIFE));
-        disk.cut_the_power();
+        disk.cut_the_power(life.id());
         let heard = life.end();
         disk.unmount();
         disk.mount();
@@ -53,7 +63,7 @@ fn what_was_not_synced_is_gone_when_the_power_goes() {
         fs::File::open(path).unwrap().sync_all().unwrap();
     }
     fs::write(&unsynced, "lost").unwrap();
-    disk.cut_the_power();
+    disk.cut_the_power(0);
     disk.unmount();
     disk.mount();
     assert_eq!((fs::read_to_string(&synced).unwrap(), unsynced.exists()), ("kept".to_owned(), false));
@@ -83,8 +93,9 @@ impl Disk {
         run("umount", &[&self.mounted_at.display().to_string()]);
     }
 
-    fn cut_the_power(&self) {
-        run("perl", &["-e", CUT, &self.mounted_at.display().to_string()]);
+    /// For `process`, if it is one, and the disk.
+    fn cut_the_power(&self, process: u32) {
+        run("perl", &["-e", CUT, &self.mounted_at.display().to_string(), &process.to_string()]);
     }
 }
 
