@@ -30,18 +30,13 @@ const USERS: usize = 10;
 fn no_file_shows_a_token_or_who_somebody_is() {
     let (sessions, refreshes) = (extent::times(2_000, 100_000), extent::times(60, 1_000));
     let provider = ScriptedProvider::start();
-    provider.rotate(true);
+    provider.rotate(true).access_life(2);
     let home = Home::new(&Config::corp(&provider.issuer).provider("elsewhere", "http://127.0.0.1:9"));
     write_canaries(&home, sessions);
 
     let daemon = Daemon::start(&home);
     for user in 0..USERS {
         home.login(&format!("{PERSON}-{user}"));
-    }
-    provider.access_life(2);
-    for user in 0..USERS {
-        // From here on, its tokens live for two seconds.
-        home.cli(["token", "corp", "--user", &format!("{PERSON}-{user}"), "--min-valid", "3590s"]);
     }
     provider.wait_for("refresh_token", refreshes);
     // A crash leaves the log of the database behind, a stop its tables.

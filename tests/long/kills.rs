@@ -26,7 +26,9 @@ fn no_acknowledged_write_is_lost_by_a_sigkill() {
         steps = lives::judge(dir.path(), steps, &heard);
         cut_off += steps.iter().sum::<u64>() - before;
     }
-    println!("{kills} kills, {acknowledged} acknowledged writes, none lost; {cut_off} more were on disk unacknowledged");
+    println!(
+        "{kills} kills, {acknowledged} acknowledged writes, none lost; {cut_off} more were on disk unacknowledged"
+    );
     assert!(acknowledged >= kills * 20, "too few writes got through to prove anything: {acknowledged}");
 }
 

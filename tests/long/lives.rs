@@ -161,7 +161,8 @@ pub(crate) fn judge(dir: &Path, mut steps: Steps, heard: &[(usize, u64)]) -> Ste
         let expected_due = (phase != Phase::Absent).then_some(NOW + Duration::from_secs(*step));
         let its_due: Vec<_> = due.iter().filter(|(_, session)| *session == id).map(|(at, _)| *at).collect();
         assert_eq!(its_due, Vec::from_iter(expected_due), "the agenda of session {number} at step {step}");
-        let intent: Vec<_> = unsettled.iter().filter(|(session, _)| *session == id).map(|(_, it)| it.generation).collect();
+        let intent: Vec<_> =
+            unsettled.iter().filter(|(session, _)| *session == id).map(|(_, it)| it.generation).collect();
         let expected_intent = (phase == Phase::Intended).then_some(*step);
         assert_eq!(intent, Vec::from_iter(expected_intent), "the intent of session {number} at step {step}");
         let (provider, name) = ("corp".parse().unwrap(), format!("user{number}").parse().unwrap());

@@ -30,8 +30,8 @@ const USERS: usize = 4;
 const LIFE: u32 = 600;
 /// Rounds of refreshes in which the call must come.
 const ROUNDS: usize = 8;
-/// Numbers of the database's files that a run can come to.
-const FILES: usize = 200;
+/// Files that the database makes while calls fail, at most. It numbers them.
+const FILES: u32 = 300;
 
 #[test]
 fn a_write_or_sync_that_fails_costs_no_session_and_the_store_is_back_by_itself() {
@@ -113,7 +113,11 @@ impl Bed {
             }
             pause(300);
         }
-        assert_eq!(self.provider.count("refresh_token"), asked, "the provider was asked while nothing could be written");
+        assert_eq!(
+            self.provider.count("refresh_token"),
+            asked,
+            "the provider was asked while nothing could be written"
+        );
         strace.detach();
         self.renew_all();
     }
@@ -180,12 +184,15 @@ impl Strace {
         let mut command = Command::new("strace");
         command.args(["-f", "-e", &format!("trace={calls}"), "-e", &format!("inject={calls}:{how}"), "-o"]);
         command.arg(&log).args(["-p", &daemon.pid().to_string()]);
-        for number in 0..FILES {
+        let files = fs::read_dir(&store).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let numbers = files.filter_map(|name| name.strip_suffix(".log")?.parse::<u32>().ok());
+        let newest = numbers.max().expect("an open database has a log");
+        for number in newest..newest + FILES {
             for name in [format!("{number:06}.log"), format!("{number:06}.sst"), format!("MANIFEST-{number:06}")] {
                 command.arg("-P").arg(store.join(name));
             }
         }
-        command.arg("-P").arg(&store);
+        command.arg("-P").arg(&store).arg("-P").arg(home.state_dir().join("probe"));
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut said = String::new();
         let mut output = BufReader::new(child.stderr.take().unwrap());

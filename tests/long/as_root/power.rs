@@ -23,7 +23,7 @@ const CUT: &str = r#"
     open(my $disk, "<", $dir) or die "open: $!";
     if ($process) {
         kill("STOP", $process) or die "kill: $!";
-        1 until grep { open(my $task, "<", $_) && <$task> =~ /\) T / } glob("/proc/$process/task/*/stat");
+        1 until grep { open(TASK, "<", $_) && <TASK> =~ /\) T / } glob("/proc/$process/task/*/stat");
     }
     my $flags = pack("L", 2);
     ioctl($disk, 0x8004587d, $flags) or die "ioctl: $!";
