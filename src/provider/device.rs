@@ -203,7 +203,7 @@ fn judge(answer: &HttpAnswer, flow: &DeviceFlow) -> Verdict {
     let passing = matches!(answer.status.as_u16(), 408 | 429 | 500..=599);
     Verdict::Settled(match read(answer, &[&flow.device_code]) {
         Ok(Reading::Granted(granted)) => return Verdict::Granted(granted),
-        Ok(Reading::Said { error, description }) => match error.as_str() {
+        Ok(Reading::Said { error, description, .. }) => match error.as_str() {
             "authorization_pending" => DevicePoll::Pending,
             "slow_down" => DevicePoll::SlowDown,
             "access_denied" => DevicePoll::Over(LoginFault::DeviceDenied(said(&error, description.as_deref()))),
