@@ -8,18 +8,22 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum SealError {
     /// The bytes were not sealed for this place with these keys, or were changed since: do not use the record.
-    #[error("the record in {area} was not sealed for this place with these keys, or was changed since")]
+    #[error("the record {key} in {area} was not sealed for this place with these keys, or was changed since")]
     NotGenuine {
-        /// Where it was found.
+        /// The table it was found in.
         area: String,
+        /// Its key there, to be read by people.
+        key: String,
     },
     /// The record was sealed in an epoch whose key is not in this keyring: find the right keyring.
     #[error(
-        "the record in {area} names an epoch that this keyring does not hold; restore the keyring that belongs to the store"
+        "the record {key} in {area} names an epoch that this keyring does not hold; restore the keyring that belongs to the store"
     )]
     UnknownEpoch {
-        /// Where it was found.
+        /// The table it was found in.
         area: String,
+        /// Its key there, to be read by people.
+        key: String,
     },
     /// The keyring is not encrypted to this identity: supply the right one.
     #[error(

@@ -18,7 +18,7 @@ const OVERHEAD: usize = 512;
 impl Keyring {
     /// Seals `plaintext` for `place` in the current epoch.
     pub fn seal(&self, place: &Place<'_>, plaintext: &[u8]) -> Result<Vec<u8>, SealError> {
-        let missing = || SealError::UnknownEpoch { area: place.area.to_owned() };
+        let missing = || SealError::UnknownEpoch { area: place.area.to_owned(), key: place.shown_key() };
         let key = self.epochs.get(&self.current).ok_or_else(missing)?;
         let recipient = RecordRecipient { store_id: &self.store_id, place, epoch: self.current, key };
         encrypt(&[&recipient], plaintext).map_err(|error| SealError::Unsealed(into_io(error)))
@@ -27,9 +27,12 @@ impl Keyring {
     /// Opens what was sealed for `place`, in whichever epoch.
     pub fn open(&self, place: &Place<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
         let identity = RecordIdentity { store_id: &self.store_id, place, epochs: &self.epochs };
-        decrypt(&identity, sealed).map_err(|error| match error {
-            DecryptError::NoMatchingKeys => SealError::UnknownEpoch { area: place.area.to_owned() },
-            _ => SealError::NotGenuine { area: place.area.to_owned() },
+        decrypt(&identity, sealed).map_err(|error| {
+            let (area, key) = (place.area.to_owned(), place.shown_key());
+            match error {
+                DecryptError::NoMatchingKeys => SealError::UnknownEpoch { area, key },
+                _ => SealError::NotGenuine { area, key },
+            }
         })
     }
 }
