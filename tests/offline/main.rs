@@ -35,3 +35,4 @@ mod socket;
 mod startup;
 mod systemd;
 mod user_mode;
+mod why;
