@@ -62,6 +62,6 @@ async fn a_refresh_token_that_nobody_uses_is_used_once_a_week() {
             times.push(day);
         }
     }
-    assert_eq!(times, [7, 14, 21], "days since the login");
+    assert_eq!(times, [1, 8, 15, 22], "for a day it counts as used, and then once a week");
     assert!(home.session().state.is_active());
 }
