@@ -53,6 +53,7 @@ kinds! {
     Providers = "providers",
     ProviderTest = "provider_test",
     Metrics = "metrics",
+    AcceptRollback = "accept_rollback",
 }
 
 /// The counters, from zero at the start of the process.

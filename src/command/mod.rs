@@ -18,6 +18,7 @@ mod reach;
 mod refuse;
 mod sessions;
 mod status;
+mod store;
 #[cfg(test)]
 pub(crate) mod tests;
 mod token;
@@ -109,6 +110,7 @@ impl Service {
             Request::DeviceWait(wait) => self.wait_for_device_login(peer, &wait).await.map(Reply::LoggedIn),
             Request::History(request) => self.history(peer, &request).await.map(Reply::History),
             Request::Metrics => self.metrics(peer).await.map(Reply::Metrics),
+            Request::AcceptRollback => self.accept_rollback(peer).await.map(Reply::RollbackAccepted),
         };
         answered.map_or_else(Answer::from, |reply| Answer::Reply(Box::new(reply)))
     }

@@ -9,6 +9,7 @@ use nix::unistd::geteuid;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::anchor::Anchors;
 use super::keys::{self, STORE};
 use super::running::{Running, Signals};
 use super::{Options, StartError, counts, notify, reload};
@@ -40,6 +41,10 @@ pub(super) async fn start(options: &Options) -> Result<Running, StartError> {
     }
     let store = RocksStore::open(&settings.daemon.state_dir.join(STORE))?;
     let vault = Arc::new(Vault::open(Arc::new(store), keyring).await?);
+
+    // Before anything is done with what is in the store.
+    let anchors = Arc::new(Anchors::new(Arc::clone(&vault), &settings.daemon));
+    anchors.compare(clock.now()).await?;
 
     let rules = InForce { rules: settings.rules.clone(), loaded_at: clock.now() };
     let in_force = Arc::new(ArcSwap::from_pointee(rules));
@@ -104,13 +109,14 @@ pub(super) async fn start(options: &Options) -> Result<Running, StartError> {
             let _ = stop.run_until_cancelled(keeper.heed_reopened_store()).await;
         }
     });
+    tasks.spawn(Arc::clone(&anchors).follow(stop.clone()));
     tasks.spawn(counts::run(Arc::clone(&service), stop.clone()));
     tasks.spawn(notify::run_watchdog(is_well(&service), stop.clone()));
 
     service.record(crate::audit::What::DaemonStarted { version: env!("CARGO_PKG_VERSION").to_owned() }).await;
     notify::ready(&counts::status_line(&service).await);
     tracing::info!(providers = settings.providers.len(), "ready");
-    Ok(Running { source, environment, settings, service, relay, cron: Some(cron), tasks, stop, signals })
+    Ok(Running { source, environment, settings, service, anchors, relay, cron: Some(cron), tasks, stop, signals })
 }
 
 /// Logs what is allowed and probably not meant.

@@ -174,6 +174,8 @@ pub enum LoginReason {
     AnswerLost,
     /// The user logged out of another session, at a provider that ends all of them then.
     SignedOut,
+    /// The store was put back from an older copy, and the provider does not take the refresh token in it any more.
+    RolledBack,
 }
 
 impl fmt::Display for LoginReason {
@@ -186,6 +188,9 @@ impl fmt::Display for LoginReason {
             Self::SessionTooOld => f.write_str("the session reached its greatest age"),
             Self::NoRefreshToken => f.write_str("the token expired and the provider gave no refresh token"),
             Self::SignedOut => f.write_str("the user logged out elsewhere, which ends all sessions at this provider"),
+            Self::RolledBack => f.write_str(
+                "the store was put back from an older copy, and the provider does not accept its refresh token any more",
+            ),
             Self::AnswerLost => f.write_str("an answer of the provider was lost, and with it the refresh token"),
         }
     }

@@ -1,6 +1,6 @@
 //! Small files that must survive a power cut: written beside their place, synced, put in place in one step.
 //!
-//! Invariant: whoever opens the path sees nothing or the whole content, nothing is ever replaced, and after `Ok` it stays.
+//! Invariant: whoever opens the path sees nothing or the whole content, replaced only by name, and after `Ok` it stays.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -19,6 +19,19 @@ pub fn create_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let linked = fs::hard_link(&staged, path);
     discard(&staged);
     linked?;
+    sync_directory(path)
+}
+
+/// Puts `bytes` at `path`, in the place of what is there. For the one process that writes it: nothing piles up beside it when
+/// that is killed, however often.
+pub fn put_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut staged = path.as_os_str().to_owned();
+    staged.push(".new");
+    let staged = PathBuf::from(staged);
+    discard(&staged);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&staged)?;
+    let put = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&staged, path));
+    put.inspect_err(|_| discard(&staged))?;
     sync_directory(path)
 }
 
@@ -77,6 +90,18 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"first");
         assert_eq!(mode(&path), 0o400);
         assert_eq!(names(dir.path()), ["identity"]);
+    }
+
+    #[test]
+    fn what_is_put_replaces_what_was_there_and_what_a_crash_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("anchor");
+        fs::write(dir.path().join("anchor.new"), b"half").unwrap();
+        for content in [&b"first"[..], b"second"] {
+            put_durably(&path, content, 0o600).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), content);
+        }
+        assert_eq!((mode(&path), names(dir.path())), (0o600, vec!["anchor".into()]));
     }
 
     #[test]

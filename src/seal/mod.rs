@@ -14,7 +14,7 @@ mod place;
 mod record;
 mod stanza;
 
-pub use durable::create_durably;
+pub use durable::{create_durably, put_durably};
 pub use error::{IdentityError, SealError};
 pub use identity::{HostIdentity, IdentitySource};
 pub use keyring::Keyring;

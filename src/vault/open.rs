@@ -1,7 +1,9 @@
 //! Opening a vault: the keyring is believed only when it opens the sentinel that the store was made with.
 
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use arc_swap::ArcSwapOption;
 
 use super::{Vault, VaultError};
 use crate::audit::Counters;
@@ -23,6 +25,10 @@ impl Vault {
             outbox_next: AtomicU64::new(0),
             outbox_full: AtomicBool::new(false),
             counts: Counters::default(),
+            lift: AtomicU64::new(0),
+            rollback: ArcSwapOption::empty(),
+            anchor_fault: Mutex::default(),
+            disagreements: AtomicU64::new(0),
             relay: OnceLock::new(),
         };
         let expected = vault.keyring.store_id();
@@ -33,6 +39,7 @@ impl Vault {
             Err(other) => return Err(other),
         }
         vault.find_end_of_outbox()?;
+        vault.find_rollback()?;
         Ok(vault)
     }
 

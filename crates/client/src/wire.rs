@@ -158,6 +158,7 @@ answers! {
     providers: Providers -> reply::ProvidersReply,
     provider_report: ProviderReport -> reply::ProviderReport,
     metrics: Metrics -> String,
+    rollback_accepted: RollbackAccepted -> reply::RollbackAccepted,
 }
 
 #[cfg(test)]

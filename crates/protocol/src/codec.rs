@@ -46,6 +46,7 @@ impl Request {
             Self::Providers => payload(kind::PROVIDERS, &()),
             Self::ProviderTest(it) => payload(kind::PROVIDER_TEST, it),
             Self::Metrics => payload(kind::METRICS, &()),
+            Self::AcceptRollback => payload(kind::ACCEPT_ROLLBACK, &()),
         }
     }
 
@@ -69,6 +70,7 @@ impl Request {
             kind::PROVIDERS => nothing(kind, bytes, Self::Providers)?,
             kind::PROVIDER_TEST => Self::ProviderTest(message(kind, bytes)?),
             kind::METRICS => nothing(kind, bytes, Self::Metrics)?,
+            kind::ACCEPT_ROLLBACK => nothing(kind, bytes, Self::AcceptRollback)?,
             other => return Err(CodecError::UnknownType(other)),
         })
     }
@@ -93,6 +95,7 @@ impl Reply {
             Self::Providers(it) => payload(kind::PROVIDERS, it),
             Self::ProviderReport(it) => payload(kind::PROVIDER_REPORT, it),
             Self::Metrics(it) => payload(kind::METRICS, it),
+            Self::RollbackAccepted(it) => payload(kind::ROLLBACK_ACCEPTED, it),
             Self::Problem(it) => payload(kind::PROBLEM, it),
         }
     }
@@ -115,6 +118,7 @@ impl Reply {
             kind::PROVIDERS => Self::Providers(message(kind, bytes)?),
             kind::PROVIDER_REPORT => Self::ProviderReport(message(kind, bytes)?),
             kind::METRICS => Self::Metrics(message(kind, bytes)?),
+            kind::ROLLBACK_ACCEPTED => Self::RollbackAccepted(message(kind, bytes)?),
             kind::PROBLEM => Self::Problem(message(kind, bytes)?),
             other => return Err(CodecError::UnknownType(other)),
         })

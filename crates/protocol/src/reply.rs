@@ -1,6 +1,7 @@
 //! What the daemon answers. No reply can hold a refresh token: there is no field for one.
 
 mod oversight;
+mod rollback;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,7 @@ pub use oversight::{
     Explanation, HistoryEntry, HistoryPage, Identity, ProviderReport, ProviderStep, ProviderView, ProvidersReply,
     RuleOutcome, RuleView, StepOutcome,
 };
+pub use rollback::RollbackAccepted;
 
 /// One reply, as it travels in one frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +51,8 @@ pub enum Reply {
     ProviderReport(ProviderReport),
     /// To a request for metrics: `OpenMetrics` text.
     Metrics(String),
+    /// To the end of a quarantine: what it was about.
+    RollbackAccepted(RollbackAccepted),
     /// To any request that failed.
     Problem(Problem),
 }
@@ -69,6 +73,7 @@ pub(crate) mod kind {
     pub(crate) const PROVIDERS: u16 = 0x800c;
     pub(crate) const PROVIDER_REPORT: u16 = 0x800d;
     pub(crate) const METRICS: u16 = 0x800e;
+    pub(crate) const ROLLBACK_ACCEPTED: u16 = 0x8017;
     pub(crate) const PROBLEM: u16 = 0xffff;
 }
 

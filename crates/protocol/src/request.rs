@@ -40,6 +40,8 @@ pub enum Request {
     ProviderTest(ProviderName),
     /// Everything that is counted, as `OpenMetrics` text.
     Metrics,
+    /// The end of the quarantine that follows a store that was put back.
+    AcceptRollback,
 }
 
 /// Type numbers of requests.
@@ -60,6 +62,7 @@ pub(crate) mod kind {
     pub(crate) const PROVIDERS: u16 = 0x000e;
     pub(crate) const PROVIDER_TEST: u16 = 0x000f;
     pub(crate) const METRICS: u16 = 0x0010;
+    pub(crate) const ACCEPT_ROLLBACK: u16 = 0x0017;
 }
 
 /// Which session a token is wanted of.

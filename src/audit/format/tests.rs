@@ -54,6 +54,8 @@ fn examples() -> Vec<What> {
         What::ScopeNarrowed { session, provider: provider.clone(), missing: "mail files".into() },
         What::AccountOpened { account: nightly(), session: "m40c8ffe".parse().unwrap(), provider: provider.clone() },
         What::AccountClosed { account: nightly(), session: "m40c8ffe".parse().unwrap(), provider },
+        What::RollbackNoticed { found: 412, anchored: Some(977), why: "the store is older than its anchor".into() },
+        What::RollbackAccepted { peer: "uid 0 (pid 4711)".into(), found: 412, anchored: None },
     ]
 }
 

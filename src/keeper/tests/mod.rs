@@ -9,6 +9,7 @@ mod history;
 mod logging_in;
 mod logging_out;
 mod outcomes;
+mod quarantine;
 mod refreshing;
 mod serving;
 mod signing_out;

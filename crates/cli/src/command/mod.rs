@@ -10,6 +10,7 @@ pub(crate) mod provider;
 mod session;
 mod sessions;
 mod status;
+mod store;
 mod token;
 
 use clap::Subcommand;
@@ -34,6 +35,7 @@ pub(crate) enum Command {
     Whoami(policy::Whoami),
     Policy(policy::Policy),
     Metrics(metrics::Metrics),
+    Store(store::Store),
     Completions(completions::Completions),
 }
 
@@ -52,6 +54,7 @@ impl Command {
             Self::Whoami(whoami) => whoami.run(context),
             Self::Policy(policy) => policy.run(context),
             Self::Metrics(metrics) => metrics.run(context),
+            Self::Store(store) => store.run(context),
             Self::Completions(completions) => completions.run(context),
         }
     }

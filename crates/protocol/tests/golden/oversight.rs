@@ -3,7 +3,7 @@
 use tokenkeeper_protocol::Reply;
 use tokenkeeper_protocol::reply::{
     Explanation, HistoryEntry, HistoryPage, Identity, ProviderReport, ProviderStatus, ProviderStep, ProviderView,
-    ProvidersReply, RuleOutcome, RuleView, StepOutcome,
+    ProvidersReply, RollbackAccepted, RuleOutcome, RuleView, StepOutcome,
 };
 
 use crate::notation::{AT, EVENING, pin_reply};
@@ -105,4 +105,11 @@ fn the_report_of_a_provider_is_these_bytes() {
 #[test]
 fn metrics_are_these_bytes() {
     pin_reply(Reply::Metrics("# EOF\n".to_owned()), 0x800e, "0600000000000000 232045 4f460a");
+}
+
+#[test]
+fn the_end_of_a_quarantine_is_these_bytes() {
+    let reply = RollbackAccepted { found: 7, anchored: Some(256), why: "old".to_owned(), noticed_at: UnixSeconds(9) };
+    let golden = r#"0700000000000000 01 0001000000000000 0300000000000000 "old" 0900000000000000"#;
+    pin_reply(Reply::RollbackAccepted(reply), 0x8017, golden);
 }

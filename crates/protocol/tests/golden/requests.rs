@@ -109,6 +109,7 @@ fn requests_of_those_who_look_after_the_daemon_are_these_bytes() {
     pin_request(Request::Providers, 0x000e, "");
     pin_request(Request::ProviderTest("corp".parse().unwrap()), 0x000f, r#"0400000000000000 "corp""#);
     pin_request(Request::Metrics, 0x0010, "");
+    pin_request(Request::AcceptRollback, 0x0017, "");
 }
 
 #[test]
