@@ -100,11 +100,11 @@ impl From<&Event> for Record {
                 .with("session", session)
                 .with("provider", provider)
                 .with("missing", missing),
-            What::RollbackNoticed { found, anchored, why } => warning(24, "rollback_noticed")
+            What::RollbackNoticed { found, anchored, why } => warning(20, "rollback_noticed")
                 .with("found", found)
                 .with("anchored", or_dash(*anchored))
                 .with("why", why),
-            What::RollbackAccepted { peer, found, anchored } => warning(25, "rollback_accepted")
+            What::RollbackAccepted { peer, found, anchored } => warning(21, "rollback_accepted")
                 .with("peer", peer)
                 .with("found", found)
                 .with("anchored", or_dash(*anchored)),

@@ -14,7 +14,8 @@ impl Service {
         let _permit = self.permit(peer, Action::Manage, Target::Daemon, "the store").await?;
         if !self.manages_everything(peer) {
             self.note_denial(peer, Action::Manage, "the store").await;
-            let words = "this is about the sessions of all providers: it takes a rule for \"manage\" on all sessions of each";
+            let words =
+                "this is about the sessions of all providers: it takes a rule for \"manage\" on all sessions of each";
             return Err(Problem::new(Code::Denied, words));
         }
         let now = self.keeper.clock().now();

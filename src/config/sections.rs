@@ -208,7 +208,9 @@ mod tests {
     #[test]
     fn paths_are_absolute_and_a_socket_fits() {
         let long = format!("/{}", "x".repeat(107));
-        let host = Host::new().main(&format!("[daemon]\nstate_dir = 'state'\nsocket = '{long}'\nidentity_file = ''\nanchor_file = 'anchor'\n"));
+        let host = Host::new().main(&format!(
+            "[daemon]\nstate_dir = 'state'\nsocket = '{long}'\nidentity_file = ''\nanchor_file = 'anchor'\n"
+        ));
         let expected = "tokenkeeper.toml:2:13: state_dir must be an absolute path, not \"state\"\n\
                         tokenkeeper.toml:3:10: socket is too long for a socket: Linux allows 107 bytes\n\
                         tokenkeeper.toml:4:17: identity_file must be an absolute path, not \"\"\n\

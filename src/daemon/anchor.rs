@@ -121,7 +121,9 @@ impl Anchors {
 
     fn read(&self, path: &Path) -> Found {
         match std::fs::read(path) {
-            Ok(bytes) => self.vault.read_anchor(&String::from_utf8_lossy(&bytes)).map_or(Found::Foreign, Found::Generation),
+            Ok(bytes) => {
+                self.vault.read_anchor(&String::from_utf8_lossy(&bytes)).map_or(Found::Foreign, Found::Generation)
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => Found::Nothing,
             Err(error) => Found::Unreadable(error.to_string()),
         }

@@ -85,7 +85,11 @@ impl Vault {
                 let session = self.session(*id)?;
                 let belongs = session.as_ref().is_some_and(|session| self.belongs(*table, key, &session.value));
                 batch.expect(Table::Sessions, id.as_bytes(), session.map_or(0, |session| session.version));
-                if belongs { batch.mark(*table, key) } else { batch.unmark(*table, key) };
+                if belongs {
+                    batch.mark(*table, key)
+                } else {
+                    batch.unmark(*table, key)
+                };
             }
         }
         match self.store.write_if(batch).await.map_err(VaultError::from) {

@@ -53,7 +53,8 @@ impl Vault {
         if lines.next() != Some(HEAD) {
             return Err(NotGenuine);
         }
-        let generation = lines.next().and_then(|line| line.strip_prefix("generation ")?.parse().ok()).ok_or(NotGenuine)?;
+        let generation =
+            lines.next().and_then(|line| line.strip_prefix("generation ")?.parse().ok()).ok_or(NotGenuine)?;
         // Not in constant time: who can try seals one by one here can write the state directory.
         if self.write_anchor(generation) == text { Ok(generation) } else { Err(NotGenuine) }
     }

@@ -4,9 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use nix::sys::signal::Signal;
-
 use crate::support::config::me;
+use crate::support::deadline::Deadline;
 use crate::support::{Config, Daemon, Home, ScriptedProvider};
 
 /// How often the tests repeat themselves: `TOKENKEEPER_ROUNDS`, or often enough for every day.
@@ -120,8 +119,9 @@ fn a_spent_refresh_token_of_an_old_copy_is_tried_once_at_the_end_and_the_user_is
     let session = home.login("alice");
     daemon.stop();
     copy(&home.state_dir(), &home.path("copy"));
+    let before = provider.count("refresh_token");
     let daemon = Daemon::start(&home);
-    home.syslog.wait_for(&["refresh_done", &session]);
+    provider.wait_for("refresh_token", before + 1);
     daemon.stop();
     let sent = provider.count("refresh_token");
     copy(&home.path("copy"), &home.state_dir());
@@ -189,7 +189,10 @@ fn an_anchor_that_cannot_be_written_is_complained_of_and_no_alarm() {
     let home = Home::new(&config(&provider).daemon("anchor_file = \"/nowhere/anchor\""));
     for _ in 0..2 {
         let daemon = Daemon::start(&home);
-        crate::support::wait_until(|| complaints(&home).contains("the anchor /nowhere/anchor cannot be written"));
+        let deadline = Deadline::patient();
+        while !complaints(&home).contains("the anchor /nowhere/anchor cannot be written") {
+            assert!(deadline.left().is_some(), "nothing is said about the anchor");
+        }
         assert!(!is_noticed(&home));
         daemon.stop();
     }
@@ -204,7 +207,7 @@ fn a_daemon_that_is_killed_is_never_taken_for_a_rollback() {
         let daemon = Daemon::start(&home);
         assert!(!is_noticed(&home), "round {round}");
         home.login(&format!("user-{round}"));
-        daemon.signal(Signal::SIGKILL);
+        daemon.kill();
     }
     let _daemon = Daemon::start(&home);
     assert!(!is_noticed(&home));

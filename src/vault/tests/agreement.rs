@@ -64,7 +64,8 @@ async fn every_entry_that_is_missing_or_too_many_is_named_and_mended() {
     let everything = || Vault::INDEXES.map(|table| rows(&*vault.store, table));
     let right = everything();
     for table in Vault::INDEXES {
-        let (key, _) = rows(&*vault.store, table).into_iter().find(|(key, _)| key.ends_with(alice.id.as_bytes())).unwrap();
+        let (key, _) =
+            rows(&*vault.store, table).into_iter().find(|(key, _)| key.ends_with(alice.id.as_bytes())).unwrap();
         let mut batch = Batch::default();
         batch.unmark(table, &key);
         vault.store.write_if(batch).await.unwrap();

@@ -94,7 +94,8 @@ async fn a_session_that_is_removed_leaves_no_mark() {
 async fn a_forged_mark_releases_nobody() {
     let vault = rolled_back().await;
     insert(&vault, &session(2)).await;
-    let (key, row) = rows(&*vault.store, Table::Meta).into_iter().find(|(key, _)| key.starts_with(b"released/")).unwrap();
+    let (key, row) =
+        rows(&*vault.store, Table::Meta).into_iter().find(|(key, _)| key.starts_with(b"released/")).unwrap();
     let moved = [&key[..key.len() - 8], session(1).id.as_bytes()].concat();
     let mut batch = crate::store::Batch::default();
     batch.set(Table::Meta, moved, row.value);

@@ -109,7 +109,12 @@ fn metrics_are_these_bytes() {
 
 #[test]
 fn the_end_of_a_quarantine_is_these_bytes() {
-    let reply = RollbackAccepted { found: 7, anchored: Some(256), why: "old".to_owned(), noticed_at: UnixSeconds(9) };
+    let reply = RollbackAccepted {
+        found: 7,
+        anchored: Some(256),
+        why: "old".to_owned(),
+        noticed_at: tokenkeeper_protocol::UnixSeconds(9),
+    };
     let golden = r#"0700000000000000 01 0001000000000000 0300000000000000 "old" 0900000000000000"#;
     pin_reply(Reply::RollbackAccepted(reply), 0x8017, golden);
 }
