@@ -7,6 +7,7 @@ mod agreement;
 mod anchor;
 mod bindings;
 mod change;
+mod clock;
 mod error;
 mod history;
 mod index;

@@ -39,7 +39,10 @@ async fn a_refusal_at_its_expiry_is_told_as_what_it_is_and_it_is_not_tried_again
     home.sleep_until(300);
     home.server.script("/token", error("invalid_grant"));
     home.attend_to_all_due().await;
-    assert_eq!(home.session().state, State::NeedsLogin { reason: LoginReason::RolledBack, since: at(300) });
+    let State::NeedsLogin { reason: LoginReason::RolledBack(refusal), .. } = home.session().state else {
+        panic!("{:?}", home.session().state)
+    };
+    assert_eq!(refusal.error, "invalid_grant");
     home.sleep_until(900);
     home.attend_to_all_due().await;
     assert_eq!(home.posts(), 1);
