@@ -114,11 +114,17 @@ impl From<&Event> for Record {
                 .with("session", session)
                 .with("provider", provider)
                 .with("missing", missing),
-            What::RollbackNoticed { found, anchored, why } => warning(21, "rollback_noticed")
+            What::KeysRotating { peer, epoch } => notice(21, "keys_rotating").with("peer", peer).with("epoch", epoch),
+            What::KeysRotated { epoch } => notice(22, "keys_rotated").with("epoch", epoch),
+            What::KeysRecovered { peer } => warning(23, "keys_recovered").with("peer", peer),
+            What::KeysNotRecovered { peer, why } => {
+                warning(24, "keys_not_recovered").with("peer", peer).with("why", why)
+            }
+            What::RollbackNoticed { found, anchored, why } => warning(25, "rollback_noticed")
                 .with("found", found)
                 .with("anchored", or_dash(*anchored))
                 .with("why", why),
-            What::RollbackAccepted { peer, found, anchored } => warning(22, "rollback_accepted")
+            What::RollbackAccepted { peer, found, anchored } => warning(26, "rollback_accepted")
                 .with("peer", peer)
                 .with("found", found)
                 .with("anchored", or_dash(*anchored)),

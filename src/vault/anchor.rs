@@ -66,6 +66,7 @@ impl Vault {
 
     /// Makes durable where anchors are written. Call it when they are there: one that is missing from then on is a sign.
     pub async fn know_anchors(&self, anchors: Vec<String>) -> Result<(), VaultError> {
+        let _held_until_it_is_written = self.keyring();
         let (known, version) = self.lineage()?;
         let mut batch = Batch::default();
         let lineage = Lineage { anchors, ..known };
@@ -101,6 +102,7 @@ impl Vault {
 
     fn seal_of_anchor(&self, generation: u64) -> [u8; 16] {
         // The key of the indexes: it outlives the epochs, so that an anchor does not become worthless with one of them.
-        self.keyring.blind("anchor", &[&self.keyring.store_id(), &generation.to_le_bytes()])
+        let keyring = self.keyring();
+        keyring.blind("anchor", &[&keyring.store_id(), &generation.to_le_bytes()])
     }
 }

@@ -17,14 +17,16 @@ mod open;
 mod outbox;
 mod quarantine;
 mod record;
+mod reseal;
+mod rotation;
 mod sessions;
 #[cfg(test)]
 mod tests;
 
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::audit::{Counters, Counts, Waker};
 use crate::seal::Keyring;
@@ -40,12 +42,15 @@ pub use intents::Intent;
 pub use logins::{DoneLogin, PendingLogin};
 pub use quarantine::Rollback;
 pub use record::Versioned;
+pub use rotation::{BeginError, Progress, Rotation};
 pub use sessions::{AgendaItem, Page, Scope, StateCounts};
 
 /// The store and the keys that open it.
 pub struct Vault {
     store: Arc<dyn Store>,
-    keyring: Keyring,
+    keyring: ArcSwap<Keyring>,
+    /// Keyrings that were replaced. One that lives still seals what is not written yet.
+    replaced: Mutex<Vec<Weak<Keyring>>>,
     /// The next sequence number of the audit outbox.
     outbox_next: AtomicU64,
     /// Whether the outbox was found full.
@@ -72,7 +77,7 @@ impl Vault {
 
     /// The epoch that new records are sealed under.
     pub fn epoch(&self) -> u32 {
-        self.keyring.epoch()
+        self.keyring.load().epoch()
     }
 
     /// What happened since the start, by the audit events that were written.

@@ -48,6 +48,7 @@ impl Vault {
     /// # Errors
     /// When the store does not take it; nothing may be refreshed then.
     pub async fn note_rollback(&self, anchored: Option<u64>, why: String, now: UnixSeconds) -> Result<(), VaultError> {
+        let _held_until_it_is_written = self.keyring();
         let found = self.generation();
         let (mut lineage, version) = self.lineage()?;
         // Strictly above, so that the next anchor differs from the one that gave it away.
@@ -68,6 +69,7 @@ impl Vault {
 
     /// Ends the quarantine of every session, for `peer`. Nothing, if there was no rollback.
     pub async fn accept_rollback(&self, peer: String, now: UnixSeconds) -> Result<Option<Rollback>, VaultError> {
+        let _held_until_it_is_written = self.keyring();
         let Some(row) = self.read::<Rollback>(Table::Meta, ROLLBACK)? else { return Ok(None) };
         let Rollback { found, anchored, .. } = row.value;
         let mut batch = Batch::default();

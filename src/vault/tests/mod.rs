@@ -7,6 +7,7 @@ mod logins;
 mod opening;
 mod outbox;
 mod rollback;
+mod rotation;
 mod searches;
 
 use std::sync::Arc;
@@ -36,7 +37,7 @@ async fn on_disk() -> (Vault, tempfile::TempDir) {
 /// The same vault after a restart.
 async fn reopened(vault: Vault) -> Vault {
     let Vault { store, keyring, .. } = vault;
-    Vault::open(store, keyring).await.unwrap()
+    Vault::open(store, keyring.into_inner()).await.unwrap()
 }
 
 fn rows(store: &dyn Store, table: Table) -> Vec<(Vec<u8>, Row)> {
