@@ -9,9 +9,10 @@ use std::sync::LazyLock;
 use common::{AT, Daemon, session, user};
 use serde_json::{Map, Value};
 use tokenkeeper_protocol::reply::{
-    Authentication, DeviceBegun, Explanation, Health, HistoryEntry, HistoryPage, Identity, LoggedIn, LoggedOut,
-    LoginBegun, ProviderReport, ProviderStatus, ProviderStep, ProviderView, ProvidersReply, Revocation, RuleOutcome,
-    RuleView, SessionCounts, SessionDetail, SessionState, SessionsPage, StatusReply, StepOutcome, TokenReply,
+    Authentication, DeviceBegun, Explanation, Health, HistoryEntry, HistoryPage, Identity, KeysReply, KeysRotation,
+    LoggedIn, LoggedOut, LoginBegun, ProviderReport, ProviderStatus, ProviderStep, ProviderView, ProvidersReply,
+    Revocation, RuleOutcome, RuleView, SessionCounts, SessionDetail, SessionState, SessionsPage, StatusReply,
+    StepOutcome, TokenReply,
 };
 use tokenkeeper_protocol::{Code, LoginId, Problem, Reply, Request, UnixSeconds};
 
@@ -40,6 +41,8 @@ fn every_command_prints_what_the_schema_says() {
             ("provider-test", "provider test corp"),
             ("whoami", "whoami"),
             ("policy-explain", "policy explain token --provider corp"),
+            ("keys-show", "keys show"),
+            ("keys-rotate", "keys rotate"),
         ] {
             let done = daemon.run(&format!("{line} --json"));
             assert!(done.status <= 2 || line.starts_with("policy"), "{line}: {}", done.stderr);
@@ -274,6 +277,21 @@ fn answer(request: Request, knows_much: bool) -> Reply {
             let step = ProviderStep { name: "keys".to_owned(), outcome, detail: "so".to_owned(), milliseconds: 3 };
             Reply::ProviderReport(ProviderReport { provider, works: !knows_much, steps: vec![step] })
         }
+        Request::KeysShow => Reply::Keys(KeysReply {
+            identity_source: "a test".to_owned(),
+            recovery_recipients: told("age1recovery").into_iter().collect(),
+            epoch: 2,
+            old_epochs: vec![1],
+            rotation: knows_much.then(|| KeysRotation {
+                resealed: 1,
+                seen: 2,
+                table: told("sessions"),
+                damaged: 0,
+                trouble: None,
+            }),
+        }),
+        Request::KeysRotate => Reply::KeysRotating(3),
+        other => panic!("{other:?}"),
     }
 }
 
