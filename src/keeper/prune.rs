@@ -45,7 +45,7 @@ impl Keeper {
             let items = self.vault.to_prune(now, after, AGENDA_PAGE)?;
             let Some(last) = items.last() else { return Ok(moved) };
             after = Some(*last);
-            for (_, session) in items {
+            for (_, session) in items.iter().copied() {
                 if stop.is_cancelled() {
                     return Ok(moved);
                 }
@@ -55,6 +55,9 @@ impl Keeper {
                     // One record that is damaged does not keep the others from growing old.
                     Err(error) => tracing::error!(%session, %error, "a session cannot be pruned"),
                 }
+            }
+            if let Err(error) = self.vault.mend_to_prune(&items).await {
+                tracing::error!(%error, "the agenda cannot be checked");
             }
         }
     }

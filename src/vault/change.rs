@@ -46,6 +46,7 @@ impl Change<'_> {
     pub fn insert(&mut self, session: &Session) -> Result<&mut Self, VaultError> {
         self.sessions.push(Versioned { value: session.clone(), version: 0 });
         self.vault.index_new(&mut self.batch, session);
+        self.vault.release(&mut self.batch, session.id)?;
         Ok(self)
     }
 
@@ -53,6 +54,9 @@ impl Change<'_> {
     pub fn update(&mut self, old: &Versioned<Session>, new: &Session) -> Result<&mut Self, VaultError> {
         self.sessions.push(Versioned { value: new.clone(), version: old.version });
         self.vault.index_changed(&mut self.batch, &old.value, new);
+        if Vault::releases(&old.value, new) {
+            self.vault.release(&mut self.batch, new.id)?;
+        }
         Ok(self)
     }
 
@@ -60,6 +64,7 @@ impl Change<'_> {
     pub fn remove(&mut self, old: &Versioned<Session>) -> Result<&mut Self, VaultError> {
         self.batch.delete(Table::Sessions, old.value.id.as_bytes(), old.version);
         self.vault.index_removed(&mut self.batch, &old.value);
+        self.vault.forget_release(&mut self.batch, old.value.id);
         self.vault.drop_history(&mut self.batch, old.value.id)?;
         Ok(self)
     }
