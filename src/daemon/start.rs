@@ -19,7 +19,7 @@ use crate::config::{Environment, Loaded, load};
 use crate::ipc;
 use crate::keeper::{Keeper, Parts};
 use crate::policy::judge;
-use crate::schedule::{Cron, run_due_timer};
+use crate::schedule::{Cron, run_clock_watch, run_due_timer};
 use crate::store::RocksStore;
 use crate::vault::Vault;
 
@@ -56,6 +56,7 @@ pub(super) async fn start(options: &Options) -> Result<Running, StartError> {
         cache_sessions: settings.daemon.cache_sessions,
         retention: settings.schedule.retention,
     }));
+    keeper.resume_clock()?;
     let interrupted = keeper.recover().await?;
     if interrupted > 0 {
         tracing::warn!(sessions = interrupted, "the last run was stopped in the middle of refreshes");
@@ -97,6 +98,12 @@ pub(super) async fn start(options: &Options) -> Result<Running, StartError> {
             tracing::error!(%error, "the due timer cannot run; the sweep of [schedule] does its work");
         }
     });
+    let watch = run_clock_watch(Arc::clone(&keeper), stop.clone());
+    tasks.spawn(async move {
+        if let Err(error) = watch.await {
+            tracing::error!(%error, "the clock is not watched; a jump of it goes unnoticed until a token is asked for");
+        }
+    });
     tasks.spawn(ipc::serve(sockets, Arc::clone(&service), tasks.clone(), stop.clone()));
     tasks.spawn({
         let (keeper, stop) = (Arc::clone(&keeper), stop.clone());
@@ -108,7 +115,8 @@ pub(super) async fn start(options: &Options) -> Result<Running, StartError> {
     tasks.spawn(notify::run_watchdog(is_well(&service), stop.clone()));
 
     service.record(crate::audit::What::DaemonStarted { version: env!("CARGO_PKG_VERSION").to_owned() }).await;
-    notify::ready(&counts::status_line(&service).await);
+    // How things are is told as soon as the sessions are counted, which nobody should wait for.
+    notify::ready();
     tracing::info!(providers = settings.providers.len(), "ready");
     Ok(Running { source, environment, settings, service, relay, cron: Some(cron), tasks, stop, signals })
 }

@@ -14,7 +14,7 @@ use super::{Keeper, KeeperError, narrowed, timing};
 use crate::audit::What;
 use crate::config::ProviderSettings;
 use crate::domain::session::Trouble;
-use crate::domain::{LoginReason, Session, State, Tokens};
+use crate::domain::{LoginReason, Refusal, Session, State, Tokens};
 use crate::provider::{Fault, Provider, RefreshOutcome};
 use crate::vault::{Intent, VaultError, Versioned};
 
@@ -146,7 +146,10 @@ impl Keeper {
             return Ok(Ok(Attended::NothingDue));
         };
         let used = Session { last_used_at: self.last_used(&session.value), ..session.value.clone() };
-        let (new, verdict) = after(&used, answered, now, rand::random());
+        let (mut new, verdict) = after(&used, answered, now, rand::random());
+        if let Ok(Attended::Renewed) = verdict {
+            new.era = self.clock.era();
+        }
         change.update(&session, &new)?;
         if let Some(event) = event(&new, &verdict) {
             change.audit(event)?;
@@ -228,10 +231,12 @@ fn after(
             let at_once = tries == 1 && now < since + settings.reuse_grace;
             Err(troubled(fault.to_string(), if at_once { Duration::ZERO } else { backoff }, Some(since)))
         }
-        RefreshOutcome::Refused { error, description } => {
+        RefreshOutcome::Refused { error, description, correlation } => {
+            let (error, description, correlation) = (error.clone(), description.clone(), correlation.clone());
+            let refusal = Refusal { error, description, correlation, tries };
             let reason = match unknown_since {
-                Some(_) => LoginReason::AnswerLost,
-                None => LoginReason::Refused { error: error.clone(), description: description.clone() },
+                Some(_) => LoginReason::AnswerLost(refusal),
+                None => LoginReason::Refused(refusal),
             };
             new.state = State::NeedsLogin { reason: reason.clone(), since: now };
             new.tokens = None;
@@ -283,7 +288,10 @@ fn event(session: &Session, verdict: &Result<Attended, KeeperError>) -> Option<W
             session: id,
             provider,
             why: error.to_string(),
-            needs_login: !session.state.is_active(),
+            lost: match &session.state {
+                State::NeedsLogin { reason, .. } => Some(reason.into()),
+                _ => None,
+            },
         }),
     }
 }

@@ -6,10 +6,11 @@
 use tokenkeeper_protocol::{LoginId, ProviderName, SessionRef, UnixSeconds};
 
 use super::bindings::Binding;
+use super::census::{Move, move_of};
 use super::{Intent, PendingLogin, Vault, VaultError, Versioned};
 use crate::audit::{Event, What};
 use crate::domain::{Peer, Session};
-use crate::store::{Batch, Table};
+use crate::store::{Batch, StoreError, Table};
 
 /// A change in the making. Nothing happens until [`Change::commit`].
 #[must_use = "a change does nothing until it is committed"]
@@ -20,12 +21,14 @@ pub struct Change<'a> {
     /// Sessions as they will be, and the versions they build on. Sealed last, for events still number themselves in them.
     sessions: Vec<Versioned<Session>>,
     events: Vec<Event>,
+    /// Sessions that change their state.
+    moves: Vec<Move>,
 }
 
 impl Vault {
     /// Begins a change that happens at `now`.
     pub fn change(&self, now: UnixSeconds) -> Change<'_> {
-        Change { vault: self, batch: Batch::default(), now, sessions: Vec::new(), events: Vec::new() }
+        Change { vault: self, batch: Batch::default(), now, sessions: Vec::new(), events: Vec::new(), moves: Vec::new() }
     }
 }
 
@@ -34,6 +37,7 @@ impl Change<'_> {
     pub fn insert(&mut self, session: &Session) -> Result<&mut Self, VaultError> {
         self.sessions.push(Versioned { value: session.clone(), version: 0 });
         self.vault.index_new(&mut self.batch, session);
+        self.moves.extend(move_of(None, Some(session)));
         Ok(self)
     }
 
@@ -41,6 +45,7 @@ impl Change<'_> {
     pub fn update(&mut self, old: &Versioned<Session>, new: &Session) -> Result<&mut Self, VaultError> {
         self.sessions.push(Versioned { value: new.clone(), version: old.version });
         self.vault.index_changed(&mut self.batch, &old.value, new);
+        self.moves.extend(move_of(Some(&old.value), Some(new)));
         Ok(self)
     }
 
@@ -48,6 +53,7 @@ impl Change<'_> {
     pub fn remove(&mut self, old: &Versioned<Session>) -> Result<&mut Self, VaultError> {
         self.batch.delete(Table::Sessions, old.value.id.as_bytes(), old.version);
         self.vault.index_removed(&mut self.batch, &old.value);
+        self.moves.extend(move_of(Some(&old.value), None));
         self.vault.drop_history(&mut self.batch, old.value.id)?;
         Ok(self)
     }
@@ -123,7 +129,16 @@ impl Change<'_> {
     /// A change that was polled once is written even if the future is dropped.
     pub async fn commit(mut self) -> Result<(), VaultError> {
         self.seal_sessions()?;
-        self.vault.store.write_if(self.batch).await?;
+        let under_way = (!self.moves.is_empty()).then(|| self.vault.census.begin());
+        let written = self.vault.store.write_if(self.batch).await;
+        match (under_way, &written) {
+            (Some(change), Ok(_)) => change.written(&self.moves),
+            // Nothing of it was written.
+            (Some(change), Err(StoreError::Conflict { .. })) => change.written(&[]),
+            (Some(change), Err(_)) => change.failed(),
+            (None, _) => {}
+        }
+        written?;
         if !self.events.is_empty() {
             self.vault.counts.note(&self.events);
             if let Some(relay) = self.vault.relay.get() {

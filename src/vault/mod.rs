@@ -4,7 +4,9 @@
 //! hold keyed hashes only. Every change is one [`Change`], committed as one synced batch.
 
 mod bindings;
+mod census;
 mod change;
+mod clock;
 mod error;
 mod history;
 mod index;
@@ -44,6 +46,8 @@ pub struct Vault {
     outbox_full: AtomicBool,
     /// What was written of since the start.
     counts: Counters,
+    /// Sessions by state, as far as known.
+    census: census::Census,
     /// Woken when a batch with audit events was written.
     relay: OnceLock<Waker>,
 }
@@ -72,6 +76,7 @@ impl Vault {
     /// Resolves when the store has healed: what was read before is old.
     pub async fn reopened(&self) {
         self.store.reopened().await;
+        self.census.forget();
     }
 
     /// Tells the relay of every batch that holds audit events from now on.

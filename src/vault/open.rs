@@ -23,6 +23,7 @@ impl Vault {
             outbox_next: AtomicU64::new(0),
             outbox_full: AtomicBool::new(false),
             counts: Counters::default(),
+            census: super::census::Census::default(),
             relay: OnceLock::new(),
         };
         let expected = vault.keyring.store_id();
