@@ -6,12 +6,7 @@ use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;
 
 /// Up and serving.
-pub(super) fn ready() {
-    tell(&[NotifyState::Ready]);
-}
-
-/// Up and serving again after a reload, and how things are.
-pub(super) fn ready_again(status: &str) {
+pub(super) fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 

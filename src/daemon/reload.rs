@@ -37,7 +37,7 @@ pub(super) async fn reload(running: &mut Running) {
     let refused = refused.map(|(_, first)| first);
     *running.service.vitals.config_refused.lock().unwrap_or_else(PoisonError::into_inner) = refused;
     running.service.record(event).await;
-    notify::ready_again(&status);
+    notify::ready(&status);
 }
 
 async fn try_reload(running: &mut Running) -> Result<(), StartError> {

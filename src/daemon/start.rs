@@ -111,12 +111,12 @@ pub(super) async fn start(options: &Options) -> Result<Running, StartError> {
             let _ = stop.run_until_cancelled(keeper.heed_reopened_store()).await;
         }
     });
-    tasks.spawn(counts::run(Arc::clone(&service), stop.clone()));
     tasks.spawn(notify::run_watchdog(is_well(&service), stop.clone()));
 
     service.record(crate::audit::What::DaemonStarted { version: env!("CARGO_PKG_VERSION").to_owned() }).await;
-    // How things are is told as soon as the sessions are counted, which nobody should wait for.
-    notify::ready();
+    notify::ready(&counts::first_line(&service));
+    // Counts the sessions, which nobody should wait for.
+    tasks.spawn(counts::run(Arc::clone(&service), stop.clone()));
     tracing::info!(providers = settings.providers.len(), "ready");
     Ok(Running { source, environment, settings, service, relay, cron: Some(cron), tasks, stop, signals })
 }

@@ -28,7 +28,14 @@ pub struct Change<'a> {
 impl Vault {
     /// Begins a change that happens at `now`.
     pub fn change(&self, now: UnixSeconds) -> Change<'_> {
-        Change { vault: self, batch: Batch::default(), now, sessions: Vec::new(), events: Vec::new(), moves: Vec::new() }
+        Change {
+            vault: self,
+            batch: Batch::default(),
+            now,
+            sessions: Vec::new(),
+            events: Vec::new(),
+            moves: Vec::new(),
+        }
     }
 }
 

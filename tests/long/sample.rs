@@ -75,6 +75,7 @@ pub(crate) fn session(number: u64, step: u64) -> Session {
         prune_at: NOW + 30 * DAY,
         scopes: Vec::new(),
         told: 0,
+        era: 0,
         resource: Vec::new(),
     }
 }
