@@ -60,6 +60,42 @@ pub enum SealError {
     Unsealed(#[source] io::Error),
 }
 
+/// Why the file of the keyring cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeptError {
+    /// It is not there: restore it.
+    #[error("the keyring {path} is missing; restore it from a backup")]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is there, and the file system said no.
+    #[error(
+        "the keyring {path} cannot be read or written: {source}; it has to be a file of the daemon's user, on a disk with room"
+    )]
+    Inaccessible {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It does not open.
+    #[error("the keyring {path} cannot be used: {source}")]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: SealError,
+    },
+    /// Somebody else wrote it meanwhile, which only `tokenkeeperd setup --rekey` and a restored backup do: start again with it.
+    #[error("the keyring {path} was replaced since it was read; restart the daemon")]
+    Replaced {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
 /// Why the host identity is not at hand.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -110,6 +110,18 @@ mod tests {
     }
 
     #[test]
+    fn a_record_names_its_epoch_and_nothing_else_does() {
+        let mut keyring = Keyring::generate();
+        assert_eq!(crate::seal::epoch_of(&keyring.seal(&PLACE, PLAINTEXT).unwrap()), Some(1));
+        keyring.begin_epoch();
+        assert_eq!(crate::seal::epoch_of(&keyring.seal(&PLACE, PLAINTEXT).unwrap()), Some(2));
+        let stranger = age::x25519::Identity::generate().to_public();
+        for other in [&b""[..], b"---", &encrypt(&[&stranger], b"-> tokenkeeper-record x 7\n").unwrap()] {
+            assert_eq!(crate::seal::epoch_of(other), None);
+        }
+    }
+
+    #[test]
     fn a_record_of_an_older_epoch_still_opens_and_new_ones_use_the_new_epoch() {
         let mut keyring = Keyring::generate();
         let old = keyring.seal(&PLACE, PLAINTEXT).unwrap();
