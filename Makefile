@@ -76,7 +76,7 @@ bench: ## measure, with a release build
 	cargo build --release --workspace
 	cargo bench --package tokenkeeperd --bench bench
 
-bench-scale: ## measure stores of 10,000, 100,000 and 1,000,000 sessions, with a release build (takes some 8 GB of disk)
+bench-scale: ## measure stores of 10,000, 100,000 and 1,000,000 sessions, with a release build (takes some 4 GB of disk)
 	@scripts/prerequisites build
 	cargo build --release --workspace
 	cargo bench --package tokenkeeperd --bench bench -- scale

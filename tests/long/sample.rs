@@ -9,7 +9,7 @@ use futures_executor::block_on;
 use tokenkeeper_protocol::reply::{Authentication, UserInfo};
 use tokenkeeper_protocol::{Secret, SessionRef, UnixSeconds};
 use tokenkeeperd::domain::{AccessToken, Owner, Session, State, Tokens};
-use tokenkeeperd::seal::{HostIdentity, Keyring, create_durably};
+use tokenkeeperd::seal::{HostIdentity, Keyring, Recipients, create_durably};
 use tokenkeeperd::store::RocksStore;
 use tokenkeeperd::vault::{Vault, VaultError};
 
@@ -22,8 +22,8 @@ const DAY: Duration = Duration::from_hours(24);
 pub(crate) fn keyring(state: &Path, identity: &Path) -> Keyring {
     let file = state.join("keyring.age");
     if !file.exists() {
-        let identity = HostIdentity::create_file(identity).unwrap();
-        create_durably(&file, &Keyring::generate().to_file(&identity, &[]).unwrap(), 0o600).unwrap();
+        let recipients = Recipients::new(&HostIdentity::create_file(identity).unwrap(), &[]).unwrap();
+        create_durably(&file, &Keyring::generate().to_file(&recipients).unwrap(), 0o600).unwrap();
     }
     let identity = HostIdentity::load(None, identity).map(|(identity, _)| identity).unwrap();
     Keyring::from_file(&fs::read(file).unwrap(), &identity).unwrap()
