@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build test test-offline test-systemd test-long lint bench demo deps man
+.PHONY: help build test test-offline test-systemd test-long lint bench bench-scale demo deps man
 
 # Where scripts/ puts tools that the system does not have.
 export PATH := $(abspath $(or $(CARGO_TARGET_DIR),target))/tools/bin:$(PATH):$(HOME)/.cargo/bin
@@ -75,6 +75,11 @@ bench: ## measure, with a release build
 	@scripts/prerequisites build
 	cargo build --release --workspace
 	cargo bench --package tokenkeeperd --bench bench
+
+bench-scale: ## measure stores of 10,000, 100,000 and 1,000,000 sessions, with a release build (takes some 4 GB of disk)
+	@scripts/prerequisites build
+	cargo build --release --workspace
+	cargo bench --package tokenkeeperd --bench bench -- scale
 
 man: ## write the manual pages and completion scripts anew, after a change of the command line or its guide
 	@scripts/prerequisites build

@@ -2,7 +2,8 @@
 //!
 //! Server and load generator are separate processes. The servers that are compared take turns in one run, and what counts is the
 //! median of the ratios. An echo is also compared with its twin in the same rounds: how far that is from 1 is how far the rest
-//! can be trusted. With `noise` as its argument the program does only that.
+//! can be trusted. With `noise` as its argument the program does only that,
+//! and with `scale` it measures what depends on how many sessions there are.
 
 mod command_line;
 mod compare;
@@ -14,6 +15,7 @@ mod load;
 mod pin;
 mod prepare;
 mod report;
+mod scale;
 mod sealing;
 mod stopwatch;
 
@@ -42,9 +44,12 @@ fn main() -> ExitCode {
     let outcome = match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => everything(),
         ["noise"] => noise_only(),
+        ["scale"] => scale::measure(1),
+        // For trying the program itself: the figures mean nothing.
+        ["scale", divisor] => divisor.parse().context("not a number").and_then(scale::measure),
         [echo::ARGUMENT, socket, greeting, request, reply] => echo::serve(Path::new(socket), greeting, request, reply),
         [http_echo::ARGUMENT, socket, body] => http_echo::serve(Path::new(socket), body),
-        other => Err(anyhow::anyhow!("unknown arguments {other:?}: give none, or `noise`")),
+        other => Err(anyhow::anyhow!("unknown arguments {other:?}: give none, `noise` or `scale`")),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,6 @@
 //! The store that is measured: very many sessions as real ones are, all of them valid for longer than a run takes.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,24 +37,27 @@ pub(crate) fn prepare_store(home: &Home) -> anyhow::Result<Vec<SessionRef>> {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     runtime.block_on(async {
         let vault = new_vault(home).await?;
-        let made_at = now();
-        let mut prepared = Vec::new();
-        let numbers: Vec<_> = (0..SESSIONS).collect();
-        for batch in numbers.chunks(BATCH) {
-            let mut change = vault.change(made_at);
-            for number in batch {
-                let session = session(*number, made_at)?;
-                change.insert(&session)?;
-                prepared.push(session.id);
-            }
-            change.commit().await?;
-        }
-        Ok(prepared)
+        fill(&vault, 0..SESSIONS, |session| session).await?;
+        (0..SESSIONS).map(|number| Ok(reference(number))).collect()
     })
 }
 
+/// Writes sessions, each as `edit` makes it.
+pub(crate) async fn fill(vault: &Vault, numbers: Range<u64>, edit: impl Fn(Session) -> Session) -> anyhow::Result<()> {
+    let made_at = now();
+    let numbers: Vec<_> = numbers.collect();
+    for batch in numbers.chunks(BATCH) {
+        let mut change = vault.change(made_at);
+        for number in batch {
+            change.insert(&edit(session(*number, made_at)?))?;
+        }
+        change.commit().await?;
+    }
+    Ok(())
+}
+
 /// A vault with an identity and a keyring where the daemon looks for them.
-async fn new_vault(home: &Home) -> anyhow::Result<Vault> {
+pub(crate) async fn new_vault(home: &Home) -> anyhow::Result<Vault> {
     let identity = HostIdentity::create_file(&home.identity_file())?;
     let keyring = Keyring::generate();
     create_durably(&home.state_dir().join("keyring.age"), &keyring.to_file(&Recipients::new(&identity, &[])?)?, 0o600)?;

@@ -46,9 +46,11 @@ impl Report {
         self.figures.push(Figure { name, value: outcome.ratio, aim, noise: Some(outcome.noise), note });
     }
 
-    /// One flat object: the name of each figure and its value, and for a ratio its noise.
+    /// One flat object: the name of each figure and its value, and for a ratio its noise. Figures that another run left there
+    /// and this one did not take stay.
     pub(crate) fn write(&self, file: &Path) -> anyhow::Result<()> {
-        let mut members = Map::new();
+        let left = std::fs::read_to_string(file).ok().and_then(|text| serde_json::from_str(&text).ok());
+        let mut members: Map<String, Value> = left.unwrap_or_default();
         for Figure { name, value, noise, .. } in &self.figures {
             members.insert((*name).to_owned(), Value::from(*value));
             if let Some(noise) = noise {

@@ -35,18 +35,26 @@ pub(super) async fn write(service: &Service) {
     }
 }
 
+/// The line of a start, when the sessions are not counted yet.
+pub(super) fn first_line(service: &Service) -> String {
+    format!("{}; counting the sessions", providers(service))
+}
+
 /// One useful line for `systemctl status`.
 pub(super) async fn status_line(service: &Arc<Service>) -> String {
     let keeper = Arc::clone(&service.keeper);
-    let providers = keeper.providers().len();
+    let providers = providers(service);
     let counts = tokio::task::spawn_blocking(move || keeper.vault().count_states()).await;
-    let providers = match providers {
-        0 => "no provider configured".to_owned(),
-        1 => "1 provider".to_owned(),
-        several => format!("{several} providers"),
-    };
     match counts {
         Ok(Ok(counts)) => format!("{providers}; {} sessions active, {} need login", counts.active, counts.need_login),
         _ => format!("{providers}; the store cannot be read"),
+    }
+}
+
+fn providers(service: &Service) -> String {
+    match service.keeper.providers().len() {
+        0 => "no provider configured".to_owned(),
+        1 => "1 provider".to_owned(),
+        several => format!("{several} providers"),
     }
 }

@@ -113,11 +113,12 @@ async fn run(ground: Ground, opened: Opened, sockets: Arc<ipc::Sockets>) -> Resu
     });
     tasks.spawn(rotation.run(stop.clone()));
     tasks.spawn(Arc::clone(&anchors).follow(stop.clone()));
-    tasks.spawn(counts::run(Arc::clone(&service), stop.clone()));
     tasks.spawn(notify::run_watchdog(is_well(&service), stop.clone()));
 
     service.record(crate::audit::What::DaemonStarted { version: env!("CARGO_PKG_VERSION").to_owned() }).await;
-    notify::ready(&counts::status_line(&service).await);
+    notify::ready(&counts::first_line(&service));
+    // Counts the sessions, which nobody should wait for.
+    tasks.spawn(counts::run(Arc::clone(&service), stop.clone()));
     let Ground { source, environment, settings, signals, .. } = ground;
     tracing::info!(providers = settings.providers.len(), "ready");
     Ok(Running { source, environment, settings, service, anchors, relay, cron: Some(cron), tasks, stop, signals })

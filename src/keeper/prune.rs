@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, stream};
 use tokenkeeper_protocol::SessionRef;
 use tokio_util::sync::CancellationToken;
 
 use super::attend::Attempt;
 use super::{Keeper, KeeperError};
 use crate::audit::What;
-use crate::domain::{EndReason, LoginReason, State};
-use crate::vault::VaultError;
+use crate::domain::{EndReason, LoginReason, Session, State};
+use crate::vault::{VaultError, Versioned};
 
 /// A login that was begun in time may take this long to be completed: it needs its flow until then.
 const COMPLETION: Duration = Duration::from_mins(2);
@@ -18,7 +19,11 @@ const COMPLETION: Duration = Duration::from_mins(2);
 /// tokens are worth nothing by then.
 const REVOCATION: Duration = Duration::from_hours(30 * 24);
 /// Sessions read from the agenda in one go.
-const AGENDA_PAGE: usize = 256;
+const AGENDA_PAGE: usize = 1024;
+/// Sessions that one task lets grow older. Those that are removed are so in one change.
+const TOGETHER: usize = 128;
+/// Tasks at a time: enough to seal while others wait for the disk.
+const TASKS: usize = 4;
 
 impl Keeper {
     /// The safety net: forgets expired login flows, sets up service accounts that could not be, and attends to what the timer should have. Returns how many there were.
@@ -38,23 +43,25 @@ impl Keeper {
     ///
     /// # Errors
     /// When the store cannot be used; what was done until then stays done.
-    pub async fn prune(&self, stop: &CancellationToken) -> Result<usize, KeeperError> {
+    pub async fn prune(self: &Arc<Self>, stop: &CancellationToken) -> Result<usize, KeeperError> {
         let now = self.clock.now();
         let (mut moved, mut after) = (0, None);
         loop {
             let items = self.vault.to_prune(now, after, AGENDA_PAGE)?;
             let Some(last) = items.last() else { return Ok(moved) };
             after = Some(*last);
-            for (_, session) in items.iter().copied() {
-                if stop.is_cancelled() {
-                    return Ok(moved);
-                }
-                match self.grow_older(session).await {
-                    Ok(grown) => moved += usize::from(grown),
-                    Err(error) if self.vault.fault().is_some() => return Err(error),
-                    // One record that is damaged does not keep the others from growing old.
-                    Err(error) => tracing::error!(%session, %error, "a session cannot be pruned"),
-                }
+            let parts: Vec<Vec<SessionRef>> =
+                items.chunks(TOGETHER).map(|part| part.iter().map(|(_, session)| *session).collect()).collect();
+            let tasks = parts.into_iter().map(|part| {
+                let (keeper, stop) = (Arc::clone(self), stop.clone());
+                self.tasks.spawn(async move { keeper.grow_older_together(&part, &stop).await })
+            });
+            let mut done = stream::iter(tasks).buffer_unordered(TASKS);
+            while let Some(part) = done.next().await {
+                moved += part.map_err(|_| KeeperError::Internal)??;
+            }
+            if stop.is_cancelled() {
+                return Ok(moved);
             }
             if let Err(error) = self.vault.mend_to_prune(&items).await {
                 tracing::error!(%error, "the agenda cannot be checked");
@@ -62,8 +69,60 @@ impl Keeper {
         }
     }
 
-    /// One step; returns whether it was taken. A session that changes meanwhile is left to the next run.
-    async fn grow_older(&self, id: SessionRef) -> Result<bool, KeeperError> {
+    /// One step for each of them, until `stop`; returns how many were taken.
+    async fn grow_older_together(
+        &self,
+        sessions: &[SessionRef],
+        stop: &CancellationToken,
+    ) -> Result<usize, KeeperError> {
+        let (mut moved, mut over) = (0, Vec::new());
+        for id in sessions {
+            if stop.is_cancelled() {
+                return Ok(moved);
+            }
+            match self.grow_older(*id, Some(&mut over)).await {
+                Ok(grown) => moved += usize::from(grown),
+                Err(error) if self.vault.fault().is_some() => return Err(error),
+                // One record that is damaged does not keep the others from growing old.
+                Err(error) => tracing::error!(session = %id, %error, "a session cannot be pruned"),
+            }
+        }
+        match self.remove(&over).await {
+            Ok(()) => return Ok(moved + over.len()),
+            Err(Attempt::Failed(error)) if self.vault.fault().is_some() => return Err(error),
+            // One of them was changed, or is damaged: each by itself then.
+            Err(_) => {}
+        }
+        for session in over {
+            match self.grow_older(session.value.id, None).await {
+                Ok(grown) => moved += usize::from(grown),
+                Err(error) if self.vault.fault().is_some() => return Err(error),
+                Err(error) => tracing::error!(session = %session.value.id, %error, "a session cannot be pruned"),
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Removes sessions, all or none.
+    async fn remove(&self, over: &[Versioned<Session>]) -> Result<(), Attempt> {
+        let mut change = self.vault.change(self.clock.now());
+        for session in over {
+            let (id, provider) = (session.value.id, session.value.provider.clone());
+            change.remove(session)?.audit(What::Removed { session: id, provider })?;
+        }
+        if !over.is_empty() {
+            change.commit().await?;
+        }
+        Ok(())
+    }
+
+    /// One step; returns whether it was taken. A session that changes meanwhile is left to the next run. One that is to be
+    /// removed goes to `over` instead, if that is given.
+    async fn grow_older(
+        &self,
+        id: SessionRef,
+        over: Option<&mut Vec<Versioned<Session>>>,
+    ) -> Result<bool, KeeperError> {
         let Some(session) = self.vault.session(id)? else { return Ok(false) };
         let now = self.clock.now();
         if session.value.prune_at > now {
@@ -80,9 +139,11 @@ impl Keeper {
                 return Ok(false);
             }
             State::Ended { .. } => {
-                let mut change = self.vault.change(now);
-                change.remove(&session)?.audit(What::Removed { session: id, provider })?;
-                change.commit().await.map_err(Attempt::from)
+                if let Some(over) = over {
+                    over.push(session);
+                    return Ok(false);
+                }
+                self.remove(std::slice::from_ref(&session)).await
             }
         };
         match step {

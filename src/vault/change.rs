@@ -8,11 +8,12 @@ use std::sync::Arc;
 use tokenkeeper_protocol::{LoginId, ProviderName, SessionRef, UnixSeconds};
 
 use super::bindings::Binding;
+use super::census::{Move, move_of};
 use super::{Intent, PendingLogin, Vault, VaultError, Versioned};
 use crate::audit::{Event, What};
 use crate::domain::{Peer, Session};
 use crate::seal::Keyring;
-use crate::store::{Batch, Table};
+use crate::store::{Batch, StoreError, Table};
 
 /// A change in the making. Nothing happens until [`Change::commit`].
 #[must_use = "a change does nothing until it is committed"]
@@ -25,6 +26,8 @@ pub struct Change<'a> {
     /// Sessions as they will be, and the versions they build on. Sealed last, for events still number themselves in them.
     sessions: Vec<Versioned<Session>>,
     events: Vec<Event>,
+    /// Sessions that change their state.
+    moves: Vec<Move>,
 }
 
 impl Vault {
@@ -37,6 +40,7 @@ impl Vault {
             now,
             sessions: Vec::new(),
             events: Vec::new(),
+            moves: Vec::new(),
         }
     }
 }
@@ -47,6 +51,7 @@ impl Change<'_> {
         self.sessions.push(Versioned { value: session.clone(), version: 0 });
         self.vault.index_new(&mut self.batch, session);
         self.vault.release(&mut self.batch, session.id)?;
+        self.moves.extend(move_of(None, Some(session)));
         Ok(self)
     }
 
@@ -57,6 +62,7 @@ impl Change<'_> {
         if Vault::releases(&old.value, new) {
             self.vault.release(&mut self.batch, new.id)?;
         }
+        self.moves.extend(move_of(Some(&old.value), Some(new)));
         Ok(self)
     }
 
@@ -65,6 +71,7 @@ impl Change<'_> {
         self.batch.delete(Table::Sessions, old.value.id.as_bytes(), old.version);
         self.vault.index_removed(&mut self.batch, &old.value);
         self.vault.forget_release(&mut self.batch, old.value.id);
+        self.moves.extend(move_of(Some(&old.value), None));
         self.vault.drop_history(&mut self.batch, old.value.id)?;
         Ok(self)
     }
@@ -140,7 +147,16 @@ impl Change<'_> {
     /// A change that was polled once is written even if the future is dropped.
     pub async fn commit(mut self) -> Result<(), VaultError> {
         self.seal_sessions()?;
-        self.vault.store.write_if(self.batch).await?;
+        let under_way = (!self.moves.is_empty()).then(|| self.vault.census.begin());
+        let written = self.vault.store.write_if(self.batch).await;
+        match (under_way, &written) {
+            (Some(change), Ok(_)) => change.written(&self.moves),
+            // Nothing of it was written.
+            (Some(change), Err(StoreError::Conflict { .. })) => change.written(&[]),
+            (Some(change), Err(_)) => change.failed(),
+            (None, _) => {}
+        }
+        written?;
         if !self.events.is_empty() {
             self.vault.counts.note(&self.events);
             if let Some(relay) = self.vault.relay.get() {

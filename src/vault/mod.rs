@@ -6,6 +6,7 @@
 mod agreement;
 mod anchor;
 mod bindings;
+mod census;
 mod change;
 mod clock;
 mod error;
@@ -65,6 +66,8 @@ pub struct Vault {
     anchor_fault: Mutex<Option<String>>,
     /// Index entries that were found not to fit their records, since the start.
     disagreements: AtomicU64,
+    /// Sessions by state, as far as known.
+    census: census::Census,
     /// Woken when a batch with audit events was written.
     relay: OnceLock<Waker>,
 }
@@ -93,6 +96,7 @@ impl Vault {
     /// Resolves when the store has healed: what was read before is old.
     pub async fn reopened(&self) {
         self.store.reopened().await;
+        self.census.forget();
     }
 
     /// Tells the relay of every batch that holds audit events from now on.

@@ -30,6 +30,7 @@ impl Vault {
             rollback: ArcSwapOption::empty(),
             anchor_fault: Mutex::default(),
             disagreements: AtomicU64::new(0),
+            census: super::census::Census::default(),
             relay: OnceLock::new(),
         };
         let expected = vault.keyring.load().store_id();

@@ -10,14 +10,25 @@ use crate::store::{Batch, Table};
 const OUTBOX_LIMIT: u64 = 1_000_000;
 
 impl Vault {
-    /// Continues the numbering behind the last event that is still waiting.
+    /// Continues the numbering behind the last event that is still waiting. Halves what it may be, for a million may wait.
     pub(super) fn find_end_of_outbox(&self) -> Result<(), VaultError> {
-        const BATCH: usize = 1024;
-        let mut last = None::<Vec<u8>>;
-        while let Some((key, _)) = self.store.scan(Table::Outbox, &[], last.as_deref(), BATCH)?.into_iter().last() {
-            last = Some(key);
+        let first_behind = |after: Option<&[u8]>| -> Result<Option<u64>, VaultError> {
+            let rows = self.store.scan(Table::Outbox, &[], after, 1)?;
+            Ok(rows.first().and_then(|(key, _)| sequence(key)))
+        };
+        let mut next = 0;
+        if let Some(oldest) = first_behind(None)? {
+            // Of these, `last` is there, and nothing is from `end` on.
+            let (mut last, mut end) = (oldest, u64::MAX);
+            while last + 1 < end {
+                let middle = last + (end - last) / 2;
+                match first_behind(Some(&(middle - 1).to_be_bytes()))? {
+                    Some(found) => last = found,
+                    None => end = middle,
+                }
+            }
+            next = end;
         }
-        let next = last.and_then(|key| sequence(&key)).map_or(0, |last| last + 1);
         self.outbox_next.store(next, Ordering::SeqCst);
         Ok(())
     }

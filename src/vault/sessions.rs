@@ -133,10 +133,12 @@ impl Vault {
         Ok(rows.first().and_then(|(key, _)| parse_agenda_key(key)).map(|(at, _)| at))
     }
 
-    /// Counts sessions by state. Goes through the index of states: for people and logs, not for every request.
+    /// Counts sessions by state. Goes through the index of states the first time, and again after a write that failed.
     pub fn count_states(&self) -> Result<StateCounts, VaultError> {
-        let [active, need_login, ended] = [0, 1, 2].map(|state| self.count(&[state]));
-        Ok(StateCounts { active: active?, need_login: need_login?, ended: ended? })
+        self.census.counts(|| {
+            let [active, need_login, ended] = [0, 1, 2].map(|state| self.count(&[state]));
+            Ok(StateCounts { active: active?, need_login: need_login?, ended: ended? })
+        })
     }
 
     fn count(&self, state: &[u8]) -> Result<u64, VaultError> {

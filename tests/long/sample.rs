@@ -22,9 +22,8 @@ const DAY: Duration = Duration::from_hours(24);
 pub(crate) fn keyring(state: &Path, identity: &Path) -> Keyring {
     let file = state.join("keyring.age");
     if !file.exists() {
-        let identity = HostIdentity::create_file(identity).unwrap();
-        create_durably(&file, &Keyring::generate().to_file(&Recipients::new(&identity, &[]).unwrap()).unwrap(), 0o600)
-            .unwrap();
+        let recipients = Recipients::new(&HostIdentity::create_file(identity).unwrap(), &[]).unwrap();
+        create_durably(&file, &Keyring::generate().to_file(&recipients).unwrap(), 0o600).unwrap();
     }
     let identity = HostIdentity::load(None, identity).map(|(identity, _)| identity).unwrap();
     Keyring::from_file(&fs::read(file).unwrap(), &identity).unwrap()

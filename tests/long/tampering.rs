@@ -50,7 +50,7 @@ fn no_flipped_bit_of_a_sealed_record_is_accepted() {
 #[test]
 fn a_flipped_bit_in_a_file_of_the_store_never_gives_another_value() {
     let mut random = extent::random();
-    let flips = extent::times(60, 2_000);
+    let flips = extent::times(60, 500);
     let dir = tempfile::tempdir().unwrap();
     let sessions = fill(dir.path(), 300);
     let generation = RocksStore::open(&dir.path().join("store")).unwrap().generation();

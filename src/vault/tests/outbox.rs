@@ -45,4 +45,13 @@ async fn a_restart_goes_on_behind_what_still_waits() {
     tell(&vault, 1500..1503).await;
     assert_eq!(vault.pending(2000).unwrap().len(), 1502);
     assert_eq!(waiting(&vault, 2000).last(), Some(&event(1502)));
+    // Also behind gaps, and when only the last one waits, or none.
+    for kept in [vec![3, 700, 1502], vec![1502], vec![]] {
+        let delivered: Vec<_> = vault.pending(2000).unwrap().into_iter().map(|(number, _)| number).collect();
+        let delivered: Vec<_> = delivered.into_iter().filter(|number| !kept.contains(number)).collect();
+        vault.delivered(&delivered).unwrap();
+        vault.find_end_of_outbox().unwrap();
+        let next = vault.outbox_next.load(std::sync::atomic::Ordering::SeqCst);
+        assert_eq!(next, if kept.is_empty() { 0 } else { 1503 });
+    }
 }

@@ -103,5 +103,13 @@ async fn sessions_are_counted_by_state() {
     let ended = State::Ended { reason: EndReason::TooOld, since: NOW };
     update(&vault, session(0).id, |session| session.state = ended).await;
     remove(&vault, session(1).id).await;
-    assert_eq!(vault.count_states().unwrap(), StateCounts { active: 3, need_login: 0, ended: 1 });
+    let expected = StateCounts { active: 3, need_login: 0, ended: 1 };
+    assert_eq!(vault.count_states().unwrap(), expected);
+    // From here on they are known, and go on being right.
+    insert(&vault, &session(7)).await;
+    remove(&vault, session(0).id).await;
+    let expected = StateCounts { active: 4, ended: 0, ..expected };
+    assert_eq!(vault.count_states().unwrap(), expected);
+    vault.census.forget();
+    assert_eq!(vault.count_states().unwrap(), expected);
 }

@@ -36,7 +36,7 @@ const FILES: u32 = 300;
 #[test]
 fn a_write_or_sync_that_fails_costs_no_session_and_the_store_is_back_by_itself() {
     let bed = Bed::make();
-    let last = extent::times(3, 24);
+    let last = extent::times(2, 24);
     let mut struck = 0;
     for (calls, error) in [(SYNCS, "EIO"), (WRITES, "ENOSPC"), (SYNCS, "ENOSPC"), (WRITES, "EIO")] {
         for number in 1..=last {
@@ -53,7 +53,7 @@ fn a_write_or_sync_that_fails_costs_no_session_and_the_store_is_back_by_itself()
 fn while_no_write_goes_through_the_provider_is_not_asked_and_the_store_is_back_by_itself() {
     let bed = Bed::make();
     for (calls, error) in [(SYNCS, "EIO"), (WRITES, "ENOSPC")] {
-        for number in 1..=extent::times(2, 12) {
+        for number in 1..=extent::times(1, 12) {
             let daemon = Daemon::start(&bed.home);
             bed.fail_for_long(&daemon, calls, error, number);
             bed.restart_keeps_everything(daemon);
@@ -106,10 +106,12 @@ impl Bed {
             }
             pause(100);
         }
-        let asked = self.provider.count("refresh_token");
+        let (asked, served) = (self.provider.count("refresh_token"), self.tokens());
         for _ in 0..3 {
             for session in &self.sessions {
-                assert!(self.try_renew(*session).is_none(), "a token was renewed that could not be kept");
+                // One of this very second is new enough as it is.
+                let is_old = self.try_renew(*session).is_none_or(|token| token == served[session]);
+                assert!(is_old, "a token was renewed that could not be kept");
             }
             pause(300);
         }
