@@ -12,6 +12,7 @@ mod device_poll;
 mod device_register;
 mod error;
 mod flight;
+mod lanes;
 mod login;
 mod login_quota;
 mod logout;
@@ -63,6 +64,7 @@ pub struct Keeper {
     providers: ArcSwap<Providers>,
     cache: cache::Cache,
     flights: flight::Flights,
+    lanes: lanes::Lanes,
     unwritten: unwritten::Unwritten,
     accounts: accounts::Accounts,
     logins: LoginLocks,
@@ -108,6 +110,7 @@ impl Keeper {
             providers: ArcSwap::from_pointee(parts.providers),
             cache: cache::Cache::new(parts.cache_sessions),
             flights: flight::Flights::default(),
+            lanes: lanes::Lanes::default(),
             unwritten: unwritten::Unwritten::default(),
             accounts: accounts::Accounts::default(),
             logins: LoginLocks::default(),

@@ -39,11 +39,15 @@ impl Keeper {
         if wish == Wish::Due && !self.refresh_is_due(&session, settings, now).await? {
             return Ok(Attended::NothingDue);
         }
+        let pass = self.enter(&provider, &session.value, wish).await?;
+        // That may have taken a while. If the session was changed meanwhile, the intent is not written.
+        let now = self.clock.now();
         let intent = Intent { generation: session.value.generation, at: now };
         let mut change = self.vault.change(now);
         change.unchanged(&session).intend(session.value.id, &intent)?;
         change.commit().await?;
         let outcome = provider.refresh(&session.value, now).await;
+        pass.came_back((&outcome).into());
         let settings = Arc::clone(settings);
         let answered = Answered { before: session.value, sent_at: now, settings, outcome };
         self.settle(answered).await.map_err(Attempt::Failed)

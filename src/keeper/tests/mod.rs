@@ -6,6 +6,7 @@ mod agenda;
 mod device;
 mod growing_old;
 mod history;
+mod kindness;
 mod logging_in;
 mod logging_out;
 mod outcomes;
@@ -20,7 +21,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use serde_json::{Value, json};
-use tokenkeeper_protocol::{Reply as Answer, SessionRef, UnixSeconds};
+use tokenkeeper_protocol::{Reply as Answer, Secret, SessionRef, UnixSeconds};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
