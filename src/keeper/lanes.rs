@@ -33,6 +33,8 @@ pub(super) struct Lanes {
     lanes: Mutex<BTreeMap<ProviderName, Lane>>,
     /// Rings when a lane comes to rest.
     rested: Notify,
+    /// Rings when there is more to do.
+    grown: Notify,
     /// How far the agenda is read. One reader at a time.
     reader: tokio::sync::Mutex<Reader>,
 }
@@ -149,6 +151,7 @@ impl Keeper {
                 lined_up += usize::from(self.line_one_up(*session));
             }
             self.start_lanes();
+            self.lanes.grown.notify_waiters();
             let Some(last) = items.last() else { break };
             after = Some(*last);
             tokio::task::yield_now().await;
@@ -190,11 +193,18 @@ impl Keeper {
         let at_rest = Rest { keeper: &self, name: &name };
         let mut flights = FuturesUnordered::new();
         loop {
+            let grown = self.lanes.grown.notified();
+            tokio::pin!(grown);
+            grown.as_mut().enable();
             while let Some(session) = self.next_in(&name, flights.len()) {
                 let keeper = Arc::clone(&self);
                 flights.push(async move { (session, keeper.attend(session, Wish::Due).outcome().await) });
             }
-            let Some((session, outcome)) = flights.next().await else { break };
+            let landed = tokio::select! {
+                landed = flights.next() => landed,
+                () = grown => continue,
+            };
+            let Some((session, outcome)) = landed else { break };
             match &outcome {
                 // It came to a closed gate, and keeps its place.
                 Err(KeeperError::ProviderDown { .. }) if self.is_closed(&name) => self.lanes.put_back(&name, session),

@@ -22,6 +22,7 @@ mod prune;
 mod recover;
 mod refresh;
 mod revoke;
+mod rotation;
 mod serve;
 mod sign_out;
 #[cfg(test)]
@@ -65,6 +66,7 @@ pub struct Keeper {
     cache: cache::Cache,
     flights: flight::Flights,
     lanes: lanes::Lanes,
+    rotations: rotation::Rotations,
     unwritten: unwritten::Unwritten,
     accounts: accounts::Accounts,
     logins: LoginLocks,
@@ -111,6 +113,7 @@ impl Keeper {
             cache: cache::Cache::new(parts.cache_sessions),
             flights: flight::Flights::default(),
             lanes: lanes::Lanes::default(),
+            rotations: rotation::Rotations::default(),
             unwritten: unwritten::Unwritten::default(),
             accounts: accounts::Accounts::default(),
             logins: LoginLocks::default(),

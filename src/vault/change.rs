@@ -14,7 +14,7 @@ use crate::store::{Batch, Table};
 /// A change in the making. Nothing happens until [`Change::commit`].
 #[must_use = "a change does nothing until it is committed"]
 pub struct Change<'a> {
-    vault: &'a Vault,
+    pub(super) vault: &'a Vault,
     batch: Batch,
     now: UnixSeconds,
     /// Sessions as they will be, and the versions they build on. Sealed last, for events still number themselves in them.
@@ -145,7 +145,7 @@ impl Change<'_> {
         Ok(())
     }
 
-    fn put<T: serde::Serialize>(
+    pub(super) fn put<T: serde::Serialize>(
         &mut self,
         table: Table,
         key: &[u8],

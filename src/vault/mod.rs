@@ -13,6 +13,7 @@ mod logins;
 mod open;
 mod outbox;
 mod record;
+mod rotation;
 mod sessions;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ pub use history::History;
 pub use intents::Intent;
 pub use logins::{DoneLogin, PendingLogin};
 pub use record::Versioned;
+pub use rotation::Rotation;
 pub use sessions::{AgendaItem, Page, Scope, StateCounts};
 
 /// The store and the keys that open it.

@@ -11,6 +11,7 @@ mod logging_in;
 mod logging_out;
 mod outcomes;
 mod refreshing;
+mod rotating;
 mod serving;
 mod signing_out;
 mod store;
