@@ -32,7 +32,7 @@ build: ## build daemon and command line, for development
 	cargo build --workspace
 
 test: deps ## run all tests: unit, black box, with real OpenID providers and a real browser
-	@scripts/prerequisites browser
+	@scripts/prerequisites browser django
 	cargo build --workspace --bins --tests
 ifdef NEXTEST
 	cargo nextest run --workspace -E "all() $(ONLY) $$($(BROWSER) || echo 'and not test(/^web_backend::/)')"
@@ -43,7 +43,7 @@ endif
 	@$(if $(ONLY),echo 'NOT RUN: the tests that act as other users. They need root.')
 	@$(BROWSER) || echo 'NOT RUN: the tests with a real browser. They need chromedriver.'
 
-test-offline: ## run the tests that need no npm
+test-offline: ## run the tests that need neither npm nor pip
 	@scripts/prerequisites build
 	cargo build --workspace --bins --tests
 ifdef NEXTEST

@@ -104,6 +104,7 @@ fn session(number: u64, made_at: UnixSeconds) -> anyhow::Result<Session> {
         prune_at: made_at + 30 * DAY,
         scopes: Vec::new(),
         told: 0,
+        era: 0,
         resource: Vec::new(),
     })
 }

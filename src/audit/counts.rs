@@ -19,6 +19,8 @@ pub struct Counts {
     pub logins: ByProvider,
     /// Refreshes: `done`, `failed` or `needs_login`.
     pub refreshes: ByProvider,
+    /// Sessions whose user must log in again, by reason.
+    pub lost: ByProvider,
     /// Logouts: `ended`.
     pub logouts: ByProvider,
     /// Denials, by action.
@@ -46,12 +48,17 @@ impl Counters {
 
 impl Counts {
     fn note(&mut self, what: &What) {
+        if let What::RefreshFailed { provider, lost: Some(loss), .. }
+        | What::Expired { provider, lost: Some(loss), .. } = what
+        {
+            *self.lost.entry((provider.clone(), loss.name())).or_default() += 1;
+        }
         let (counts, provider, outcome) = match what {
             What::LoginCompleted { provider, .. } => (&mut self.logins, provider, "completed"),
             What::LoginFailed { provider, .. } => (&mut self.logins, provider, "failed"),
             What::RefreshDone { provider, .. } => (&mut self.refreshes, provider, "done"),
-            What::RefreshFailed { provider, needs_login: true, .. } => (&mut self.refreshes, provider, "needs_login"),
-            What::RefreshFailed { provider, needs_login: false, .. } => (&mut self.refreshes, provider, "failed"),
+            What::RefreshFailed { provider, lost: Some(_), .. } => (&mut self.refreshes, provider, "needs_login"),
+            What::RefreshFailed { provider, lost: None, .. } => (&mut self.refreshes, provider, "failed"),
             What::LoggedOut { provider, .. } => (&mut self.logouts, provider, "ended"),
             What::Denied { action, count, .. } => {
                 let denials = self.denials.entry(action.clone()).or_default();
@@ -70,25 +77,28 @@ mod tests {
     use tokenkeeper_protocol::UnixSeconds;
 
     use super::*;
+    use crate::domain::Loss;
 
     #[test]
     fn events_are_counted_by_provider_and_outcome_and_denials_as_often_as_they_happened() {
         let counters = Counters::default();
         let (session, provider): (_, ProviderName) = ("7k3vq2mx".parse().unwrap(), "corp".parse().unwrap());
-        let failed = |needs_login| {
+        let failed = |lost| {
             let (provider, why) = (provider.clone(), String::new());
-            What::RefreshFailed { session, provider, why, needs_login }
+            What::RefreshFailed { session, provider, why, lost }
         };
         let denied = |count| {
             let text = String::new;
             What::Denied { peer: text(), action: "token".to_owned(), target: text(), reference: text(), count }
         };
         let done = What::RefreshDone { session, provider: provider.clone(), generation: 2 };
-        let events = [done, failed(false), failed(false), failed(true), denied(1), denied(41), What::DaemonStopped];
+        let events =
+            [done, failed(None), failed(None), failed(Some(Loss::Refused)), denied(1), denied(41), What::DaemonStopped];
         counters.note(&events.map(|what| Event { at: UnixSeconds(0), what }));
         let counts = counters.read();
         let of = |outcome| counts.refreshes.get(&(provider.clone(), outcome)).copied();
         assert_eq!([of("done"), of("failed"), of("needs_login")], [Some(1), Some(2), Some(1)]);
+        assert_eq!(counts.lost.get(&(provider, "refused")), Some(&1));
         assert_eq!((counts.denials["token"], counts.logins.len()), (42, 0));
     }
 }

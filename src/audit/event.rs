@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tokenkeeper_protocol::{AccountName, ProviderName, SessionRef, UnixSeconds};
 
+use crate::domain::Loss;
+
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
@@ -91,8 +93,8 @@ pub enum What {
         provider: ProviderName,
         /// What was wrong.
         why: String,
-        /// Whether the user must log in again.
-        needs_login: bool,
+        /// Why the user must log in again, if that is so.
+        lost: Option<Loss>,
     },
     /// A session was ended.
     LoggedOut {
@@ -120,6 +122,8 @@ pub enum What {
         provider: ProviderName,
         /// `needs_login` or `ended`.
         state: String,
+        /// Why the user must log in again, if that is new.
+        lost: Option<Loss>,
     },
     /// A session was removed from the store.
     Removed {
@@ -168,6 +172,13 @@ pub enum What {
         /// Where.
         provider: ProviderName,
     },
+    /// The wall clock jumped, or what came of that.
+    ClockJumped {
+        /// By how much; negative if back.
+        by_seconds: i64,
+        /// `unconfirmed`, `taken_back`, `confirmed_by_provider` or `confirmed_by_stability`.
+        state: String,
+    },
 }
 
 impl What {
@@ -186,6 +197,7 @@ impl What {
             | Self::AccountOpened { session, .. }
             | Self::AccountClosed { session, .. } => Some(*session),
             Self::DaemonStarted { .. }
+            | Self::ClockJumped { .. }
             | Self::DaemonStopped
             | Self::ConfigReloaded
             | Self::ConfigRefused { .. }

@@ -10,6 +10,7 @@ use tokenkeeper_protocol::UnixSeconds;
 
 use super::text::fit;
 use super::{Event, What};
+use crate::domain::Loss;
 
 /// What both forms of a record are made of. The values are fit to be published and not yet quoted.
 pub(super) struct Record {
@@ -30,6 +31,13 @@ impl Record {
     fn with(mut self, name: &'static str, value: impl Display) -> Self {
         self.fields.push((name, fit(&value.to_string())));
         self
+    }
+
+    fn with_loss(self, lost: Option<Loss>) -> Self {
+        match lost {
+            Some(loss) => self.with("reason", loss.name()),
+            None => self,
+        }
     }
 }
 
@@ -65,20 +73,23 @@ impl From<&Event> for Record {
                 .with("session", session)
                 .with("provider", provider)
                 .with("generation", generation),
-            What::RefreshFailed { session, provider, why, needs_login } => warning(11, "refresh_failed")
+            What::RefreshFailed { session, provider, why, lost } => warning(11, "refresh_failed")
                 .with("session", session)
                 .with("provider", provider)
                 .with("why", why)
-                .with("needs_login", needs_login),
+                .with("needs_login", lost.is_some())
+                .with_loss(*lost),
             What::LoggedOut { peer, session, provider } => {
                 notice(12, "logged_out").with("peer", peer).with("session", session).with("provider", provider)
             }
             What::Revoked { session, provider, outcome } => {
                 notice(13, "revoked").with("session", session).with("provider", provider).with("outcome", outcome)
             }
-            What::Expired { session, provider, state } => {
-                notice(14, "expired").with("session", session).with("provider", provider).with("state", state)
-            }
+            What::Expired { session, provider, state, lost } => notice(14, "expired")
+                .with("session", session)
+                .with("provider", provider)
+                .with("state", state)
+                .with_loss(*lost),
             What::Removed { session, provider } => {
                 notice(15, "removed").with("session", session).with("provider", provider)
             }
@@ -90,6 +101,9 @@ impl From<&Event> for Record {
                 .with("account", account)
                 .with("session", session)
                 .with("provider", provider),
+            What::ClockJumped { by_seconds, state } => {
+                warning(20, "clock_jumped").with("by_seconds", by_seconds).with("state", state)
+            }
             What::Denied { peer, action, target, reference, count } => warning(16, "denied")
                 .with("peer", peer)
                 .with("action", action)

@@ -45,7 +45,7 @@ mod tests {
         let (session, provider) = ("7k3vq2mx".parse().unwrap(), "corp".parse().unwrap());
         let why = "the provider answered\nHTTP 503".to_owned();
         assert_eq!(
-            summary(What::RefreshFailed { session, provider, why, needs_login: false }),
+            summary(What::RefreshFailed { session, provider, why, lost: None }),
             ("refresh_failed", None, "why: the provider answered<U+000A>HTTP 503, needs_login: false".to_owned())
         );
         let peer = "shop.service (uid 33, pid 812)".to_owned();

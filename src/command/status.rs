@@ -8,7 +8,7 @@ use tokenkeeper_protocol::{Code, Problem, UnixSeconds};
 
 use super::Service;
 use crate::domain::Peer;
-use crate::keeper::KeeperError;
+use crate::keeper::{KeeperError, clock_complaint};
 use crate::policy::{Action, Rule, Target, Who};
 
 /// An administrator should know when less is free than this share of the disk, and less than so many bytes: on a large disk, a
@@ -107,10 +107,11 @@ impl Service {
         let full = full.then(|| "too many audit records wait: hand-outs and denials go unrecorded".to_owned());
         let config = refused.map(|why| format!("the last reload was refused: {why}"));
         let disk = disk.is_low().then(|| format!("the disk is nearly full: {} MB are left", disk.free / 1_000_000));
+        let clock = self.keeper.clock().doubt().map(|doubt| clock_complaint(&doubt));
         let about_units = |rule: &Rule| matches!(rule.who, Who::Unit(_));
         let units = self.vitals.why_no_units.filter(|_| self.in_force.load().rules.list.iter().any(about_units));
         let units = units.map(|why| format!("rules about units match nobody: {why}"));
-        down.chain(units).chain(store).chain(audit).chain(full).chain(config).chain(disk).collect()
+        down.chain(units).chain(store).chain(audit).chain(full).chain(config).chain(disk).chain(clock).collect()
     }
 }
 

@@ -11,7 +11,7 @@ use tokenkeeper_protocol::{Code, LoginId, Problem, Reply, Request, Secret, Sessi
 
 use super::{Answer, InForce, Meter, Service, Vitals};
 use crate::audit::{Outbox, Tally, What};
-use crate::domain::{LoginReason, Owner, Peer, Session, State};
+use crate::domain::{LoginReason, Owner, Peer, Refusal, Session, State};
 use crate::keeper::Wish;
 use crate::keeper::tests::{Home, at, peer, renewal, until};
 use crate::policy::{Action, On, Reach, Rule, Rules, Who};
@@ -91,7 +91,11 @@ async fn insert(home: &Home, sessions: impl IntoIterator<Item = Session>) {
 }
 
 fn needs_login(session: Session, since: u64, description: &str) -> Session {
-    let reason = LoginReason::Refused { error: "invalid_grant".to_owned(), description: Some(description.to_owned()) };
+    let reason = LoginReason::Refused(Refusal {
+        error: "invalid_grant".to_owned(),
+        description: Some(description.to_owned()),
+        ..Refusal::default()
+    });
     Session { state: State::NeedsLogin { reason, since: at(since) }, tokens: None, due_at: None, ..session }
 }
 

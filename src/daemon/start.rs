@@ -19,7 +19,7 @@ use crate::config::{Environment, Loaded, load};
 use crate::ipc;
 use crate::keeper::{Keeper, Parts};
 use crate::policy::judge;
-use crate::schedule::{Cron, run_due_timer};
+use crate::schedule::{Cron, run_clock_watch, run_due_timer};
 use crate::store::RocksStore;
 use crate::vault::Vault;
 
@@ -56,6 +56,7 @@ pub(super) async fn start(options: &Options) -> Result<Running, StartError> {
         cache_sessions: settings.daemon.cache_sessions,
         retention: settings.schedule.retention,
     }));
+    keeper.resume_clock()?;
     let interrupted = keeper.recover().await?;
     if interrupted > 0 {
         tracing::warn!(sessions = interrupted, "the last run was stopped in the middle of refreshes");
@@ -95,6 +96,12 @@ pub(super) async fn start(options: &Options) -> Result<Running, StartError> {
     tasks.spawn(async move {
         if let Err(error) = timer.await {
             tracing::error!(%error, "the due timer cannot run; the sweep of [schedule] does its work");
+        }
+    });
+    let watch = run_clock_watch(Arc::clone(&keeper), stop.clone());
+    tasks.spawn(async move {
+        if let Err(error) = watch.await {
+            tracing::error!(%error, "the clock is not watched; a jump of it goes unnoticed until a token is asked for");
         }
     });
     tasks.spawn(ipc::serve(sockets, Arc::clone(&service), tasks.clone(), stop.clone()));

@@ -1,9 +1,11 @@
 //! The nouns that every floor shares: a session, its tokens, who opened it. Plain data, no behaviour that needs another module.
 
 pub mod flow;
+pub mod loss;
 pub mod peer;
 pub mod session;
 
 pub use flow::{DeviceFailure, DeviceFlow, Flow, Way};
+pub use loss::{LoginReason, Loss, Refusal};
 pub use peer::{Owner, Peer};
-pub use session::{AccessToken, EndReason, LoginReason, Session, State, Tokens};
+pub use session::{AccessToken, EndReason, Session, State, Tokens};

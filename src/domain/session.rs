@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tokenkeeper_protocol::reply::{Authentication, UserInfo};
 use tokenkeeper_protocol::{AccountName, ProviderName, Secret, SessionRef, UnixSeconds, secret};
 
-use super::Owner;
+use super::{LoginReason, Owner};
 
 /// Everything that is kept of a session. It exists outside of the vault only for as long as it is worked on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +50,8 @@ pub struct Session {
     pub told: u64,
     /// What its tokens were asked for to be presented to (RFC 8707); with none, the provider decides.
     pub resource: Vec<String>,
+    /// The era of the clock that the times of its tokens are of.
+    pub era: u32,
 }
 
 impl Session {
@@ -153,41 +155,6 @@ impl State {
     /// Whether the session is a tombstone.
     pub fn is_ended(&self) -> bool {
         matches!(self, Self::Ended { .. })
-    }
-}
-
-/// Why the user must log in again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum LoginReason {
-    /// The provider refused the refresh token.
-    Refused {
-        /// `error` of RFC 6749 section 5.2.
-        error: String,
-        /// `error_description`.
-        description: Option<String>,
-    },
-    /// The session reached its greatest age.
-    SessionTooOld,
-    /// The access token expired, and the provider gave no refresh token.
-    NoRefreshToken,
-    /// The refresh token was sent, no answer came, and the provider does not accept it again.
-    AnswerLost,
-    /// The user logged out of another session, at a provider that ends all of them then.
-    SignedOut,
-}
-
-impl fmt::Display for LoginReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused { error, description: Some(description) } => {
-                write!(f, "the provider refused the refresh: {error} ({description})")
-            }
-            Self::Refused { error, description: None } => write!(f, "the provider refused the refresh: {error}"),
-            Self::SessionTooOld => f.write_str("the session reached its greatest age"),
-            Self::NoRefreshToken => f.write_str("the token expired and the provider gave no refresh token"),
-            Self::SignedOut => f.write_str("the user logged out elsewhere, which ends all sessions at this provider"),
-            Self::AnswerLost => f.write_str("an answer of the provider was lost, and with it the refresh token"),
-        }
     }
 }
 

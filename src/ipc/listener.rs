@@ -82,8 +82,10 @@ pub fn listen(settings: &DaemonSettings) -> Result<Sockets, ListenError> {
     if let Some((native, http)) = take_over(ListenFd::from_env(), &names)? {
         return Ok(Sockets { native, http, metrics });
     }
+    // The native one first: where another daemon has both, that is the key to name.
+    let native = bind(&settings.socket, "socket")?;
     let http = settings.http_socket.as_deref().map(|path| bind(path, "http_socket")).transpose()?;
-    Ok(Sockets { native: bind(&settings.socket, "socket")?, http, metrics })
+    Ok(Sockets { native, http, metrics })
 }
 
 /// What systemd handed over, if it did. Without names, the first is the native one.

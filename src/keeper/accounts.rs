@@ -150,6 +150,7 @@ impl Keeper {
                 prune_at: UnixSeconds::NEVER,
                 told: 0,
                 resource: account.resource.clone(),
+                era: self.clock.era(),
             };
             let mut change = self.vault.change(now);
             let (account, provider) = (account.name.clone(), account.provider.clone());

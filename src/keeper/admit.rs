@@ -124,6 +124,7 @@ impl Keeper {
             prune_at: ends_at,
             told: replaced.map_or(0, |old| old.value.told),
             resource: login.way.resource().to_vec(),
+            era: self.clock.era(),
         };
         session.due_at = timing::refresh_due(&session, arrival.settings, 2.0 * rand::random::<f64>() - 1.0);
         session

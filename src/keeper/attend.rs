@@ -110,7 +110,12 @@ impl Keeper {
         // What is left of the tokens is revoked, not kept.
         new.due_at = new.tokens.is_some().then_some(now);
         new.prune_at = now.max(new.ends_at) + self.retention();
-        let event = What::Expired { session: new.id, provider: new.provider.clone(), state: "needs_login".to_owned() };
+        let event = What::Expired {
+            session: new.id,
+            provider: new.provider.clone(),
+            state: "needs_login".to_owned(),
+            lost: Some((&reason).into()),
+        };
         self.replace(session, &new, event).await?;
         Err(Attempt::Failed(KeeperError::LoginRequired { session: new.id, reason, since: now }))
     }

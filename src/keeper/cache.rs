@@ -30,6 +30,10 @@ pub struct Live {
     pub generation: u64,
     /// Entries of the session's history when it was read.
     pub told: u64,
+    /// When the token was obtained.
+    pub obtained_at: UnixSeconds,
+    /// The era of the clock that this is of.
+    pub era: u32,
     /// When the token expires.
     pub expires_at: UnixSeconds,
     /// When the session does.
@@ -66,6 +70,8 @@ impl Live {
             user: session.user.name.clone(),
             generation: session.generation,
             told: session.told,
+            obtained_at: access.obtained_at,
+            era: session.era,
             expires_at: access.expires_at,
             ends_at: session.ends_at,
             life: access.life(),

@@ -27,6 +27,7 @@ mod serve;
 mod sign_out;
 #[cfg(test)]
 pub(crate) mod tests;
+mod timekeeping;
 mod timing;
 mod unwritten;
 
@@ -52,6 +53,7 @@ pub use cache::Live;
 pub use error::KeeperError;
 pub use login::LoginLocks;
 pub use serve::{Look, Served};
+pub use timekeeping::clock_complaint;
 
 /// The providers of the configuration in force.
 pub type Providers = BTreeMap<ProviderName, Arc<Provider>>;

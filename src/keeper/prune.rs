@@ -70,7 +70,7 @@ impl Keeper {
         let step = match session.value.state {
             State::Active => self.require_login(&session, LoginReason::SessionTooOld, now).await.map(drop),
             State::NeedsLogin { .. } => {
-                let event = What::Expired { session: id, provider, state: "ended".to_owned() };
+                let event = What::Expired { session: id, provider, state: "ended".to_owned(), lost: None };
                 self.replace(&session, &self.ended(&session.value, EndReason::TooOld), event).await
             }
             State::Ended { since, .. } if session.value.tokens.is_some() && now < since + REVOCATION => {

@@ -32,7 +32,7 @@ impl Keeper {
                 session: id,
                 provider: new.provider.clone(),
                 why: "the daemon was stopped before the provider's answer was written".to_owned(),
-                needs_login: false,
+                lost: None,
             };
             change.update(&session, &new)?.audit(event)?;
         }

@@ -14,7 +14,7 @@ use super::{Keeper, KeeperError, narrowed, timing};
 use crate::audit::What;
 use crate::config::ProviderSettings;
 use crate::domain::session::Trouble;
-use crate::domain::{LoginReason, Session, State, Tokens};
+use crate::domain::{LoginReason, Refusal, Session, State, Tokens};
 use crate::provider::{Fault, Provider, RefreshOutcome};
 use crate::vault::{Intent, VaultError, Versioned};
 
@@ -154,7 +154,10 @@ impl Keeper {
         if let Some(lesson) = &lesson {
             change.learn(&answered.settings.name, lesson)?;
         }
-        let (new, verdict) = after(&used, answered, self.grace(&answered.settings), now, rand::random());
+        let (mut new, verdict) = after(&used, answered, self.grace(&answered.settings), now, rand::random());
+        if let Ok(Attended::Renewed) = verdict {
+            new.era = self.clock.era();
+        }
         change.update(&session, &new)?;
         if let Some(event) = event(&new, &verdict) {
             change.audit(event)?;
@@ -240,10 +243,12 @@ fn after(
             let at_once = tries == 1 && now < since + reuse_grace;
             Err(troubled(fault.to_string(), if at_once { Duration::ZERO } else { backoff }, Some(since)))
         }
-        RefreshOutcome::Refused { error, description } => {
+        RefreshOutcome::Refused { error, description, correlation } => {
+            let (error, description, correlation) = (error.clone(), description.clone(), correlation.clone());
+            let refusal = Refusal { error, description, correlation, tries };
             let reason = match unknown_since {
-                Some(_) => LoginReason::AnswerLost,
-                None => LoginReason::Refused { error: error.clone(), description: description.clone() },
+                Some(_) => LoginReason::AnswerLost(refusal),
+                None => LoginReason::Refused(refusal),
             };
             new.state = State::NeedsLogin { reason: reason.clone(), since: now };
             new.tokens = None;
@@ -295,7 +300,10 @@ fn event(session: &Session, verdict: &Result<Attended, KeeperError>) -> Option<W
             session: id,
             provider,
             why: error.to_string(),
-            needs_login: !session.state.is_active(),
+            lost: match &session.state {
+                State::NeedsLogin { reason, .. } => Some(reason.into()),
+                _ => None,
+            },
         }),
     }
 }

@@ -52,9 +52,10 @@ impl Keeper {
     /// When no refresh can help: the session or its tokens do not live that long.
     pub fn serve(&self, _permit: &Permit, live: &Live, min_valid: Option<Duration>) -> Result<Served, KeeperError> {
         let now = self.clock.now();
+        let judged_at = self.clock.now_for(live.obtained_at, live.era);
         live.touch(now);
         let wanted = min_valid.unwrap_or_else(|| live.default_min_valid());
-        if live.is_valid_for(wanted, now) {
+        if live.is_valid_for(wanted, judged_at) {
             return Ok(Served::Now(Arc::clone(&live.reply)));
         }
         let required =
@@ -68,10 +69,10 @@ impl Keeper {
         if live.refreshable && live.ends_at > now + wanted {
             return Ok(Served::AfterRefresh);
         }
-        if live.is_valid_for(Duration::ZERO, now) {
+        if live.is_valid_for(Duration::ZERO, judged_at) {
             return match min_valid {
                 None => Ok(Served::Now(Arc::clone(&live.reply))),
-                Some(_) => Err(Self::too_short(live, live.expires_at.min(live.ends_at).since(now))),
+                Some(_) => Err(Self::too_short(live, live.expires_at.min(live.ends_at).since(judged_at))),
             };
         }
         if live.refreshable { Ok(Served::AfterRefresh) } else { Err(required(LoginReason::NoRefreshToken)) }
@@ -79,7 +80,8 @@ impl Keeper {
 
     /// What is served when a refresh did not help: a live token, if the caller did not ask for a certain validity.
     pub fn serve_anyway(&self, _permit: &Permit, live: &Live, min_valid: Option<Duration>) -> Option<Arc<Encoded>> {
-        let good_enough = min_valid.is_none() && live.is_valid_for(Duration::ZERO, self.clock.now());
+        let judged_at = self.clock.now_for(live.obtained_at, live.era);
+        let good_enough = min_valid.is_none() && live.is_valid_for(Duration::ZERO, judged_at);
         good_enough.then(|| Arc::clone(&live.reply))
     }
 

@@ -8,7 +8,7 @@ use tokenkeeper_protocol::UnixSeconds;
 use super::Keeper;
 use super::attend::Attempt;
 use crate::audit::What;
-use crate::domain::{EndReason, LoginReason, Session, State, Tokens};
+use crate::domain::{EndReason, LoginReason, Loss, Session, State, Tokens};
 use crate::provider::{Fault, Provider, RevokeOutcome};
 use crate::vault::{Scope, VaultError, Versioned};
 
@@ -69,7 +69,8 @@ impl Keeper {
             new.generation += 1;
             new.prune_at = now.max(new.ends_at) + self.retention();
             let (id, provider) = (new.id, new.provider.clone());
-            let event = What::Expired { session: id, provider, state: "needs_login".to_owned() };
+            let event =
+                What::Expired { session: id, provider, state: "needs_login".to_owned(), lost: Some(Loss::SignedOut) };
             match self.replace(&session, &new, event).await {
                 // A refresh landed meanwhile: what it brought is as dead.
                 Err(Attempt::Changed) => match self.vault.session(id)? {

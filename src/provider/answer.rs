@@ -26,6 +26,8 @@ pub(super) struct HttpAnswer {
     pub(super) retry_after: Option<Duration>,
     /// `Date`: what time it is there.
     pub(super) date: Option<UnixSeconds>,
+    /// What the provider's own log calls it, and the header that told.
+    pub(super) correlation: Option<String>,
     /// Its body: tokens may be in it. Empty if the status says no and the body could not be read.
     pub(super) body: Zeroizing<Vec<u8>>,
 }

@@ -16,7 +16,7 @@ use super::metadata::{Metadata, Source};
 use super::probe::LastProbe;
 use super::url::SafeUrl;
 use super::{Closed, Fault, Gate, Health, Place, SetupError};
-use crate::clock::Clock;
+use crate::clock::{Clock, Witness};
 use crate::config::settings::ProviderSettings;
 use crate::domain::Flow;
 
@@ -79,6 +79,23 @@ impl Provider {
             health.failure = Some((since, format!("{failure}; {consequence}")));
         }
         health
+    }
+
+    /// What time it was there when it last said so.
+    pub fn time_there(&self) -> Option<Witness> {
+        self.http.time_there()
+    }
+
+    /// Whether there is a harmless question whose answer tells the time.
+    pub fn can_tell_time(&self) -> bool {
+        self.source.address().is_some_and(|url| url.url().scheme() == "https")
+    }
+
+    /// Asks it, for [`Provider::time_there`]. Whatever else comes of that does not matter here.
+    pub async fn ask_time(&self, now: UnixSeconds) {
+        if let Some(url) = self.source.address() {
+            drop(self.http.get(Place::Discovery, url, None, now).await);
+        }
     }
 
     /// Where to send the browser that begins `flow`. It holds `state` and the code challenge: it does not belong in a log.

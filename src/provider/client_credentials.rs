@@ -55,7 +55,7 @@ impl Provider {
 fn nothing_spent(outcome: RefreshOutcome) -> RefreshOutcome {
     match outcome {
         RefreshOutcome::Unknown(fault) => RefreshOutcome::Transient { fault, retry_after: None },
-        RefreshOutcome::Refused { error, description } => {
+        RefreshOutcome::Refused { error, description, .. } => {
             RefreshOutcome::Misconfigured(Fault::Said { place: Place::Token, error, description })
         }
         other => other,

@@ -128,6 +128,10 @@ impl Provider {
         let url = metadata.device.as_ref().ok_or(DeviceRefused::NotOffered)?;
         let (scope, acr_values) = (ask.scopes.join(" "), ask.acr_values.join(" "));
         let mut fields = Vec::new();
+        // Beside the header, too: django-oauth-toolkit looks for it nowhere else, and RFC 8628 section 3.1 leaves it to us.
+        if self.basic_header().is_some() {
+            fields.push(("client_id", self.settings().client_id.as_str()));
+        }
         if !scope.is_empty() {
             fields.push(("scope", scope.as_str()));
         }
@@ -199,7 +203,7 @@ fn judge(answer: &HttpAnswer, flow: &DeviceFlow) -> Verdict {
     let passing = matches!(answer.status.as_u16(), 408 | 429 | 500..=599);
     Verdict::Settled(match read(answer, &[&flow.device_code]) {
         Ok(Reading::Granted(granted)) => return Verdict::Granted(granted),
-        Ok(Reading::Said { error, description }) => match error.as_str() {
+        Ok(Reading::Said { error, description, .. }) => match error.as_str() {
             "authorization_pending" => DevicePoll::Pending,
             "slow_down" => DevicePoll::SlowDown,
             "access_denied" => DevicePoll::Over(LoginFault::DeviceDenied(said(&error, description.as_deref()))),

@@ -175,12 +175,12 @@ impl Provider {
         match spoken.reading? {
             Reading::Granted(granted) => Ok(granted),
             // RFC 6749 section 4.1.2.1, and what is seen of providers that have too much to do: the same login may succeed later.
-            Reading::Said { error, description }
+            Reading::Said { error, description, .. }
                 if matches!(error.as_str(), "temporarily_unavailable" | "server_error" | "slow_down") =>
             {
                 Err(Fault::Said { place: Place::Token, error, description }.into())
             }
-            Reading::Said { error, description } => Err(refusal(&flow.scopes, error, description)),
+            Reading::Said { error, description, .. } => Err(refusal(&flow.scopes, error, description)),
         }
     }
 

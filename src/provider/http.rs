@@ -7,6 +7,7 @@ use std::error::Error;
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,10 +23,24 @@ use super::answer::{BODY_LIMIT, HttpAnswer};
 use super::url::SafeUrl;
 use super::words::harmless;
 use super::{Fault, Handshake, Place, SetupError, retry_after};
+use crate::clock::Witness;
 use crate::config::settings::ProviderSettings;
 
 /// What is asked for unless told.
 const JSON: &str = "application/json";
+
+/// Headers that name an answer, those of the provider itself before those of what stands in front of it.
+const CORRELATION: [&str; 9] = [
+    "x-ms-request-id",
+    "x-okta-request-id",
+    "x-correlation-id",
+    "x-request-id",
+    "request-id",
+    "x-amzn-requestid",
+    "traceparent",
+    "x-amz-cf-id",
+    "cf-ray",
+];
 
 const USER_AGENT: &str = concat!("tokenkeeper/", env!("CARGO_PKG_VERSION"));
 
@@ -34,6 +49,8 @@ const USER_AGENT: &str = concat!("tokenkeeper/", env!("CARGO_PKG_VERSION"));
 pub(super) struct Http {
     client: Client,
     timeout: Duration,
+    /// What time it was there when it last said so over TLS.
+    time: Mutex<Option<Witness>>,
 }
 
 /// A request that is made by the configuration.
@@ -85,7 +102,7 @@ impl Http {
             builder = builder.proxy(Proxy::https(proxy).map_err(|error| SetupError::Proxy(error.without_url()))?);
         }
         let client = builder.build().map_err(|error| SetupError::Client(error.without_url()))?;
-        Ok(Self { client, timeout: settings.timeout })
+        Ok(Self { client, timeout: settings.timeout, time: Mutex::default() })
     }
 
     /// Gets `url`. Repeating it does no harm, so a fault need not say whether it arrived.
@@ -131,6 +148,11 @@ impl Http {
         self.send_accepting(place, &url, request, accepted, now).await
     }
 
+    /// What time it was there when it last said so over TLS: who is in between could make up anything else.
+    pub(super) fn time_there(&self) -> Option<Witness> {
+        *self.time.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn send(
         &self,
         place: Place,
@@ -155,13 +177,17 @@ impl Http {
         let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let (content_type, retry_after) = (text(CONTENT_TYPE), retry_after::read(response.headers(), now));
         let date = retry_after::date(response.headers(), &DATE);
+        if let Some(date) = date.filter(|_| url.url().scheme() == "https") {
+            *self.time.lock().unwrap_or_else(PoisonError::into_inner) = Some(Witness { asked_at: now, date });
+        }
+        let correlation = correlation(response.headers());
         let body = match self.read(place, url, response).await {
             Ok(body) => body,
             // The status alone says what is to be done.
             Err(_) if !status.is_success() => Zeroizing::default(),
             Err(fault) => return Err(Unanswered::Lost(fault)),
         };
-        Ok(HttpAnswer { place, status, content_type, retry_after, date, body })
+        Ok(HttpAnswer { place, status, content_type, retry_after, date, correlation, body })
     }
 
     /// The body, of which no more than the limit is ever held.
@@ -208,6 +234,14 @@ impl Http {
             Fault::Broken { host: url.host(), cause: innermost(error) }
         }
     }
+}
+
+/// The first of the headers by which providers call an answer in their logs.
+fn correlation(headers: &HeaderMap) -> Option<String> {
+    CORRELATION.iter().find_map(|name| {
+        let id = headers.get(*name)?.to_str().ok().filter(|id| !id.is_empty())?;
+        Some(harmless(&format!("{name} {id}"), &[]))
+    })
 }
 
 fn authorize(request: RequestBuilder, authorization: Option<&HeaderValue>) -> RequestBuilder {

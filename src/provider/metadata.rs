@@ -96,6 +96,14 @@ impl Source {
         })
     }
 
+    /// Where it is asked for, if anywhere.
+    pub(super) fn address(&self) -> Option<&SafeUrl> {
+        match self {
+            Self::Discovered { url, .. } => Some(url),
+            Self::Fixed(_) => None,
+        }
+    }
+
     /// The metadata, fetched through `http` when none is at hand; how that went is put on `record`.
     pub(super) async fn metadata(
         &self,

@@ -34,6 +34,8 @@ pub enum RefreshOutcome {
         error: String,
         /// `error_description`.
         description: Option<String>,
+        /// What the provider's own log calls the answer.
+        correlation: Option<String>,
     },
     /// The provider does not accept us, or its answer is not one that any user can mend: an administrator must act. The
     /// session is not lost.
@@ -158,17 +160,21 @@ pub(super) fn judge(spoken: Spoken) -> Verdict {
     let said = |error, description| Fault::Said { place: Place::Token, error, description };
     let later = |fault| RefreshOutcome::Transient { fault, retry_after: answer.retry_after };
     let fault = |reading| match reading {
-        Ok(Reading::Said { error, description }) => said(error, description),
+        Ok(Reading::Said { error, description, .. }) => said(error, description),
         _ => answer.bad_status(),
     };
     match (told, &reading) {
-        (Some(Told::Refused), Ok(Reading::Said { error, description })) => {
-            let (error, description) = (error.clone(), description.clone());
-            return Verdict::Settled(RefreshOutcome::Refused { error, description });
+        (Some(Told::Refused), Ok(Reading::Said { error, description, correlation })) => {
+            let (error, description, correlation) = (error.clone(), description.clone(), correlation.clone());
+            return Verdict::Settled(RefreshOutcome::Refused { error, description, correlation });
         }
         (Some(Told::Refused), _) => {
             let error = format!("HTTP {}", answer.status.as_u16());
-            return Verdict::Settled(RefreshOutcome::Refused { error, description: None });
+            return Verdict::Settled(RefreshOutcome::Refused {
+                error,
+                description: None,
+                correlation: answer.correlation,
+            });
         }
         (Some(Told::Later), _) => return Verdict::Settled(later(fault(reading))),
         (None, _) => {}
@@ -179,10 +185,10 @@ pub(super) fn judge(spoken: Spoken) -> Verdict {
         // answer was lost between them. (520 and 524 are Cloudflare's names for the same.)
         (502 | 504 | 520 | 524, reading) => RefreshOutcome::Unknown(fault(reading)),
         (408 | 429 | 500..=599, reading) => later(fault(reading)),
-        (_, Ok(Reading::Said { error, description })) => match error.as_str() {
+        (_, Ok(Reading::Said { error, description, correlation })) => match error.as_str() {
             // Beside the error of the standard: those by which Entra ID and GitHub ask for a new login.
             "invalid_grant" | "interaction_required" | "login_required" | "consent_required" | "bad_refresh_token" => {
-                RefreshOutcome::Refused { error, description }
+                RefreshOutcome::Refused { error, description, correlation }
             }
             "temporarily_unavailable" | "slow_down" | "server_error" => later(said(error, description)),
             // An error that is not known ends no session.

@@ -83,7 +83,7 @@ impl Provider {
             _ => {}
         }
         match read(&answer, &[token]) {
-            Ok(Reading::Said { error, description }) => {
+            Ok(Reading::Said { error, description, .. }) => {
                 let fault = |error| Fault::Said { place: Place::Revocation, error, description };
                 match error.as_str() {
                     "unsupported_token_type" => RevokeOutcome::Unsupported,

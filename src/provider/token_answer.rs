@@ -41,6 +41,8 @@ pub(super) enum Reading {
         error: String,
         /// `error_description`.
         description: Option<String>,
+        /// What the provider's own log calls this answer.
+        correlation: Option<String>,
     },
 }
 
@@ -105,7 +107,13 @@ impl Wire {
         let shown = |text: Secret| harmless(text.expose(), sent);
         match wire.error.text() {
             Some(error) => {
-                Ok(Reading::Said { error: shown(error), description: wire.error_description.text().map(shown) })
+                let in_body = [("correlation_id", wire.correlation_id), ("trace_id", wire.trace_id)];
+                let in_body = in_body.into_iter().find_map(|(name, id)| Some(format!("{name} {}", shown(id.text()?))));
+                Ok(Reading::Said {
+                    error: shown(error),
+                    description: wire.error_description.text().map(shown),
+                    correlation: in_body.or_else(|| answer.correlation.as_deref().map(|it| harmless(it, sent))),
+                })
             }
             None if is_success => Err(Fault::Missing { place: answer.place, member: "access_token" }),
             None => Err(answer.bad_status()),
@@ -160,6 +168,8 @@ pub(super) struct Wire {
     pub(super) expires_in: Loose,
     pub(super) error: Loose,
     pub(super) error_description: Loose,
+    pub(super) correlation_id: Loose,
+    pub(super) trace_id: Loose,
 }
 
 /// A value of whatever type the provider thought fit.
@@ -227,6 +237,7 @@ mod tests {
             content_type: Some("application/json".to_owned()),
             retry_after: None,
             date: None,
+            correlation: None,
             body: Zeroizing::new(body.to_vec()),
         }
     }
@@ -333,7 +344,7 @@ mod tests {
         let body = json!({"error": "invalid_grant", "error_description": "no token rt-0123456789"}).to_string();
         for status in [200, 400, 401, 403, 500] {
             let reading = read(&answer(status, body.as_bytes()), &[&Secret::from("rt-0123456789")]);
-            let Ok(Reading::Said { error, description }) = reading else { panic!("{reading:?}") };
+            let Ok(Reading::Said { error, description, .. }) = reading else { panic!("{reading:?}") };
             assert_eq!((error.as_str(), description.as_deref()), ("invalid_grant", Some("no token [redacted]")));
         }
     }

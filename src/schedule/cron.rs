@@ -1,4 +1,7 @@
 //! The jobs of `[schedule]`. A cron job only rings; the work is done by a task that skips rings while it is busy.
+//!
+//! The library keeps the time of the next ring as a point in wall time, so all jobs are added anew when the wall clock jumps:
+//! otherwise a jump back would silence them for as long, and one forward would ring for a time that never was.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +12,7 @@ use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::clock::Clock;
 use crate::config::ScheduleSettings;
 use crate::keeper::Keeper;
 
@@ -34,10 +38,15 @@ impl Cron {
         let scheduler = JobScheduler::new().await?;
         let work = stop.child_token();
         let (sweep, prune) = (Arc::new(Bell::default()), Arc::new(Bell::default()));
-        scheduler.add(ring(&settings.sweep, &sweep)?).await?;
-        scheduler.add(ring(&settings.prune, &prune)?).await?;
+        let mut jobs = Jobs {
+            scheduler: scheduler.clone(),
+            bells: [(settings.sweep.clone(), Arc::clone(&sweep)), (settings.prune.clone(), Arc::clone(&prune))],
+            added: Vec::new(),
+        };
+        jobs.add().await?;
         tasks.spawn(answer(sweep, Arc::clone(keeper), Chore::Sweep, work.clone()));
         tasks.spawn(answer(prune, Arc::clone(keeper), Chore::Prune, work.clone()));
+        tasks.spawn(heed_jumps(jobs, keeper.clock().clone(), work.clone()));
         scheduler.start().await?;
         Ok(Self { scheduler, work })
     }
@@ -47,6 +56,40 @@ impl Cron {
         self.work.cancel();
         if let Err(error) = self.scheduler.shutdown().await {
             tracing::debug!(%error, "the schedule did not shut down in good order");
+        }
+    }
+}
+
+/// What rings when.
+struct Jobs {
+    scheduler: JobScheduler,
+    bells: [(String, Arc<Bell>); 2],
+    added: Vec<Job>,
+}
+
+impl Jobs {
+    async fn add(&mut self) -> Result<(), JobSchedulerError> {
+        for (line, bell) in &self.bells {
+            let job = ring(line, bell)?;
+            self.scheduler.add(job.clone()).await?;
+            self.added.push(job);
+        }
+        Ok(())
+    }
+
+    async fn add_anew(&mut self) -> Result<(), JobSchedulerError> {
+        for job in std::mem::take(&mut self.added) {
+            self.scheduler.remove(&job.guid()).await?;
+        }
+        self.add().await
+    }
+}
+
+async fn heed_jumps(mut jobs: Jobs, clock: Clock, stop: CancellationToken) {
+    let mut turns = clock.turns();
+    while let Some(Ok(())) = stop.run_until_cancelled(turns.changed()).await {
+        if let Err(error) = jobs.add_anew().await {
+            tracing::error!(%error, "the jobs of [schedule] may not run any more; restart the daemon");
         }
     }
 }

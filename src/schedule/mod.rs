@@ -2,6 +2,8 @@
 
 mod cron;
 mod due;
+mod watch;
 
 pub use cron::{Cron, CronError};
 pub use due::run_due_timer;
+pub use watch::run_clock_watch;

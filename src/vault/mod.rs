@@ -5,6 +5,7 @@
 
 mod bindings;
 mod change;
+mod clock;
 mod error;
 mod history;
 mod index;

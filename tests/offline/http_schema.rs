@@ -69,7 +69,12 @@ fn every_documented_route_is_tried_here() {
 #[test]
 fn answers_and_problems_are_as_documented() {
     let provider = ScriptedProvider::start();
-    let config = Config::corp(&provider.issuer).rule(&me(), &["history"], "corp", "own");
+    provider.with_codes(600);
+    let account = format!(
+        "[service_account.nightly]\nprovider = \"corp\"\n\n[[allow]]\nwho = {:?}\nmay = [\"token\"]\naccount = \"nightly\"\n",
+        me()
+    );
+    let config = Config::corp(&provider.issuer).rule(&me(), &["history"], "corp", "own").more(&account);
     let home = Home::new(&config);
     let daemon = Daemon::start(&home);
     let mut backend = Backend::connect(&home.http_socket());
@@ -81,6 +86,9 @@ fn answers_and_problems_are_as_documented() {
     let wish = json!({ "provider": "corp", "redirect_uri": CALLBACK });
     let begun = backend.post("/v1/logins", &wish).json();
     let login = begun["login_id"].as_str().unwrap();
+    let waited = wait_for_a_code(&provider, &mut backend);
+    assert_documented(&document, "POST", "/v1/logins/{login_id}/wait", &waited);
+    assert_eq!(waited.status, 200, "{waited:?}");
 
     let mut well = BTreeSet::new();
     for call in calls(&session, login) {
@@ -98,6 +106,9 @@ fn answers_and_problems_are_as_documented() {
         "/v1/sessions/{session}/history",
         "/v1/sessions/{session}/token",
         "/v1/sessions/{session}/logout",
+        "/v1/device-logins",
+        "/v1/service-accounts/{name}/token",
+        "/v1/providers",
         "/v1/status",
         "/v1/whoami",
         "/metrics",
@@ -109,12 +120,20 @@ fn answers_and_problems_are_as_documented() {
     assert!(missing.is_empty(), "no example of success: {missing:?}");
 
     // The session is over and the rules are gone: everything that can be refused is.
-    home.configure(&config.without_rules());
+    home.configure(&Config { more: String::new(), ..config.without_rules() });
     daemon.reload();
     for call in calls(&session, login) {
         backend.send(call.method, &call.path, call.body.as_ref());
         assert_documented(&document, call.method, call.route, &backend.receive());
     }
+}
+
+/// A login with a code that alice types on her phone.
+fn wait_for_a_code(provider: &ScriptedProvider, backend: &mut Backend) -> Answered {
+    let begun = backend.post("/v1/device-logins", &json!({ "provider": "corp" })).json();
+    provider.type_codes("alice");
+    let id = begun["login_id"].as_str().unwrap_or_else(|| panic!("no login with a code: {begun}"));
+    backend.post(&format!("/v1/logins/{id}/wait"), &json!({ "timeout": "20s" }))
 }
 
 #[test]

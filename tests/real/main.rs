@@ -1,4 +1,4 @@
-//! Black-box tests with a real OpenID provider, which npm installs.
+//! Black-box tests with real OpenID providers, which npm and pip install.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a fixture that cannot do its work fails the test")]
 
 #[path = "../support/mod.rs"]
@@ -8,6 +8,7 @@ mod accounts;
 mod crash;
 mod custom;
 mod device;
+mod django;
 mod fixtures;
 mod rotation;
 mod session;

@@ -4,6 +4,7 @@ use tokenkeeper_protocol::{AccountName, ProviderName, SessionRef, UnixSeconds};
 
 use super::*;
 use crate::audit::What;
+use crate::domain::Loss;
 
 const DOCUMENTATION: &str = include_str!("../../../docs/audit.md");
 const SOURCE: &str = include_str!("../event.rs");
@@ -39,10 +40,10 @@ fn examples() -> Vec<What> {
         What::TokenHandedOut { peer: peer.clone(), session, generation: 7, count: 1 },
         What::TokensHandedOutUnlisted { peer: "crawler.service (uid 61)".into(), count: 2113 },
         What::RefreshDone { session, provider: provider.clone(), generation: 8 },
-        What::RefreshFailed { session, provider: provider.clone(), why, needs_login: false },
+        What::RefreshFailed { session, provider: provider.clone(), why, lost: None },
         What::LoggedOut { peer, session, provider: provider.clone() },
         What::Revoked { session, provider: provider.clone(), outcome: "done".into() },
-        What::Expired { session, provider: provider.clone(), state: "needs_login".into() },
+        What::Expired { session, provider: provider.clone(), state: "needs_login".into(), lost: Some(Loss::TooOld) },
         What::Removed { session, provider: provider.clone() },
         What::Denied {
             peer: "backup.service (uid 34, pid 977)".into(),
@@ -54,6 +55,7 @@ fn examples() -> Vec<What> {
         What::ScopeNarrowed { session, provider: provider.clone(), missing: "mail files".into() },
         What::AccountOpened { account: nightly(), session: "m40c8ffe".parse().unwrap(), provider: provider.clone() },
         What::AccountClosed { account: nightly(), session: "m40c8ffe".parse().unwrap(), provider },
+        What::ClockJumped { by_seconds: -86_400, state: "unconfirmed".into() },
     ]
 }
 
@@ -154,7 +156,7 @@ fn no_record_is_longer_than_two_kibibytes() {
             user: worst.clone(),
         },
         What::LoginFailed { peer: peer.clone(), provider: provider.clone(), why: why.clone() },
-        What::RefreshFailed { session: session(), provider, why, needs_login: true },
+        What::RefreshFailed { session: session(), provider, why, lost: Some(Loss::Refused) },
         What::Denied { peer, action: worst.clone(), target: worst.clone(), reference: worst, count: u64::MAX },
     ];
     let forms = [Form::bsd(u32::MAX), Form::structured(u32::MAX, &"h".repeat(64))];

@@ -14,12 +14,12 @@ use super::Service;
 use super::meter::{Kind, Meter};
 use super::status::Disk;
 use crate::audit::counts::{ByProvider, Counts};
-use crate::domain::Peer;
+use crate::domain::{Loss, Peer};
 use crate::keeper::{KeeperError, Providers};
 use crate::policy::{Action, Target};
 
 /// Providers that are told of one by one: so many fit into a frame, however long their names are.
-const PROVIDERS: usize = 40;
+const PROVIDERS: usize = 25;
 
 impl Service {
     pub(super) async fn metrics(&self, peer: &Peer) -> Result<String, Problem> {
@@ -94,6 +94,10 @@ fn events(text: &mut Exposition, status: &StatusReply, counts: &Counts) {
         let labels = [("provider", name.as_str()), ("outcome", outcome)];
         refreshes.sample(&labels, count(&counts.refreshes, name, outcome));
     }
+    let mut lost = text.counter("sessions_lost", "Sessions whose user must log in again, by provider and reason.");
+    for (name, reason) in names().flat_map(|name| Loss::ALL.map(|loss| (name, loss.name()))) {
+        lost.sample(&[("provider", name.as_str()), ("reason", reason)], count(&counts.lost, name, reason));
+    }
     let mut logins = text.counter("logins", "Logins that came back from the provider, by provider and outcome.");
     for (name, outcome) in names().flat_map(|name| ["completed", "failed"].map(|outcome| (name, outcome))) {
         let labels = [("provider", name.as_str()), ("outcome", outcome)];
@@ -114,7 +118,7 @@ fn events(text: &mut Exposition, status: &StatusReply, counts: &Counts) {
 fn providers(text: &mut Exposition, status: &StatusReply) {
     let providers = || status.providers.iter().take(PROVIDERS);
     let configured = status.providers.len();
-    text.gauge("providers", "Providers of the configuration; those beyond 40 are not told of by name.")
+    text.gauge("providers", "Providers of the configuration; those beyond 25 are not told of by name.")
         .value(configured);
     let mut up = text.gauge("provider_up", "1 if a provider answered well the last time, 0 if not. None before that.");
     for it in providers().filter(|it| it.failure.is_some() || it.last_success_at.is_some()) {

@@ -3,7 +3,7 @@
 //! Invariant: what is read here can be used as it is. Every placeholder is known and allowed where it stands, every pointer
 //! is one of RFC 6901, every URL is fit for credentials, and it is certain who will say which user came.
 //!
-//! [`read`](read::read) goes through one provider table, over what a shipped [`profile`] knows already.
+//! `read` goes through one provider table, over what a shipped profile (`profile`) knows already.
 
 mod layers;
 mod operation;

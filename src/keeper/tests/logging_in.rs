@@ -5,7 +5,7 @@ use tokenkeeper_protocol::request::{LoginBegin, LoginComplete};
 use tokenkeeper_protocol::{Secret, UserName};
 
 use super::*;
-use crate::domain::{LoginReason, State};
+use crate::domain::{LoginReason, Refusal, State};
 use crate::policy::{Reach, Rules};
 use crate::provider::scripted::login_begin;
 use crate::vault::Scope;
@@ -152,7 +152,7 @@ async fn a_session_that_is_renewed_keeps_its_reference_and_its_owner() {
     )
     .await;
     home.edit(|session| {
-        session.state = State::NeedsLogin { reason: LoginReason::AnswerLost, since: NOW };
+        session.state = State::NeedsLogin { reason: LoginReason::AnswerLost(Refusal::default()), since: NOW };
         (session.tokens, session.due_at) = (None, None);
     })
     .await;

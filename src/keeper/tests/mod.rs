@@ -6,6 +6,7 @@ mod agenda;
 mod device;
 mod growing_old;
 mod history;
+mod jumping;
 mod kindness;
 mod logging_in;
 mod logging_out;

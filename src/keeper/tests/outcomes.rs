@@ -1,7 +1,7 @@
 //! What becomes of a session by each outcome of its refresh.
 
 use super::*;
-use crate::domain::{LoginReason, State};
+use crate::domain::{LoginReason, Refusal, State};
 
 /// A session after a refresh at 200 s that was answered like this, and what its caller was told.
 async fn refreshed(reply: Reply) -> (Home, KeeperError) {
@@ -103,9 +103,13 @@ async fn the_wait_grows_with_every_failure_in_a_row_and_a_success_ends_it() {
 #[tokio::test]
 async fn a_refused_refresh_token_means_a_new_login_and_is_told_to_everybody_after() {
     let gone = json!({"error": "invalid_grant", "error_description": "revoked by alice"});
-    let (home, error) = refreshed(Reply::json(400, &gone)).await;
-    let reason =
-        LoginReason::Refused { error: "invalid_grant".to_owned(), description: Some("revoked by alice".to_owned()) };
+    let (home, error) = refreshed(Reply::json(400, &gone).with("X-Request-Id", "req-77")).await;
+    let reason = LoginReason::Refused(Refusal {
+        error: "invalid_grant".to_owned(),
+        description: Some("revoked by alice".to_owned()),
+        correlation: Some("x-request-id req-77".to_owned()),
+        tries: 1,
+    });
     assert_eq!(error, KeeperError::LoginRequired { session: home.id, reason: reason.clone(), since: at(200) });
     let session = home.session();
     assert_eq!(session.state, State::NeedsLogin { reason, since: at(200) });

@@ -1,7 +1,7 @@
 //! Which request is served from memory, which needs a refresh, and which can never be served.
 
 use super::*;
-use crate::domain::{LoginReason, State};
+use crate::domain::{LoginReason, Refusal, State};
 use crate::keeper::{Live, Served};
 
 /// What a request gets at this moment.
@@ -117,10 +117,17 @@ async fn a_session_that_is_read_again_keeps_when_it_was_used() {
 #[tokio::test]
 async fn a_session_that_needs_a_login_is_dormant_and_one_that_never_was_is_absent() {
     let home = Home::new().await;
-    let state = State::NeedsLogin { reason: LoginReason::AnswerLost, since: at(5) };
+    let state = State::NeedsLogin { reason: LoginReason::AnswerLost(Refusal::default()), since: at(5) };
     home.edit(|session| session.state = state).await;
     let Look::Dormant(session) = home.keeper.look(home.id).unwrap() else { panic!("not dormant") };
     let error = KeeperError::from(&*session);
-    assert_eq!(error, KeeperError::LoginRequired { session: home.id, reason: LoginReason::AnswerLost, since: at(5) });
+    assert_eq!(
+        error,
+        KeeperError::LoginRequired {
+            session: home.id,
+            reason: LoginReason::AnswerLost(Refusal::default()),
+            since: at(5)
+        }
+    );
     assert!(matches!(home.keeper.look(SessionRef::from_random([9; 5])), Ok(Look::Absent)));
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::domain::session::Trouble;
-use crate::domain::{LoginReason, State};
+use crate::domain::{LoginReason, Refusal, State};
 use crate::vault::Intent;
 
 /// A session whose answer was lost; within a grace, that of the second try at once too.
@@ -94,7 +94,8 @@ async fn a_refusal_after_a_lost_answer_is_told_as_what_it_is() {
     home.sleep_until(300);
     home.server.script("/token", error("invalid_grant"));
     home.attend_to_all_due().await;
-    assert_eq!(home.session().state, State::NeedsLogin { reason: LoginReason::AnswerLost, since: at(300) });
+    let refusal = Refusal { error: "invalid_grant".to_owned(), tries: 2, ..Refusal::default() };
+    assert_eq!(home.session().state, State::NeedsLogin { reason: LoginReason::AnswerLost(refusal), since: at(300) });
 }
 
 async fn interrupted(reuse_grace: u64, generation: u64) -> Home {

@@ -80,6 +80,7 @@ async fn a_flow_begins_with_one_post_that_says_who_we_are_and_what_is_wanted() {
     assert_eq!((start.life.as_secs(), start.interval.as_secs(), start.issuer.as_str()), (900, 7, server.url()));
     let [post] = &server.requests("/device")[..] else { panic!("one request") };
     assert!(post.head.to_ascii_lowercase().contains("authorization: basic"), "{}", post.head);
+    assert_eq!(post.field("client_id").as_deref(), Some("shop"));
     assert_eq!(post.field("scope").as_deref(), Some("openid offline_access"));
     assert_eq!((post.field("acr_values").as_deref(), post.field("prompt").as_deref()), (Some("mfa"), Some("consent")));
     assert_eq!(post.field("code_challenge"), None);

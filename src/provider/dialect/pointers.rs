@@ -62,6 +62,7 @@ impl<'a> Body<'a> {
             expires_in: self.life(now),
             error: self.error().map_or_else(Loose::default, |error| Loose::Text(Secret::from(error))),
             error_description: self.description().map_or_else(Loose::default, |it| Loose::Text(Secret::from(it))),
+            ..Wire::default()
         };
         wire.reading(answer, sent)
     }

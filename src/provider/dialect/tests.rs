@@ -256,12 +256,12 @@ async fn only_what_the_configuration_names_ends_a_session() {
     let dead = json!({"Code": "TOKEN_DEAD", "Message": "rt-old-0123456789 is dead", "Trace": "t-77"});
     for status in [200, 400, 500] {
         let refused = outcome(Reply::json(status, &dead)).await;
-        let RefreshOutcome::Refused { error, description } = refused else { panic!("{status}: {refused:?}") };
+        let RefreshOutcome::Refused { error, description, .. } = refused else { panic!("{status}: {refused:?}") };
         assert_eq!(error, "TOKEN_DEAD");
         assert_eq!(description.as_deref(), Some("correlation id t-77: [redacted] is dead"));
     }
     let gone = outcome(Reply::text(410, "text/html", "<h1>Gone</h1>")).await;
-    assert_eq!(gone, RefreshOutcome::Refused { error: "HTTP 410".to_owned(), description: None });
+    assert_eq!(gone, RefreshOutcome::Refused { error: "HTTP 410".to_owned(), description: None, correlation: None });
     let standard = outcome(Reply::json(400, &json!({"Code": "invalid_grant"}))).await;
     assert!(matches!(standard, RefreshOutcome::Refused { .. }), "{standard:?}");
     let busy = outcome(Reply::json(200, &json!({"Code": "BUSY"}))).await;

@@ -42,7 +42,7 @@ pub(super) async fn accepted(provider: &Provider, metadata: &Metadata, now: Unix
     let secret = provider.settings().client_secret.as_ref();
     let sent: Vec<&Secret> = secret.into_iter().collect();
     match read(&answer, &sent) {
-        Ok(Reading::Said { error, description }) => judge(provider, answer.status.as_u16(), &error, description),
+        Ok(Reading::Said { error, description, .. }) => judge(provider, answer.status.as_u16(), &error, description),
         // What it gave is dropped, and wiped with that.
         Ok(Reading::Granted(_)) => {
             warned("the token endpoint gave tokens for a refresh token that was made up: do not trust this provider")

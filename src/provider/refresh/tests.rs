@@ -59,6 +59,7 @@ async fn a_dead_refresh_token_is_refused_for_good() {
         let refused = RefreshOutcome::Refused {
             error: "invalid_grant".to_owned(),
             description: Some("[redacted] is revoked".to_owned()),
+            correlation: None,
         };
         assert_eq!(outcome_of(Reply::json(status, &gone)).await, refused);
     }

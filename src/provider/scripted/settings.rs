@@ -120,6 +120,7 @@ pub(crate) fn session(issuer: &str) -> Session {
         prune_at: NOW + Duration::from_hours(30 * 24),
         scopes: Vec::new(),
         told: 0,
+        era: 0,
         resource: Vec::new(),
     }
 }

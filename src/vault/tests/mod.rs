@@ -78,6 +78,7 @@ fn session(number: u8) -> Session {
         scopes: Vec::new(),
         told: 0,
         resource: Vec::new(),
+        era: 0,
     }
 }
 

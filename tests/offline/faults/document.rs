@@ -3,16 +3,18 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::row::{Entry, Row, When, http_status};
+use tokenkeeper_protocol::Code;
+
+use super::row::{Entry, Row, When};
 use super::table;
 
 const HEAD: &str = "# Errors
 
 What can go wrong, what is said then, what it means and what to do. This page is written from the table in
-`tests/offline/faults`, every row of which is made to happen with the real daemon and the real command line.
+`tests/offline/faults`, every row of which is made to happen with the real daemon, once by the command line and, where it has an HTTP status, once over HTTP.
 
 `corp` stands for the name of the provider, `7k3vq2mx` for the session, and other words in `{braces}` for what varies. The code in front of a sentence is that of
-[the protocol](protocol.md); `--json` gives it as `code`. An exit status of 0 means that it works all the same. Over HTTP the status is\nthat of the code, and the sentence is the `detail` of the problem. The audit events stand
+[the protocol](protocol.md); `--json` gives it as `code`. An exit status of 0 means that it works all the same. Over HTTP the status is\nthat of the code, and the sentence is the `detail` of the problem, without advice on commands. The audit events stand
 in [the audit trail](audit.md).
 ";
 
@@ -36,13 +38,15 @@ fn cells(row: &Row) -> [String; 5] {
     let during = match row.when {
         When::Begin => "login begins: ",
         When::Exchange | When::Identify => "login: ",
+        When::Code => "login with a code: ",
+        When::Account => "service account: ",
         When::Refresh => "refresh: ",
         When::Logout => "logout: ",
         When::Here | When::AsRoot => "",
     };
     let audit = row.audit.as_ref().map_or_else(|| "-".to_owned(), |(event, _)| format!("`{event}`"));
     let works = (row.exit == 0).then_some(200);
-    let http = row.code.map(http_status).or(works).map_or_else(|| "-".to_owned(), |status| status.to_string());
+    let http = row.code.map(Code::http_status).or(works).map_or_else(|| "-".to_owned(), |status| status.to_string());
     let advice = if row.advice.is_empty() { String::new() } else { format!("\n{}", row.advice) };
     let said = format!("{}{}{advice}", row.label, row.sentence);
     let said =

@@ -3,11 +3,14 @@
 use std::fs;
 use std::process::Command;
 
+use serde_json::{Value, json};
+
 use super::runner::said;
 use super::template::Known;
+use crate::support::backend::Answered;
 use crate::support::config::{EVERYTHING, me};
 use crate::support::home::set_mode;
-use crate::support::{CliResult, Config, Daemon, Home, ScriptedProvider};
+use crate::support::{Backend, CliResult, Config, Daemon, Home, ScriptedProvider};
 
 /// Another user, who needs no entry in the user database.
 pub(super) const STRANGER: u32 = 54_321;
@@ -18,13 +21,21 @@ pub(super) struct Seen {
     pub(super) exit: i32,
     pub(super) said: String,
     pub(super) known: Known,
+    /// The answer to the same over HTTP, if it can be asked for there.
+    pub(super) over_http: Option<Answered>,
     /// Goes on for as long as its audit records are waited for.
     _daemon: Option<Daemon>,
 }
 
 impl Seen {
     fn of(result: &CliResult, home: Home, daemon: Option<Daemon>) -> Self {
-        Self { exit: result.status, said: said(result), home, known: Known::new(), _daemon: daemon }
+        Self { exit: result.status, said: said(result), home, known: Known::new(), over_http: None, _daemon: daemon }
+    }
+
+    /// Asks the same over HTTP.
+    fn also(mut self, path: &str, body: &Value) -> Self {
+        self.over_http = Some(Backend::connect(&self.home.http_socket()).post(path, body));
+        self
     }
 
     fn knowing(mut self, name: &'static str, value: String) -> Self {
@@ -94,7 +105,7 @@ pub(super) fn no_session() -> Seen {
 
 pub(super) fn unknown_session() -> Seen {
     let (home, daemon) = served();
-    asked(home, daemon, &["logout", "0000aaaa"])
+    asked(home, daemon, &["logout", "0000aaaa"]).also("/v1/sessions/0000aaaa/logout", &json!({}))
 }
 
 pub(super) fn several_sessions() -> Seen {
@@ -110,8 +121,9 @@ pub(super) fn too_long_a_life() -> Seen {
     let provider = ScriptedProvider::start();
     let home = Home::new(&Config::corp(&provider.issuer));
     let daemon = Daemon::start(&home);
-    home.login("alice");
+    let session = home.login("alice");
     asked(home, daemon, &["token", "corp", "--min-valid", "2h"])
+        .also(&format!("/v1/sessions/{session}/token"), &json!({ "min_valid": "2h" }))
 }
 
 pub(super) fn too_old_a_session() -> Seen {
@@ -120,7 +132,9 @@ pub(super) fn too_old_a_session() -> Seen {
     let daemon = Daemon::start(&home);
     let session = home.login("alice");
     home.age_token();
-    asked(home, daemon, &["token", "corp"]).knowing("session", session)
+    asked(home, daemon, &["token", "corp"])
+        .also(&format!("/v1/sessions/{session}/token"), &json!({}))
+        .knowing("session", session)
 }
 
 pub(super) fn removed_provider() -> Seen {
@@ -131,7 +145,9 @@ pub(super) fn removed_provider() -> Seen {
     home.configure(&Config::empty().rule(&me(), EVERYTHING, "*", "own"));
     daemon.reload();
     home.age_token();
-    asked(home, daemon, &["token", "--session", &session, "--min-valid", "3599s"]).knowing("session", session)
+    asked(home, daemon, &["token", "--session", &session, "--min-valid", "3599s"])
+        .also(&format!("/v1/sessions/{session}/token"), &json!({ "min_valid": "3599s" }))
+        .knowing("session", session)
 }
 
 pub(super) fn refused_reload() -> Seen {

@@ -5,20 +5,23 @@
 mod as_root;
 mod document;
 mod local;
+mod over_http;
 mod row;
 mod runner;
 mod table;
 mod template;
 
 use row::{Entry, When};
-use runner::run_all;
+use runner::{Way, run_all};
 
 /// Runs the rows of one kind.
 fn run(when: When) {
     let all = table::all();
     let rows: Vec<_> = all.iter().flat_map(|entry| &entry.rows).filter(|row| row.when == when).collect();
     assert!(!rows.is_empty(), "the table has no row for {when:?}");
-    run_all(&rows);
+    for way in [Way::CommandLine, Way::Http] {
+        run_all(&rows, way);
+    }
 }
 
 #[test]
@@ -34,6 +37,16 @@ fn what_goes_wrong_with_an_exchange_is_told() {
 #[test]
 fn what_goes_wrong_with_finding_out_who_came_is_told() {
     run(When::Identify);
+}
+
+#[test]
+fn what_goes_wrong_with_a_login_by_a_code_is_told() {
+    run(When::Code);
+}
+
+#[test]
+fn what_goes_wrong_with_a_service_account_is_told() {
+    run(When::Account);
 }
 
 #[test]

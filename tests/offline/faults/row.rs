@@ -22,6 +22,10 @@ pub(super) enum When {
     Exchange,
     /// The tokens are there, and their ID token is verified or userinfo asked.
     Identify,
+    /// `tokenkeeper login --code`, whose code alice types at once.
+    Code,
+    /// The daemon asks for the token of a service account, and `tokenkeeper token --account` wants it.
+    Account,
     /// `tokenkeeper token` needs a refresh.
     Refresh,
     /// `tokenkeeper logout` revokes.
@@ -94,14 +98,14 @@ impl Row {
         let End { label, sentence, advice, exit, code } = end;
         let failed = exit != 0;
         let audit = match when {
-            When::Begin | When::Here | When::AsRoot => None,
+            When::Begin | When::Code | When::Here | When::AsRoot => None,
             When::Exchange | When::Identify if failed => {
                 Some(("login_failed", vec![("provider", "{provider}"), ("why", "{sentence}")]))
             }
             When::Exchange | When::Identify => {
                 Some(("login_completed", vec![("provider", "{provider}"), ("session", "{session}"), ("user", "alice")]))
             }
-            When::Refresh if failed => Some((
+            When::Refresh | When::Account if failed => Some((
                 "refresh_failed",
                 vec![
                     ("provider", "{provider}"),
@@ -110,7 +114,9 @@ impl Row {
                     ("needs_login", if code == Some(Code::LoginRequired) { "true" } else { "false" }),
                 ],
             )),
-            When::Refresh => Some(("refresh_done", vec![("provider", "{provider}"), ("session", "{session}")])),
+            When::Refresh | When::Account => {
+                Some(("refresh_done", vec![("provider", "{provider}"), ("session", "{session}")]))
+            }
             When::Logout => Some(("revoked", vec![("provider", "{provider}"), ("session", "{session}")])),
         };
         Self { what, when, how, config: &[], label, sentence, advice, exit, code, audit, kept: None }
@@ -129,26 +135,17 @@ impl Row {
         Self { audit: Some((event, fields.to_vec())), ..self }
     }
 
+    /// The event of a login that failed, where a row is not usually audited so.
+    pub(super) fn audits_failed_login(self) -> Self {
+        self.audits("login_failed", &[("provider", "{provider}"), ("why", "{sentence}")])
+    }
+
     /// The same event as usual, with one more field.
     pub(super) fn tells(mut self, field: &'static str, value: &'static str) -> Self {
         if let Some((_, fields)) = &mut self.audit {
             fields.push((field, value));
         }
         self
-    }
-}
-
-/// The status with which the same refusal comes over HTTP.
-pub(super) fn http_status(code: Code) -> u16 {
-    match code {
-        Code::BadRequest => 400,
-        Code::Denied => 403,
-        Code::NotFound => 404,
-        Code::LoginRequired | Code::Ambiguous => 409,
-        Code::LoginFailed | Code::LifetimeTooShort => 422,
-        Code::Unsupported => 501,
-        Code::TryLater => 503,
-        _ => 500,
     }
 }
 

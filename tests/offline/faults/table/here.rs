@@ -73,8 +73,10 @@ fn requests() -> Vec<Entry> {
                     refused(
                         Code::Denied,
                         "refused: ",
-                        "{me} has no rule for \"token\" on corp, or it does not exist. \
-                         Ask an administrator to {advice} in the configuration\naudit reference: {reference}",
+                        "{me} has no rule for \"token\" on provider corp, or it does not exist.\n\
+                         Ask an administrator to run:\n  \
+                         sudo tokenkeeper policy explain {as} token --provider corp\n\
+                         audit reference: {reference}",
                     ),
                 )
                 .audits("denied", &[("action", "token"), ("target", "corp"), ("count", "1")]),

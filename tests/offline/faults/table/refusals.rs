@@ -1,6 +1,8 @@
 //! Errors that OAuth has names for (RFC 6749 sections 4.1.2.1 and 5.2).
 
-use super::super::row::{Entry, How, Row, When, failed, later, login_required, misconfigured};
+use tokenkeeper_protocol::Code;
+
+use super::super::row::{Entry, How, Row, When, failed, later, login_required, misconfigured, refused};
 use super::connection::pending;
 use crate::support::{Fault, Lie};
 
@@ -62,6 +64,27 @@ pub(super) fn entries() -> Vec<Entry> {
                     How::Does(error(400, r#"{"error":"unauthorized_client"}"#)),
                     misconfigured("unauthorized_client; this client is not registered for this kind of login"),
                 ),
+                Row::new(
+                    "invalid_client",
+                    When::Account,
+                    How::Does(error(401, CLIENT)),
+                    misconfigured(&client("the token endpoint answered ")),
+                ),
+                Row::new(
+                    "unauthorized_client",
+                    When::Account,
+                    How::Does(error(400, r#"{"error":"unauthorized_client"}"#)),
+                    misconfigured(
+                        "the token endpoint answered unauthorized_client; \
+                         this client is not registered for this kind of login",
+                    ),
+                ),
+                Row::new(
+                    "invalid_client",
+                    When::Code,
+                    How::At("/device", error(401, CLIENT)),
+                    misconfigured(&client("")),
+                ),
                 pending(
                     "invalid_client",
                     error(401, CLIENT),
@@ -95,6 +118,38 @@ pub(super) fn entries() -> Vec<Entry> {
             ],
         },
         Entry {
+            name: "The code was not typed in time",
+            means: "A login with a code waited for somebody at another device, until the provider gave up.",
+            next: "Log in again, and type the new code while it is good.",
+            rows: vec![
+                Row::new(
+                    "expired_token",
+                    When::Code,
+                    How::Does(error(400, r#"{"error":"expired_token"}"#)),
+                    failed("nobody logged in with the code before it expired"),
+                )
+                .audits_failed_login(),
+            ],
+        },
+        Entry {
+            name: "The provider has no logins with a code",
+            means: "Its discovery document names no device authorization endpoint (RFC 8628).",
+            next: "Log in with a browser, or name the endpoint in `device_authorization_endpoint` if the provider has one.",
+            rows: vec![Row::new(
+                "no such endpoint in discovery",
+                When::Code,
+                How::Discovers(Fault::Alter(|it| {
+                    drop(it.as_object_mut().map(|it| it.remove("device_authorization_endpoint")));
+                })),
+                refused(
+                    Code::Unsupported,
+                    "unsupported: ",
+                    "{provider} offers no login with a code (RFC 8628): log in with a browser, or with --paste. \
+                     If it has one and does not tell, an administrator sets device_authorization_endpoint",
+                ),
+            )],
+        },
+        Entry {
             name: "The user, or a rule of the provider, said no",
             means: "The user pressed the button that refuses, or the provider does not let this user use this client.",
             next: "Log in again, or ask whoever manages users at the provider.",
@@ -112,6 +167,13 @@ pub(super) fn entries() -> Vec<Entry> {
                     failed("the provider refused the login: access_denied"),
                 ),
                 Row::new(
+                    "access_denied",
+                    When::Code,
+                    How::Does(error(400, r#"{"error":"access_denied"}"#)),
+                    failed("whoever typed the code at the provider said no: access_denied"),
+                )
+                .audits_failed_login(),
+                Row::new(
                     "access_denied, with HTTP 403",
                     When::Refresh,
                     How::Does(error(403, r#"{"error":"access_denied"}"#)),
@@ -127,6 +189,12 @@ pub(super) fn entries() -> Vec<Entry> {
                 Row::new(
                     "temporarily_unavailable",
                     When::Exchange,
+                    How::Does(error(503, r#"{"error":"temporarily_unavailable"}"#)),
+                    later("the token endpoint answered temporarily_unavailable"),
+                ),
+                Row::new(
+                    "temporarily_unavailable",
+                    When::Account,
                     How::Does(error(503, r#"{"error":"temporarily_unavailable"}"#)),
                     later("the token endpoint answered temporarily_unavailable"),
                 ),

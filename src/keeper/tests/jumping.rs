@@ -1,0 +1,128 @@
+//! A wall clock that jumps: nobody gets an expired token, nobody is asked to log in, and no provider is overrun.
+
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::clock::Turn;
+
+const DAY: i64 = 86_400;
+const TEN_YEARS: i64 = 3650 * DAY;
+
+/// Everything that the schedule does, at this moment.
+async fn schedule(home: &Home) -> (usize, usize) {
+    home.keeper.look_at_clock().await;
+    let pruned = home.keeper.prune(&CancellationToken::new()).await.unwrap();
+    (home.attend_to_all_due().await, pruned)
+}
+
+fn is_served(home: &Home) -> bool {
+    let Look::Live(live) = home.keeper.look(home.id).unwrap() else { panic!("the session is not live") };
+    matches!(home.keeper.serve(&permit(Action::Token), &live, None).unwrap(), super::super::Served::Now(_))
+}
+
+#[tokio::test]
+async fn nothing_becomes_due_and_nothing_ends_for_a_jump_and_its_return() {
+    for by in [DAY, -DAY, TEN_YEARS, -TEN_YEARS] {
+        let home = Home::new().await;
+        home.sleep_until(10);
+        home.clock.set_wall_by(by);
+        assert_eq!(schedule(&home).await, (0, 0), "{by}");
+        home.sleep_until(100);
+        assert_eq!(schedule(&home).await, (0, 0), "{by}");
+        home.clock.set_wall_by(-by);
+        assert_eq!(schedule(&home).await, (0, 0), "{by}");
+        assert!(is_served(&home), "the token is as good as it was");
+        assert_eq!(home.posts(), 0);
+        home.sleep_until(200);
+        assert_eq!(schedule(&home).await, (1, 0), "due when it was due");
+    }
+}
+
+#[tokio::test]
+async fn after_a_jump_forward_a_token_of_before_is_replaced_once_by_one_that_is_served() {
+    let home = Home::new().await;
+    home.sleep_until(10);
+    home.clock.set_wall_by(TEN_YEARS);
+    assert!(!is_served(&home), "it may have expired");
+    assert_eq!(home.attend(Wish::NewToken).await, Ok(Attended::Renewed));
+    assert!(is_served(&home));
+    assert_eq!(home.token().as_deref(), Some("at-new"));
+    assert!(home.session().state.is_active());
+    home.clock.set_wall_by(-TEN_YEARS);
+    home.keeper.look_at_clock().await;
+    home.sleep_until(309);
+    assert!(!is_served(&home), "it is not thought to live for years");
+    assert_eq!(home.posts(), 1);
+}
+
+#[tokio::test]
+async fn after_a_jump_back_a_token_expires_when_it_expires() {
+    for by in [-DAY, -TEN_YEARS] {
+        let home = Home::new().await;
+        home.sleep_until(10);
+        home.clock.set_wall_by(by);
+        home.sleep_until(230);
+        assert!(is_served(&home));
+        home.sleep_until(300);
+        assert!(!is_served(&home));
+        home.keeper.look_at_clock().await;
+        assert!(!is_served(&home));
+        home.sleep_until(950);
+        home.keeper.look_at_clock().await;
+        assert!(home.clock.doubt().is_none(), "ten minutes confirm it");
+        assert!(!is_served(&home), "nor does it come to life when the jump is followed");
+        assert_eq!(home.attend(Wish::NewToken).await, Ok(Attended::Renewed));
+        assert!(is_served(&home));
+    }
+}
+
+#[tokio::test]
+async fn a_session_ends_by_a_jump_only_when_that_is_confirmed() {
+    let home = Home::with(|_| {}, |session| session.due_at = None).await;
+    home.clock.set_wall_by(TEN_YEARS);
+    assert_eq!(schedule(&home).await, (0, 0));
+    home.sleep_until(599);
+    assert_eq!(schedule(&home).await, (0, 0));
+    home.sleep_until(600);
+    assert_eq!(schedule(&home).await.1, 1);
+}
+
+#[tokio::test]
+async fn a_jump_is_told_once_and_the_next_start_knows_the_time() {
+    let home = Home::new().await;
+    home.keeper.look_at_clock().await;
+    home.clock.set_wall_by(-DAY);
+    home.keeper.look_at_clock().await;
+    home.keeper.look_at_clock().await;
+    assert_eq!(home.vault.outbox_waiting().unwrap(), 1);
+    assert_eq!(home.clock.take_turns(), [] as [Turn; 0]);
+    let mark = home.vault.clock_mark().unwrap().unwrap();
+    assert_eq!(mark.now, at(0));
+    home.sleep_until(290);
+    home.keeper.look_at_clock().await;
+    assert_eq!(home.vault.clock_mark().unwrap(), Some(mark), "not at every look");
+    home.sleep_until(310);
+    home.keeper.look_at_clock().await;
+    assert_eq!(home.vault.clock_mark().unwrap().unwrap().now, at(310));
+}
+
+#[tokio::test]
+async fn after_a_night_asleep_what_is_overdue_is_refreshed_soonest_to_expire_first_and_is_no_jump() {
+    let home = Home::with(|_| {}, |session| session.due_at = None).await;
+    let mut change = home.vault.change(NOW);
+    for number in 0..40_u8 {
+        let id = SessionRef::from_random([number + 100; 5]);
+        let mut session = Session { id, due_at: Some(at(200 + u64::from(number))), ..home.session() };
+        let refresh = format!("rt-{number:02}-0123456789");
+        session.tokens.as_mut().unwrap().refresh = Some(refresh.as_str().into());
+        change.insert(&session).unwrap();
+    }
+    change.commit().await.unwrap();
+    home.clock.advance(Duration::from_hours(9));
+    assert_eq!(schedule(&home).await, (40, 0));
+    assert_eq!(home.clock.doubt(), None);
+    let sent: Vec<_> =
+        home.server.requests("/token").iter().map(|request| request.field("refresh_token").unwrap()).collect();
+    let place = |number: usize| sent.iter().position(|it| it.starts_with(&format!("rt-{number:02}"))).unwrap();
+    assert!((0..8).all(|soon| (32..40).all(|late| place(soon) < place(late))), "{sent:?}");
+}

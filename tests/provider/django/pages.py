@@ -1,0 +1,56 @@
+"""The pages of the provider, and what it says about users: their name is also their subject."""
+
+from django.contrib.auth import login
+from django.contrib.auth.models import User
+from django.http import HttpResponse, HttpResponseRedirect
+from django.urls import include, path
+from django.utils.html import escape
+from oauth2_provider.models import AccessToken, DeviceGrant
+from oauth2_provider.oauth2_validators import OAuth2Validator
+
+
+class Validator(OAuth2Validator):
+    oidc_claim_scope = None
+
+    def get_additional_claims(self):
+        return {
+            "sub": lambda request: request.user.username,
+            "preferred_username": lambda request: request.user.username,
+        }
+
+
+FORM = """<!doctype html><form method="post" action="{action}"><input name="login"><button>Log in</button></form>"""
+
+
+def log_in(request):
+    """Believes whoever comes, and sends them on."""
+    if request.method != "POST":
+        return HttpResponse(FORM.format(action=escape("/login?" + request.GET.urlencode())))
+    user, _ = User.objects.get_or_create(username=request.POST["login"])
+    login(request, user)
+    return HttpResponseRedirect(request.GET["next"])
+
+
+def code(request):
+    """Where a code is typed; here it comes with the address."""
+    if request.method != "POST":
+        return HttpResponse(FORM.format(action=escape("/code?" + request.GET.urlencode())))
+    user, _ = User.objects.get_or_create(username=request.POST["login"])
+    grant = DeviceGrant.objects.get(user_code=request.GET["user_code"], status=DeviceGrant.AUTHORIZATION_PENDING)
+    grant.user, grant.status = user, DeviceGrant.AUTHORIZED
+    grant.save()
+    return HttpResponse("You may close this page.")
+
+
+def alive(request):
+    """Whether an API of this provider would accept the token."""
+    token = AccessToken.objects.filter(token=request.GET["token"]).first()
+    return HttpResponse(status=200 if token is not None and token.is_valid() else 401)
+
+
+urlpatterns = [
+    path("login", log_in),
+    path("code", code),
+    path("alive", alive),
+    path("", include("oauth2_provider.urls", namespace="oauth2_provider")),
+]
