@@ -30,7 +30,7 @@ const AT_ONCE: usize = 8;
 /// The lanes.
 #[derive(Default)]
 pub(super) struct Lanes {
-    lanes: Mutex<BTreeMap<ProviderName, Lane>>,
+    by_provider: Mutex<BTreeMap<ProviderName, Lane>>,
     /// Rings when a lane comes to rest.
     rested: Notify,
     /// Rings when there is more to do.
@@ -234,7 +234,7 @@ impl Keeper {
 
 impl Lanes {
     fn all(&self) -> MutexGuard<'_, BTreeMap<ProviderName, Lane>> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_provider.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn take_in(&self, name: &ProviderName, session: SessionRef, expires_at: UnixSeconds) -> bool {

@@ -85,8 +85,8 @@ impl Trial {
             trial.provider.client_restarted();
             let daemon = Daemon::start(&trial.home);
             trial.go_wrong(&mut random);
-            let life = Duration::from_millis(random.random_range(5..400));
-            trial.load_until_killed(daemon, life, random.random());
+            let span = Duration::from_millis(random.random_range(5..400));
+            trial.load_until_killed(daemon, span, random.random());
         }
         trial.provider.client_restarted();
         trial.provider.forget_faults();
@@ -130,7 +130,7 @@ impl Trial {
         }
     }
 
-    fn load_until_killed(&self, daemon: Daemon, life: Duration, seed: u64) {
+    fn load_until_killed(&self, daemon: Daemon, span: Duration, seed: u64) {
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let over = &over;
@@ -148,7 +148,7 @@ impl Trial {
             }
             // Nobody sends: this waits for the moment, and for nothing else.
             let (_nobody, moment) = channel::<()>();
-            let _ = moment.recv_timeout(life);
+            let _ = moment.recv_timeout(span);
             daemon.kill();
             over.store(true, Ordering::Relaxed);
         });

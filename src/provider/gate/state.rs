@@ -88,7 +88,7 @@ pub(super) enum Answer {
 }
 
 /// A request that was let out.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Admission {
     is_try: bool,
 }
@@ -186,7 +186,7 @@ impl State {
     pub(super) fn closed(&self, now: Duration) -> Option<Closed> {
         let second = Duration::from_secs(1);
         if let Some((until, why)) = self.asked_to_wait.as_ref().filter(|(until, _)| now < *until) {
-            return Some(Closed { why: why.clone(), wait: (*until - now).max(second) });
+            return Some(Closed { why: why.clone(), wait: until.saturating_sub(now).max(second) });
         }
         let wait = match &self.breaker {
             Breaker::Open { next_try, .. } if now < *next_try => next_try.saturating_sub(now).max(second),

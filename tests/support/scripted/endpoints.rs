@@ -56,7 +56,10 @@ pub(super) fn answer(stream: &TcpStream, request: &Received, shared: &Shared) ->
     let presented = request.parameter("refresh_token").filter(|_| on == "refresh_token");
     let _flight = presented.map(|token| Flight { sent: state.oracle.sent(&token), shared });
     let response = match &fault {
-        Some(Fault::DropBefore) => return Ok(drop(state)),
+        Some(Fault::DropBefore) => {
+            drop(state);
+            return Ok(());
+        }
         Some(Fault::Answer(status, body)) => {
             let content_type = if body.starts_with('{') { "application/json" } else { "text/html" };
             Response::text(*status, content_type, body.clone())
