@@ -32,7 +32,7 @@ build: ## build daemon and command line, for development
 	cargo build --workspace
 
 test: deps ## run all tests: unit, black box, with real OpenID providers and a real browser
-	@scripts/prerequisites browser django
+	@scripts/prerequisites browser django long
 	cargo build --workspace --bins --tests
 ifdef NEXTEST
 	cargo nextest run --workspace -E "all() $(ONLY) $$($(BROWSER) || echo 'and not test(/^web_backend::/)')"
@@ -47,7 +47,7 @@ test-offline: ## run the tests that need neither npm nor pip
 	@scripts/prerequisites build
 	cargo build --workspace --bins --tests
 ifdef NEXTEST
-	cargo nextest run --workspace -E 'not binary(real) $(ONLY)'
+	cargo nextest run --workspace -E 'not binary(real) and not binary(long) $(ONLY)'
 else
 	cargo test --workspace --exclude tokenkeeperd --bins --lib --tests
 	cargo test --package tokenkeeperd --bins --lib --test architecture --test documentation --test offline -- $(LEFT_OUT)
@@ -58,8 +58,11 @@ test-systemd: deps ## try the systemd units with the real daemon, in a Debian bo
 	cargo build --workspace --bins
 	tests/systemd/run
 
-test-long: ## run the tests that take hours
-	@echo 'There are none yet: power loss, soak and fuzzing come later.'
+test-long: ## prove at length what the store promises: PART=kills for one proof, TOKENKEEPER_SEED=N for one course of it
+	@scripts/prerequisites build long
+	cargo build --workspace --bins --tests
+	TOKENKEEPER_LONG=1 cargo test --package tokenkeeperd --test long -- $(PART) --nocapture --test-threads=1 $(LEFT_OUT)
+	@$(if $(ONLY),echo 'NOT RUN: power cuts, injected faults and the core dump. They need root.')
 
 lint: ## check format, lints, dependencies and documentation
 	@scripts/prerequisites build

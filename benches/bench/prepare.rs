@@ -8,7 +8,7 @@ use tokenkeeper_protocol::frame::HEADER_LEN;
 use tokenkeeper_protocol::reply::{Authentication, TokenReply, UserInfo};
 use tokenkeeper_protocol::{Reply, Secret, SessionRef, UnixSeconds};
 use tokenkeeperd::domain::{AccessToken, Owner, Session, State, Tokens};
-use tokenkeeperd::seal::{HostIdentity, Keyring, create_durably};
+use tokenkeeperd::seal::{HostIdentity, Keyring, Recipients, create_durably};
 use tokenkeeperd::store::RocksStore;
 use tokenkeeperd::vault::Vault;
 
@@ -56,7 +56,7 @@ pub(crate) fn prepare_store(home: &Home) -> anyhow::Result<Vec<SessionRef>> {
 async fn new_vault(home: &Home) -> anyhow::Result<Vault> {
     let identity = HostIdentity::create_file(&home.identity_file())?;
     let keyring = Keyring::generate();
-    create_durably(&home.state_dir().join("keyring.age"), &keyring.to_file(&identity, &[])?, 0o600)?;
+    create_durably(&home.state_dir().join("keyring.age"), &keyring.to_file(&Recipients::new(&identity, &[])?)?, 0o600)?;
     let store = RocksStore::open(&home.state_dir().join("store"))?;
     Ok(Vault::open(Arc::new(store), keyring).await?)
 }

@@ -179,6 +179,30 @@ pub enum What {
         /// `unconfirmed`, `taken_back`, `confirmed_by_provider` or `confirmed_by_stability`.
         state: String,
     },
+    /// A new epoch of the record keys began.
+    KeysRotating {
+        /// Who began it: a peer, or the schedule.
+        peer: String,
+        /// The new epoch.
+        epoch: u32,
+    },
+    /// Every record is sealed in the current epoch, and the keys of those before are destroyed.
+    KeysRotated {
+        /// The current epoch.
+        epoch: u32,
+    },
+    /// The keyring was opened with a recovery identity.
+    KeysRecovered {
+        /// Who brought it.
+        peer: String,
+    },
+    /// Somebody brought an identity that does not open the keyring.
+    KeysNotRecovered {
+        /// Who.
+        peer: String,
+        /// What was wrong.
+        why: String,
+    },
 }
 
 impl What {
@@ -204,7 +228,11 @@ impl What {
             | Self::LoginBegun { .. }
             | Self::LoginFailed { .. }
             | Self::TokensHandedOutUnlisted { .. }
-            | Self::Denied { .. } => None,
+            | Self::Denied { .. }
+            | Self::KeysRotating { .. }
+            | Self::KeysRotated { .. }
+            | Self::KeysRecovered { .. }
+            | Self::KeysNotRecovered { .. } => None,
         }
     }
 }

@@ -35,7 +35,7 @@ impl Record {
 
     fn with_loss(self, lost: Option<Loss>) -> Self {
         match lost {
-            Some(loss) => self.with("reason", loss.name()),
+            Some(kind) => self.with("reason", kind.name()),
             None => self,
         }
     }
@@ -114,6 +114,12 @@ impl From<&Event> for Record {
                 .with("session", session)
                 .with("provider", provider)
                 .with("missing", missing),
+            What::KeysRotating { peer, epoch } => notice(21, "keys_rotating").with("peer", peer).with("epoch", epoch),
+            What::KeysRotated { epoch } => notice(22, "keys_rotated").with("epoch", epoch),
+            What::KeysRecovered { peer } => warning(23, "keys_recovered").with("peer", peer),
+            What::KeysNotRecovered { peer, why } => {
+                warning(24, "keys_not_recovered").with("peer", peer).with("why", why)
+            }
         }
     }
 }

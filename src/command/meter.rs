@@ -53,6 +53,9 @@ kinds! {
     Providers = "providers",
     ProviderTest = "provider_test",
     Metrics = "metrics",
+    KeysShow = "keys_show",
+    KeysRotate = "keys_rotate",
+    KeysRecover = "keys_recover",
 }
 
 /// The counters, from zero at the start of the process.

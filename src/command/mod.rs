@@ -7,6 +7,8 @@ mod account_tests;
 mod device;
 mod find;
 mod history;
+mod keys;
+mod lock;
 mod login;
 mod logout;
 mod meter;
@@ -32,8 +34,10 @@ use crate::audit::Tally;
 use crate::domain::Peer;
 use crate::keeper::Keeper;
 use crate::policy::Rules;
+use crate::vault::Rotation;
 
 use self::meter::Kind;
+pub use lock::{Attempt, Lock};
 pub use meter::{Connected, Meter};
 pub use status::Vitals;
 
@@ -58,6 +62,10 @@ pub struct Service {
     pub vitals: Vitals,
     /// Counts requests and connections.
     pub meter: Arc<Meter>,
+    /// The epochs of the record keys.
+    pub rotation: Arc<Rotation>,
+    /// Why nothing is served, while the keys cannot be opened.
+    pub lock: Option<Lock>,
 }
 
 /// A reply, encoded or not.
@@ -92,6 +100,9 @@ impl Service {
     }
 
     async fn respond(&self, peer: &Arc<Peer>, request: Request) -> Answer {
+        if let Some(refused) = self.lock.as_ref().and_then(|_| Lock::refuse(&request)) {
+            return refused.into();
+        }
         let answered = match request {
             Request::Token(request) => return self.token(peer, &request).await.unwrap_or_else(Answer::from),
             Request::TokenFor(request) => return self.token_for(peer, &request).await.unwrap_or_else(Answer::from),
@@ -109,6 +120,9 @@ impl Service {
             Request::DeviceWait(wait) => self.wait_for_device_login(peer, &wait).await.map(Reply::LoggedIn),
             Request::History(request) => self.history(peer, &request).await.map(Reply::History),
             Request::Metrics => self.metrics(peer).await.map(Reply::Metrics),
+            Request::KeysShow => self.show_keys(peer).await.map(Reply::Keys),
+            Request::KeysRotate => self.rotate_keys(peer).await.map(Reply::KeysRotating),
+            Request::KeysRecover(request) => self.recover_keys(peer, request).await.map(Reply::KeysRecovered),
         };
         answered.map_or_else(Answer::from, |reply| Answer::Reply(Box::new(reply)))
     }

@@ -35,10 +35,8 @@ pub struct Vitals {
 impl Service {
     /// Whether requests are served, for anybody who asks. Why not is for those who may see the status.
     pub fn ready(&self) -> Result<(), Problem> {
-        match self.keeper.vault().fault() {
-            None => Ok(()),
-            Some(_) => Err(Problem::new(Code::TryLater, "the daemon does not serve; `tokenkeeper status` tells why")),
-        }
+        let why_not = || Problem::new(Code::TryLater, "the daemon does not serve; `tokenkeeper status` tells why");
+        self.is_ready().then_some(()).ok_or_else(why_not)
     }
 
     pub(super) async fn status(&self, peer: &Peer) -> Result<StatusReply, Problem> {
@@ -75,10 +73,10 @@ impl Service {
         let config_refused = self.vitals.config_refused.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let disk = Disk::under(&self.vitals.state_dir);
         let complaints = self.complaints(&providers, config_refused.as_ref(), &disk);
-        let health = match (vault.fault(), complaints.is_empty()) {
-            (Some(_), _) => Health::NotServing,
-            (None, false) => Health::Degraded,
-            (None, true) => Health::Ok,
+        let health = match (self.is_ready(), complaints.is_empty()) {
+            (false, _) => Health::NotServing,
+            (true, false) => Health::Degraded,
+            (true, true) => Health::Ok,
         };
         Ok(StatusReply {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -89,12 +87,28 @@ impl Service {
             sessions,
             store_bytes: vault.bytes_on_disk(),
             disk_free_percent: u8::try_from(disk.free_thousandths() / 10).unwrap_or(100),
-            identity_source: self.vitals.identity_source.clone(),
+            identity_source: self.describe_keys(),
             epoch: vault.epoch(),
             audit_waiting: vault.outbox_waiting()?,
             config_loaded_at: self.in_force.load().loaded_at,
             config_refused,
         })
+    }
+
+    /// Whether requests are served and refreshes are done.
+    pub(super) fn is_ready(&self) -> bool {
+        self.lock.is_none() && self.keeper.vault().fault().is_none()
+    }
+
+    /// Where the identity came from, who else can open the keyring, and whether it is rotated.
+    fn describe_keys(&self) -> String {
+        let recipients = match self.rotation.recovery().len() {
+            0 => String::new(),
+            1 => ", 1 recovery recipient".to_owned(),
+            several => format!(", {several} recovery recipients"),
+        };
+        let rotating = if self.rotation.progress().is_some() { ", rotating" } else { "" };
+        format!("{}{recipients}{rotating}", self.vitals.identity_source)
     }
 
     fn complaints(&self, providers: &[ProviderStatus], refused: Option<&String>, disk: &Disk) -> Vec<String> {
@@ -111,7 +125,23 @@ impl Service {
         let about_units = |rule: &Rule| matches!(rule.who, Who::Unit(_));
         let units = self.vitals.why_no_units.filter(|_| self.in_force.load().rules.list.iter().any(about_units));
         let units = units.map(|why| format!("rules about units match nobody: {why}"));
-        down.chain(units).chain(store).chain(audit).chain(full).chain(config).chain(disk).chain(clock).collect()
+        let locked = self.lock.as_ref().map(super::Lock::complaint);
+        let keys = self.rotation.progress().and_then(|rotation| match rotation.damaged {
+            0 => rotation.trouble.map(|why| format!("the rotation of the keys does not go on: {why}")),
+            some => Some(format!("{some} records of an old epoch do not open, so its key is kept")),
+        });
+        locked
+            .into_iter()
+            .chain(down)
+            .chain(units)
+            .chain(keys)
+            .chain(store)
+            .chain(audit)
+            .chain(full)
+            .chain(config)
+            .chain(disk)
+            .chain(clock)
+            .collect()
     }
 }
 

@@ -31,6 +31,8 @@ pub(crate) fn service(home: &Home) -> Service {
         in_force: Arc::new(ArcSwap::from_pointee(InForce { rules, loaded_at: at(0) })),
         tally: Arc::new(Tally::default()),
         meter: Arc::new(Meter::default()),
+        rotation: Arc::new(super::keys::tests::rotation(home)),
+        lock: None,
         vitals: Vitals {
             started_at: at(0),
             identity_source: "a test".to_owned(),

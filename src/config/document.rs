@@ -14,12 +14,23 @@ pub(super) struct Document {
     order: usize,
     name: Arc<str>,
     text: String,
+    roots_alone: bool,
 }
 
 impl Document {
     /// `order` is its position among all files, `name` what people call it.
     pub(super) fn new(order: usize, name: &str, text: String) -> Self {
-        Self { order, name: name.into(), text }
+        Self { order, name: name.into(), text, roots_alone: false }
+    }
+
+    /// The same; whether nobody but root can change it.
+    pub(super) fn for_root_alone(self, roots_alone: bool) -> Self {
+        Self { roots_alone, ..self }
+    }
+
+    /// Whether nobody but root can change it.
+    pub(super) fn is_for_root_alone(&self) -> bool {
+        self.roots_alone
     }
 
     /// Its content, if it is well-formed TOML; all its errors of syntax otherwise.

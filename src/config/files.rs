@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::document::Document;
@@ -46,7 +46,9 @@ impl Files {
         let name = path.file_name().map_or(path, Path::new);
         // Two files of one name must not be mistaken for each other.
         let name = if main == Some(name) { Path::new("conf.d").join(name) } else { name.to_owned() };
-        self.documents.push(Document::new(self.documents.len(), &name.to_string_lossy(), text));
+        let roots_alone = [Some(path), path.parent()].into_iter().flatten().all(is_roots_alone);
+        let document = Document::new(self.documents.len(), &name.to_string_lossy(), text);
+        self.documents.push(document.for_root_alone(roots_alone));
         self.paths.push(path.to_owned());
     }
 }
@@ -78,6 +80,11 @@ fn cannot_read(path: &Path, error: &io::Error) -> String {
         ErrorKind::InvalidData => format!("{path} is no UTF-8 text"),
         _ => format!("cannot read {path}: {error}"),
     }
+}
+
+/// Whether nobody but root can change what is there.
+fn is_roots_alone(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|about| about.uid() == 0 && about.mode() & 0o022 == 0)
 }
 
 /// Whoever can write the configuration decides who gets tokens.

@@ -74,7 +74,7 @@ fn read(source: &Source, environment: &Environment, findings: &Findings) -> Opti
     if findings.no_error() {
         warn_if_unreachable(&tables, &rules.list, &accounts);
     }
-    let daemon = sections::daemon(tables.section("daemon"), &places, findings);
+    let daemon = sections::daemon(tables.section("daemon"), &places, source.mode, findings);
     let schedule = sections::schedule(tables.section("schedule"));
     let audit = sections::audit(tables.section("audit"));
     Some((Settings { daemon: daemon?, providers, accounts, rules, schedule, audit }, files.paths))
@@ -241,7 +241,7 @@ mod tests {
         let rules = Host::new().settings().rules.list;
         assert_eq!(rules.len(), 1);
         assert_eq!((&rules[0].who, &rules[0].on), (&Who::User(0), &On::EVERYTHING));
-        assert_eq!(rules[0].may, [Action::Status, Action::List, Action::Manage]);
+        assert_eq!(rules[0].may, [Action::Status, Action::List, Action::Manage, Action::Keys]);
     }
 
     #[test]

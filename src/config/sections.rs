@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::endpoint;
 use super::finding::Findings;
 use super::keys;
-use super::places::Places;
+use super::places::{Mode, Places};
 use super::settings::{AuditTarget, DaemonSettings, ScheduleSettings};
 use super::table::Table;
 use super::value::{self, Complaint, DAY};
@@ -22,10 +22,17 @@ const SWEEP: &str = "0 */5 * * * *";
 /// Once a day, at a time that other jobs of a host do not crowd.
 const PRUNE: &str = "0 17 3 * * *";
 const RETENTION: Duration = Duration::from_secs(7 * DAY);
+/// A tenth of one core, and thirty synced writes: other work hardly notices. A million records take ten minutes.
+const RESEAL_RATE: u64 = 2_000;
 const LONGEST_RETENTION: u64 = 3650 * DAY;
 
 /// `[daemon]`; `None` with at least one finding where neither it nor the environment says where things go.
-pub(super) fn daemon(table: Option<Table<'_>>, places: &Places, findings: &Findings) -> Option<DaemonSettings> {
+pub(super) fn daemon(
+    table: Option<Table<'_>>,
+    places: &Places,
+    mode: Mode,
+    findings: &Findings,
+) -> Option<DaemonSettings> {
     check(table, &keys::DAEMON);
     let path = |key| table.and_then(|table| table.parsed(key, absolute));
     let is_told = |key| table.is_some_and(|table| table.place_of(key).is_some());
@@ -46,7 +53,8 @@ pub(super) fn daemon(table: Option<Table<'_>>, places: &Places, findings: &Findi
     let http_socket = table.and_then(|table| table.parsed("http_socket", http_socket)).unwrap_or_else(beside);
     let metrics_listen = table.and_then(|table| table.parsed("metrics_listen", loopback));
     let identity_file = path("identity_file");
-    let recovery_recipients = table.and_then(|table| table.list("recovery_recipients", recipient)).unwrap_or_default();
+    let recipients = |key| table.map(|table| recipients(table, key, mode)).unwrap_or_default();
+    let (recovery_recipients, backup_recipients) = (recipients("recovery_recipients"), recipients("backup_recipients"));
     let cache_sessions =
         table.and_then(|table| table.number("cache_sessions", 1..=10_000_000)).unwrap_or(CACHE_SESSIONS);
 
@@ -59,6 +67,7 @@ pub(super) fn daemon(table: Option<Table<'_>>, places: &Places, findings: &Findi
         metrics_listen,
         identity_file,
         recovery_recipients,
+        backup_recipients,
         cache_sessions,
     })
 }
@@ -73,6 +82,8 @@ pub(super) fn schedule(table: Option<Table<'_>>) -> ScheduleSettings {
         sweep: cron("sweep", SWEEP),
         prune: cron("prune", PRUNE),
         retention: retention.unwrap_or(RETENTION),
+        rotate_keys: table.and_then(|table| table.parsed("rotate_keys", value::cron)),
+        reseal_rate: table.and_then(|table| table.number("reseal_rate", 1..=1_000_000)).unwrap_or(RESEAL_RATE),
     }
 }
 
@@ -103,6 +114,20 @@ fn socket_path(text: &str) -> Result<PathBuf, Complaint> {
         return Err(Complaint::new(format!("is too long for a socket: Linux allows {MAX_SOCKET_PATH} bytes")));
     }
     Ok(path)
+}
+
+/// Who can open keys or backups is for root alone to say: a daemon that was broken into must not add itself.
+fn recipients(table: Table<'_>, key: &'static str, mode: Mode) -> Vec<String> {
+    let recipients = table.list(key, recipient).unwrap_or_default();
+    if let Some(place) = table.place_of(key)
+        && mode == Mode::System
+        && !recipients.is_empty()
+        && !table.is_for_root_alone()
+    {
+        let next = "run chown root and chmod go-w on the file and its directory";
+        table.error(place, format!("{key} counts only in a file that nobody but root can change; {next}"));
+    }
+    recipients
 }
 
 /// Nothing if it is turned off.
@@ -150,7 +175,7 @@ mod tests {
     #[test]
     fn what_is_written_wins_over_the_defaults() {
         let recipient = age::x25519::Identity::generate().to_public().to_string();
-        let host = Host::new().main(&format!(
+        let host = Host::new().mode(Mode::User).main(&format!(
             "[daemon]\nstate_dir = '/s'\nsocket = '/s/k.sock'\nrecovery_recipients = ['{recipient}']\ncache_sessions = 5\n\
              [schedule]\nsweep = '*/10 * * * * *'\nretention = '0s'\n[audit]\ntarget = 'udp:log.example:514'\n"
         ));
@@ -210,6 +235,27 @@ mod tests {
                         tokenkeeper.toml:3:10: socket is too long for a socket: Linux allows 107 bytes\n\
                         tokenkeeper.toml:4:17: identity_file must be an absolute path, not \"\"";
         assert_eq!(host.errors(), expected);
+    }
+
+    #[test]
+    fn recipients_count_only_where_nobody_but_root_can_write_them() {
+        use std::os::unix::fs::PermissionsExt;
+        let recipient = age::x25519::Identity::generate().to_public().to_string();
+        for key in ["recovery_recipients", "backup_recipients"] {
+            let host = Host::new().main(&format!("[daemon]\n{key} = ['{recipient}']\n"));
+            let file = host.directory().join("tokenkeeper.toml");
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o664)).unwrap();
+            let errors = host.errors();
+            assert!(errors.contains(&format!("2:1: {key} counts only in a file that nobody but root")), "{errors}");
+        }
+    }
+
+    #[test]
+    fn keys_are_rotated_when_the_configuration_says_so_and_else_never() {
+        assert_eq!(Host::new().settings().schedule.rotate_keys, None);
+        let schedule =
+            Host::new().main("[schedule]\nrotate_keys = '0 0 3 1 */3 *'\nreseal_rate = 10\n").settings().schedule;
+        assert_eq!((schedule.rotate_keys.as_deref(), schedule.reseal_rate), (Some("0 0 3 1 */3 *"), 10));
     }
 
     #[test]

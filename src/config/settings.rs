@@ -43,6 +43,8 @@ pub struct DaemonSettings {
     pub identity_file: PathBuf,
     /// Age recipients that can open the keyring when the identity is lost.
     pub recovery_recipients: Vec<String>,
+    /// Age recipients that backups are encrypted to.
+    pub backup_recipients: Vec<String>,
     /// Sessions whose current token is kept in memory.
     pub cache_sessions: u64,
 }
@@ -56,6 +58,10 @@ pub struct ScheduleSettings {
     pub prune: String,
     /// How long a session that is over stays visible.
     pub retention: Duration,
+    /// Begins a new epoch of the record keys; never by itself, if none.
+    pub rotate_keys: Option<String>,
+    /// Records that are sealed anew in a second, at most.
+    pub reseal_rate: u64,
 }
 
 /// `[audit]`.

@@ -47,6 +47,11 @@ impl<'a> Table<'a> {
         self.document.place(&(self.start..self.start))
     }
 
+    /// Whether nobody but root can change what stands in it.
+    pub(super) fn is_for_root_alone(&self) -> bool {
+        self.document.is_for_root_alone()
+    }
+
     /// Reports every key that is not one of `keys`.
     pub(super) fn check_keys(&self, keys: &Keys) {
         for key in self.entries.keys() {
@@ -290,7 +295,8 @@ mod tests {
     fn a_misspelt_key_is_recognised_and_a_strange_one_gets_the_list() {
         let found = findings("sweap = 1\nxyz = 2\n", |table| table.check_keys(&keys::SCHEDULE));
         let expected = "a.toml:1:1: unknown key \"sweap\"; did you mean \"sweep\"?\n\
-                        a.toml:2:1: unknown key \"xyz\"; allowed are \"sweep\", \"prune\", \"retention\"";
+                        a.toml:2:1: unknown key \"xyz\"; allowed are \"sweep\", \"prune\", \"retention\", \
+                        \"rotate_keys\", \"reseal_rate\"";
         assert_eq!(found, expected);
     }
 

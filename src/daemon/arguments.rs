@@ -2,14 +2,19 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
 
-use super::Options;
+use super::{Options, Task};
 
 const MORE: &str = "\
 Examples:
   tokenkeeperd --check-config       says what is wrong with the configuration, and starts nothing
   tokenkeeperd --user               your own daemon
+  tokenkeeperd setup                makes the identity of this host, if it has none
+
+Setup: tokenkeeperd setup makes the identity of this host, which opens the keyring, unless it has one. systemd-creds seals it with the TPM
+or the key of the host; where that does not work, or with --file, it is a file of the daemon's user. With --rekey it replaces the one
+that is there, and encrypts the keyring to the new one; restart the daemon then.
 
 Signals: SIGHUP reads the configuration again, SIGTERM stops in good order.
 
@@ -23,21 +28,47 @@ Exit status: 0 stopped in good order, 64 wrong arguments, 74 input or output fai
 /// It logs users in, refreshes their tokens before they expire, and hands valid access tokens to local processes over a Unix socket.
 /// tokenkeeper(1) is its command line.
 #[derive(Debug, Parser)]
-#[command(name = "tokenkeeperd", version, after_help = MORE)]
+#[command(name = "tokenkeeperd", version, after_help = MORE, args_conflicts_with_subcommands = false)]
 pub struct Arguments {
     /// Read this file, and conf.d/*.toml beside it [default: /etc/tokenkeeper/tokenkeeper.toml]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
     /// Serve the user who starts it, from the XDG directories, instead of the host
-    #[arg(long)]
+    #[arg(long, global = true)]
     user: bool,
     /// Check the configuration, say what is wrong with it, and leave
     #[arg(long)]
     check_config: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Setup(Setup),
+}
+
+/// Make the identity of this host, which opens the keyring, and leave
+///
+/// It is sealed by systemd-creds with the TPM 2.0 chip or the key of the host, where that works; else it is a file that only the
+/// daemon's user can read. What is there already stays. Runs as root, by tokenkeeperd-setup.service before every start.
+#[derive(Debug, Args)]
+struct Setup {
+    /// Replace the identity that is there, and encrypt the keyring to the new one
+    #[arg(long)]
+    rekey: bool,
+    /// Keep it in a file, whatever systemd can do
+    #[arg(long)]
+    file: bool,
 }
 
 impl From<Arguments> for Options {
-    fn from(Arguments { config, user, check_config }: Arguments) -> Self {
-        Self { config, user, check_config }
+    fn from(Arguments { config, user, check_config, command }: Arguments) -> Self {
+        let task = match command {
+            Some(Command::Setup(Setup { rekey, file })) => Task::SetUp { rekey, file },
+            None if check_config => Task::CheckConfig,
+            None => Task::Serve,
+        };
+        Self { config, user, task }
     }
 }

@@ -3,13 +3,14 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::setup::CredentialError;
 use crate::audit::OutboxError;
 use crate::config::ConfigErrors;
 use crate::ipc::ListenError;
 use crate::keeper::KeeperError;
 use crate::provider::SetupError;
 use crate::schedule::CronError;
-use crate::seal::{IdentityError, SealError};
+use crate::seal::{IdentityError, KeptError, SealError};
 use crate::store::StoreError;
 use crate::vault::VaultError;
 
@@ -25,22 +26,23 @@ pub enum StartError {
     /// The identity that opens the keyring is missing or wrong.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// What was brought to open the keyring is no identity.
+    #[error(transparent)]
+    NotAnIdentity(SealError),
     /// The keyring does not open.
-    #[error("the keyring {path} cannot be used: {source}")]
-    Keyring {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: SealError,
+    #[error(transparent)]
+    Keyring(#[from] KeptError),
+    /// There is no identity, and what it opened needs it.
+    #[error(
+        "the keyring {keyring} is there, and the identity that opens it is not; put it back, or start the daemon and run: tokenkeeper keys recover"
+    )]
+    IdentityLost {
+        /// The keyring.
+        keyring: PathBuf,
     },
-    /// The keyring is there and cannot be read.
-    #[error("the keyring {path} cannot be read: {source}; it has to be a file that the daemon's user may read")]
-    KeyringUnreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    /// systemd does not keep the identity.
+    #[error("{0}")]
+    Credential(#[from] CredentialError),
     /// There is a store, and no keyring for it.
     #[error(
         "there is a store in {dir}, and its keyring.age is missing; restore the file, or move the store away to begin anew"
@@ -111,6 +113,19 @@ impl StartError {
         }
     }
 
+    /// Whether the keys cannot be opened, so that another identity, or a mended one, helps. A keyring of a newer version is
+    /// opened by that version only.
+    pub fn is_about_keys(&self) -> bool {
+        match self {
+            Self::Keyring(KeptError::Unusable { source: SealError::NewerKeyring { .. }, .. }) => false,
+            Self::Identity(_)
+            | Self::Keyring(_)
+            | Self::KeyringMissing { .. }
+            | Self::Vault(VaultError::ForeignKeyring) => true,
+            _ => false,
+        }
+    }
+
     /// From sysexits: 78 for what an administrator has to mend, 75 for what another process holds, 74 for the rest.
     pub fn exit_status(&self) -> u8 {
         const CONFIGURATION: u8 = 78;
@@ -121,8 +136,10 @@ impl StartError {
             Self::Config(_)
             | Self::Provider(_)
             | Self::Identity(_)
-            | Self::Keyring { .. }
-            | Self::KeyringUnreadable { .. }
+            | Self::Keyring(_)
+            | Self::NotAnIdentity(_)
+            | Self::IdentityLost { .. }
+            | Self::Credential(_)
             | Self::KeyringMissing { .. }
             | Self::StateDirectoryOpen { .. }
             | Self::Vault(VaultError::ForeignKeyring)

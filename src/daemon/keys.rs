@@ -1,47 +1,151 @@
-//! The identity of the host and the keyring that it opens. Both are made on the first start, and never again after it.
+//! The identity of the host, the keyring that it opens, and the store that the keyring opens. All three are made on the first start, and never
+//! again after it.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokenkeeper_protocol::Secret;
+use tokenkeeper_protocol::reply::KeysRecovered;
 
 use super::StartError;
-use crate::config::{DaemonSettings, Environment};
-use crate::seal::{HostIdentity, IdentityError, IdentitySource, Keyring, create_durably};
+use crate::config::{DaemonSettings, Environment, Mode};
+use crate::seal::{
+    HostIdentity, IdentityError, IdentitySource, KeepKeyring as _, KeptError, KeptKeyring, Keyring, Recipients,
+    SealError,
+};
+use crate::store::RocksStore;
+use crate::vault::Vault;
 
 /// Name of the keyring in the state directory.
 const KEYRING: &str = "keyring.age";
 /// Name of the store in the state directory.
-pub(super) const STORE: &str = "store";
+const STORE: &str = "store";
+/// Records that a keyring has to open beside the sentinel when it was opened by another identity than its own.
+const PROOFS: usize = 16;
 
-/// The keyring, and where the identity that opened it came from.
-pub(super) fn unlock(
-    settings: &DaemonSettings,
-    environment: &Environment,
-) -> Result<(Keyring, IdentitySource), StartError> {
-    let path = settings.state_dir.join(KEYRING);
-    let unusable = |source| StartError::StateDirectory { path: settings.state_dir.clone(), source };
-    let is_there = |path: &Path| path.try_exists().map_err(unusable);
-    let is_first_start = !is_there(&path)? && !is_there(&settings.state_dir.join(STORE))?;
+/// What the keys opened.
+pub(super) struct Opened {
+    pub(super) vault: Arc<Vault>,
+    pub(super) kept: Arc<KeptKeyring>,
+    pub(super) source: IdentitySource,
+}
+
+/// Where the keyring is.
+pub(super) fn keyring_path(settings: &DaemonSettings) -> PathBuf {
+    settings.state_dir.join(KEYRING)
+}
+
+/// Whether there is something that the keys have to open.
+pub(super) fn are_needed(settings: &DaemonSettings) -> Result<bool, StartError> {
+    let is_there = |path: &Path| {
+        path.try_exists().map_err(|source| StartError::StateDirectory { path: settings.state_dir.clone(), source })
+    };
+    Ok(is_there(&keyring_path(settings))? || is_there(&settings.state_dir.join(STORE))?)
+}
+
+/// Opens everything with the identity of the host.
+pub(super) async fn open(settings: &DaemonSettings, environment: &Environment) -> Result<Opened, StartError> {
+    let (path, is_first_start) = (keyring_path(settings), !are_needed(settings)?);
     let (identity, source) = identity(settings, environment, is_first_start)?;
-    let keyring_error = |source| StartError::Keyring { path: path.clone(), source };
+    let recipients = recipients(settings, &identity)?;
     if is_first_start {
         let keyring = Keyring::generate();
-        let bytes = keyring.to_file(&identity, &settings.recovery_recipients).map_err(keyring_error)?;
-        match create_durably(&path, &bytes, 0o600) {
-            Ok(()) => {
-                tracing::info!(keyring = %path.display(), identity = %source, "first start: made a new keyring");
-                return Ok((keyring, source));
+        // Another daemon that starts at the same time made its own, and may have sealed with it already.
+        let created = KeptKeyring::create(&path, &keyring, recipients.clone()).map_err(|error| match error {
+            KeptError::Inaccessible { source, .. } => {
+                StartError::StateDirectory { path: settings.state_dir.clone(), source }
             }
-            // Another daemon that starts at the same time made its own, and may have sealed with it already.
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(unusable(error)),
+            other => other.into(),
+        });
+        if let Some(kept) = created? {
+            tracing::info!(keyring = %path.display(), identity = %source, "first start: made a new keyring");
+            return Ok(Opened { vault: open_vault(settings, keyring).await?, kept: Arc::new(kept), source });
         }
     }
-    let bytes = fs::read(&path).map_err(|source| match source.kind() {
-        ErrorKind::NotFound => StartError::KeyringMissing { dir: settings.state_dir.clone() },
-        _ => StartError::KeyringUnreadable { path: path.clone(), source },
-    })?;
-    Ok((Keyring::from_file(&bytes, &identity).map_err(keyring_error)?, source))
+    let (keyring, kept) = read_keyring(settings, &identity, recipients)?;
+    let vault = open_vault(settings, keyring.clone()).await?;
+    // Whoever could open it before: from now on it is the host, and the recipients that the configuration names.
+    if let Err(error) = kept.keep(&keyring) {
+        tracing::warn!(%error, "the keyring stays encrypted to the recipients that it had");
+    }
+    Ok(Opened { vault, kept: Arc::new(kept), source })
+}
+
+/// Opens everything with an identity that somebody brought, and gives the host a new one of its own.
+pub(super) async fn recover(
+    settings: &DaemonSettings,
+    environment: &Environment,
+    mode: Mode,
+    text: &Secret,
+) -> Result<(Opened, KeysRecovered), StartError> {
+    let identity = HostIdentity::parse(text.expose()).map_err(StartError::NotAnIdentity)?;
+    let (keyring, kept) = read_keyring(settings, &identity, recipients(settings, &identity)?)?;
+    let vault = open_vault(settings, keyring.clone()).await?;
+    vault.prove(PROOFS)?;
+    let file = &settings.identity_file;
+    let (source, recovered) = match renew(settings, &keyring, &kept) {
+        Ok(()) => {
+            let identity_file = Some(file.display().to_string());
+            let advice = next_step(environment, mode).to_owned();
+            (IdentitySource::File(file.clone()), KeysRecovered { identity_file, advice })
+        }
+        Err(error) => {
+            tracing::error!(%error, "the host has no new identity");
+            let advice =
+                format!("the host has no new identity ({error}), so the next start finds the keys closed again");
+            (IdentitySource::Nowhere, KeysRecovered { identity_file: None, advice })
+        }
+    };
+    Ok((Opened { vault, kept: Arc::new(kept), source }, recovered))
+}
+
+/// Makes a new identity for the host, in its file, and encrypts the keyring to it. What was in the file is put aside: somebody may
+/// miss it.
+fn renew(settings: &DaemonSettings, keyring: &Keyring, kept: &KeptKeyring) -> Result<(), StartError> {
+    let (file, new) = (&settings.identity_file, HostIdentity::generate());
+    let mut aside = file.clone().into_os_string();
+    aside.push(".unusable");
+    // If it cannot be moved, the next line says why.
+    let _ = fs::rename(file, aside);
+    new.write_file(file)?;
+    kept.readdress(keyring, recipients(settings, &new)?)?;
+    Ok(())
+}
+
+fn next_step(environment: &Environment, mode: Mode) -> &'static str {
+    match mode {
+        Mode::User => "nothing is left to do",
+        Mode::System if environment.identity_credential().is_some() => {
+            "systemd still hands over the identity that opens nothing, and it goes before the file: remove \
+             /etc/credstore.encrypted/tokenkeeper.identity, then run `tokenkeeperd setup --rekey` as root"
+        }
+        Mode::System => "run `tokenkeeperd setup --rekey` as root, to bind the identity to this host again",
+    }
+}
+
+fn recipients(settings: &DaemonSettings, identity: &HostIdentity) -> Result<Recipients, StartError> {
+    let unusable = |source: SealError| KeptError::Unusable { path: keyring_path(settings), source };
+    Ok(Recipients::new(identity, &settings.recovery_recipients).map_err(unusable)?)
+}
+
+fn read_keyring(
+    settings: &DaemonSettings,
+    identity: &HostIdentity,
+    recipients: Recipients,
+) -> Result<(Keyring, KeptKeyring), StartError> {
+    KeptKeyring::open(&keyring_path(settings), identity, recipients).map_err(|error| match error {
+        KeptError::Missing { .. } => StartError::KeyringMissing { dir: settings.state_dir.clone() },
+        other => other.into(),
+    })
+}
+
+async fn open_vault(settings: &DaemonSettings, keyring: Keyring) -> Result<Arc<Vault>, StartError> {
+    if !keyring.is_locked() {
+        tracing::warn!("the keys cannot be locked into memory, and could be swapped out; raise LimitMEMLOCK=");
+    }
+    let store = RocksStore::open(&settings.state_dir.join(STORE))?;
+    Ok(Arc::new(Vault::open(Arc::new(store), keyring).await?))
 }
 
 fn identity(

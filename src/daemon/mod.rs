@@ -4,10 +4,12 @@ mod arguments;
 mod counts;
 mod error;
 mod keys;
+mod locked;
 mod log;
 mod notify;
 mod reload;
 mod running;
+mod setup;
 mod shutdown;
 mod start;
 
@@ -21,6 +23,7 @@ use crate::config::{Environment, Mode, Source, load};
 pub use arguments::Arguments;
 pub use error::StartError;
 pub use log::log_to_stderr;
+pub use setup::CredentialError;
 
 /// What the command line asks for.
 #[derive(Clone, Debug)]
@@ -29,20 +32,40 @@ pub struct Options {
     pub config: Option<PathBuf>,
     /// Serve one user instead of the host.
     pub user: bool,
+    /// What is to be done.
+    pub task: Task,
+}
+
+/// What a process of this program is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Serve until told to stop.
+    Serve,
     /// Check the configuration and leave.
-    pub check_config: bool,
+    CheckConfig,
+    /// Make the identity of the host and leave.
+    SetUp {
+        /// Replace the one that is there.
+        rekey: bool,
+        /// Keep it in a file, whatever systemd can do.
+        file: bool,
+    },
 }
 
 impl Options {
     fn source(&self) -> Source {
         let mode = if self.user { Mode::User } else { Mode::System };
-        Source { mode, file: self.config.clone(), only_checked: self.check_config }
+        Source { mode, file: self.config.clone(), only_checked: self.task != Task::Serve }
     }
 }
 
 /// Does what the command line asks for, and returns when that is done or the daemon was told to stop.
 pub fn run(options: &Options) -> ExitCode {
-    let done = if options.check_config { check(options) } else { serve(options) };
+    let done = match options.task {
+        Task::Serve => serve(options),
+        Task::CheckConfig => check(options),
+        Task::SetUp { rekey, file } => setup::set_up(options, rekey, file),
+    };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -58,7 +81,9 @@ fn check(options: &Options) -> Result<(), StartError> {
         eprintln!("warning: {warning}");
     }
     reload::providers(&loaded.settings.providers, None)?;
-    println!("the configuration is valid: {} files, {} providers", loaded.files.len(), loaded.settings.providers.len());
+    let counted = |number: usize, noun| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
+    let (files, providers) = (loaded.files.len(), loaded.settings.providers.len());
+    println!("the configuration is valid: {}, {}", counted(files, "file"), counted(providers, "provider"));
     Ok(())
 }
 
@@ -66,8 +91,9 @@ fn serve(options: &Options) -> Result<(), StartError> {
     nix::sys::prctl::set_dumpable(false).map_err(|errno| StartError::Process(errno.into()))?;
     let runtime = Runtime::new().map_err(StartError::Process)?;
     runtime.block_on(async {
-        let running = start::start(options).await?;
-        running.until_told_to_stop().await;
+        if let Some(running) = start::start(options).await? {
+            running.until_told_to_stop().await;
+        }
         Ok(())
     })
 }

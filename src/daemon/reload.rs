@@ -1,6 +1,7 @@
 //! Reload: everything is checked first, then swapped as a whole. What is wrong changes nothing but the status.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::{Arc, PoisonError};
 
 use tokenkeeper_protocol::ProviderName;
@@ -9,7 +10,7 @@ use super::running::Running;
 use super::{StartError, counts, notify, start};
 use crate::audit::What;
 use crate::command::InForce;
-use crate::config::{ProviderSettings, load};
+use crate::config::{DaemonSettings, ProviderSettings, load};
 use crate::keeper::Providers;
 use crate::provider::{Provider, SetupError};
 use crate::schedule::Cron;
@@ -44,15 +45,19 @@ async fn try_reload(running: &mut Running) -> Result<(), StartError> {
     let loaded = load(&running.source, &running.environment)?;
     let keeper = &running.service.keeper;
     let providers = providers(&loaded.settings.providers, Some(&keeper.providers()))?;
+    readdress(running, &loaded.settings.daemon).await?;
     if loaded.settings.schedule != running.settings.schedule {
-        let cron = Cron::start(&loaded.settings.schedule, keeper, &running.tasks, &running.stop).await?;
+        let cron =
+            Cron::start(&loaded.settings.schedule, keeper, &running.service.rotation, &running.tasks, &running.stop)
+                .await?;
         if let Some(old) = running.cron.replace(cron) {
             old.stop().await;
         }
     }
     // From here on nothing can fail.
     start::report(&loaded);
-    if loaded.settings.daemon != running.settings.daemon {
+    running.service.rotation.set_rate(loaded.settings.schedule.reseal_rate);
+    if !is_in_force(&loaded.settings.daemon, &running.settings.daemon) {
         tracing::warn!("what changed in [daemon] takes effect at the next start");
     }
     keeper.replace_providers(providers, loaded.settings.schedule.retention);
@@ -62,6 +67,26 @@ async fn try_reload(running: &mut Running) -> Result<(), StartError> {
     running.service.in_force.store(Arc::new(InForce { rules, loaded_at }));
     running.settings = loaded.settings;
     Ok(())
+}
+
+/// Who can open the keyring is changed at once: somebody who must not is told out, and somebody who shall is let in.
+async fn readdress(running: &Running, new: &DaemonSettings) -> Result<(), StartError> {
+    if new.recovery_recipients == running.settings.daemon.recovery_recipients {
+        return Ok(());
+    }
+    let (rotation, recovery) = (Arc::clone(&running.service.rotation), new.recovery_recipients.clone());
+    let done = tokio::task::spawn_blocking(move || rotation.set_recovery(&recovery)).await;
+    Ok(done.map_err(|_| StartError::Process(io::ErrorKind::Interrupted.into()))??)
+}
+
+/// Whether nothing in `[daemon]` waits for the next start.
+fn is_in_force(new: &DaemonSettings, old: &DaemonSettings) -> bool {
+    let at_once = DaemonSettings {
+        recovery_recipients: new.recovery_recipients.clone(),
+        backup_recipients: new.backup_recipients.clone(),
+        ..old.clone()
+    };
+    *new == at_once
 }
 
 /// The providers of a configuration. One whose settings did not change is kept, with what it has learned; but the authorities in a

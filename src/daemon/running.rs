@@ -49,7 +49,7 @@ impl Signals {
         Ok(Self { term: listen(term)?, int: listen(int)?, hup: listen(hup)? })
     }
 
-    async fn next(&mut self) -> Told {
+    pub(super) async fn next(&mut self) -> Told {
         tokio::select! {
             _ = self.term.recv() => Told::Stop,
             _ = self.int.recv() => Told::Stop,
@@ -58,7 +58,8 @@ impl Signals {
     }
 }
 
-enum Told {
+/// What a signal says.
+pub(super) enum Told {
     Reload,
     Stop,
 }

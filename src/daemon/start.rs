@@ -9,89 +9,85 @@ use nix::unistd::geteuid;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::keys::{self, STORE};
+use super::keys::{self, Opened};
 use super::running::{Running, Signals};
-use super::{Options, StartError, counts, notify, reload};
+use super::{Options, StartError, counts, locked, notify, reload};
 use crate::audit::{Relay, Tally};
 use crate::clock::Clock;
-use crate::command::{InForce, Meter, Service, Vitals};
-use crate::config::{Environment, Loaded, load};
+use crate::command::{InForce, Lock, Meter, Service, Vitals};
+use crate::config::{Environment, Loaded, Settings, Source, load};
 use crate::ipc;
-use crate::keeper::{Keeper, Parts};
+use crate::keeper::{self, Keeper};
 use crate::policy::judge;
 use crate::schedule::{Cron, run_clock_watch, run_due_timer};
-use crate::store::RocksStore;
-use crate::vault::Vault;
+use crate::vault::{Rotation, Vault};
 
-/// Starts everything, and tells systemd.
-pub(super) async fn start(options: &Options) -> Result<Running, StartError> {
+/// What there is before there are keys.
+pub(super) struct Ground {
+    pub(super) source: Source,
+    pub(super) environment: Environment,
+    pub(super) settings: Settings,
+    pub(super) clock: Clock,
+    pub(super) signals: Signals,
+}
+
+/// What a service stands on.
+pub(super) struct Parts {
+    pub(super) vault: Arc<Vault>,
+    pub(super) rotation: Arc<Rotation>,
+    pub(super) identity_source: String,
+    pub(super) lock: Option<Lock>,
+}
+
+/// Starts everything, and tells systemd. Nothing runs, if told to stop before that.
+pub(super) async fn start(options: &Options) -> Result<Option<Running>, StartError> {
     let (source, environment) = (options.source(), Environment::of_process());
     let loaded = load(&source, &environment)?;
     report(&loaded);
-    let settings = loaded.settings;
-    let (clock, tasks, stop) = (Clock::system(), TaskTracker::new(), CancellationToken::new());
-
     // Before anybody is told that we are ready: who is told may send one at once.
     let signals = Signals::listen()?;
-    make_private(&settings.daemon.state_dir)?;
-    let (keyring, identity_source) = keys::unlock(&settings.daemon, &environment)?;
-    if !keyring.is_locked() {
-        tracing::warn!("the keys cannot be locked into memory, and could be swapped out; raise LimitMEMLOCK=");
-    }
-    let store = RocksStore::open(&settings.daemon.state_dir.join(STORE))?;
-    let vault = Arc::new(Vault::open(Arc::new(store), keyring).await?);
+    make_private(&loaded.settings.daemon.state_dir)?;
+    let mut ground = Ground { source, environment, settings: loaded.settings, clock: Clock::system(), signals };
 
-    let rules = InForce { rules: settings.rules.clone(), loaded_at: clock.now() };
-    let in_force = Arc::new(ArcSwap::from_pointee(rules));
-    let keeper = Arc::new(Keeper::new(Parts {
-        vault: Arc::clone(&vault),
-        providers: reload::providers(&settings.providers, None)?,
-        judge: Box::new({
-            let in_force = Arc::clone(&in_force);
-            move |peer, action, target| judge(&in_force.load().rules, peer, action, target)
-        }),
-        clock: clock.clone(),
-        tasks: tasks.clone(),
-        stop: stop.clone(),
-        cache_sessions: settings.daemon.cache_sessions,
-        retention: settings.schedule.retention,
-    }));
-    keeper.resume_clock()?;
+    let has_something_to_open = keys::are_needed(&ground.settings.daemon)?;
+    let opened = match keys::open(&ground.settings.daemon, &ground.environment).await {
+        Err(error) if has_something_to_open && error.is_about_keys() => Err(error),
+        opened => Ok(opened?),
+    };
+    let sockets = Arc::new(ipc::listen(&ground.settings.daemon)?);
+    let opened = match opened {
+        Ok(opened) => Some(opened),
+        Err(error) => locked::wait(&mut ground, &sockets, &error).await?,
+    };
+    match opened {
+        Some(opened) => run(ground, opened, sockets).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Sets everything in motion.
+async fn run(ground: Ground, opened: Opened, sockets: Arc<ipc::Sockets>) -> Result<Running, StartError> {
+    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+    let schedule = &ground.settings.schedule;
+    let Opened { vault, kept, source } = opened;
+    let rotation = Rotation::new(Arc::clone(&vault), kept, ground.clock.clone(), schedule.reseal_rate);
+    let rotation = Arc::new(rotation);
+    let parts = Parts { vault, rotation: Arc::clone(&rotation), identity_source: source.to_string(), lock: None };
+    let (service, relay) = build(&ground, parts, &tasks, &stop)?;
+    let keeper = Arc::clone(&service.keeper);
     let interrupted = keeper.recover().await?;
     if interrupted > 0 {
         tracing::warn!(sessions = interrupted, "the last run was stopped in the middle of refreshes");
     }
-
-    keeper.keep_accounts(settings.accounts.clone()).await;
-
-    let relay = Arc::new(Relay::start(Arc::clone(&vault) as _, settings.audit.clone()).map_err(StartError::Process)?);
-    vault.wake_on_events(relay.waker());
-    let service = Arc::new(Service {
-        keeper: Arc::clone(&keeper),
-        in_force,
-        tally: Arc::new(Tally::default()),
-        meter: Arc::new(Meter::default()),
-        vitals: Vitals {
-            started_at: clock.now(),
-            identity_source: identity_source.to_string(),
-            state_dir: settings.daemon.state_dir.clone(),
-            why_no_units: ipc::why_no_units(),
-            config_refused: Mutex::default(),
-            audit_fault: Box::new({
-                let relay = Arc::clone(&relay);
-                move || relay.fault()
-            }),
-        },
-    });
-
+    keeper.keep_accounts(ground.settings.accounts.clone()).await;
     if let Some(why) = service.vitals.why_no_units {
         tracing::warn!(
             "units cannot be told: {why}; rules about units match nobody, and services count as their users"
         );
     }
     keeper.resume_device_logins()?;
-    let sockets = ipc::listen(&settings.daemon)?;
-    let cron = Cron::start(&settings.schedule, &keeper, &tasks, &stop).await?;
+
+    let cron = Cron::start(schedule, &keeper, &rotation, &tasks, &stop).await?;
     let timer = run_due_timer(Arc::clone(&keeper), stop.clone());
     tasks.spawn(async move {
         if let Err(error) = timer.await {
@@ -111,13 +107,57 @@ pub(super) async fn start(options: &Options) -> Result<Running, StartError> {
             let _ = stop.run_until_cancelled(keeper.heed_reopened_store()).await;
         }
     });
+    tasks.spawn(rotation.run(stop.clone()));
     tasks.spawn(counts::run(Arc::clone(&service), stop.clone()));
     tasks.spawn(notify::run_watchdog(is_well(&service), stop.clone()));
 
     service.record(crate::audit::What::DaemonStarted { version: env!("CARGO_PKG_VERSION").to_owned() }).await;
     notify::ready(&counts::status_line(&service).await);
+    let Ground { source, environment, settings, signals, .. } = ground;
     tracing::info!(providers = settings.providers.len(), "ready");
     Ok(Running { source, environment, settings, service, relay, cron: Some(cron), tasks, stop, signals })
+}
+
+/// A service, and the relay that sends its audit trail.
+pub(super) fn build(
+    ground: &Ground,
+    parts: Parts,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> Result<(Arc<Service>, Arc<Relay>), StartError> {
+    let Ground { settings, clock, .. } = ground;
+    let Parts { vault, rotation, identity_source, lock } = parts;
+    let rules = InForce { rules: settings.rules.clone(), loaded_at: clock.now() };
+    let in_force = Arc::new(ArcSwap::from_pointee(rules));
+    let keeper = Arc::new(Keeper::new(keeper::Parts {
+        vault: Arc::clone(&vault),
+        providers: reload::providers(&settings.providers, None)?,
+        judge: Box::new({
+            let in_force = Arc::clone(&in_force);
+            move |peer, action, target| judge(&in_force.load().rules, peer, action, target)
+        }),
+        clock: clock.clone(),
+        tasks: tasks.clone(),
+        stop: stop.clone(),
+        cache_sessions: settings.daemon.cache_sessions,
+        retention: settings.schedule.retention,
+    }));
+    keeper.resume_clock()?;
+    let relay = Arc::new(Relay::start(Arc::clone(&vault) as _, settings.audit.clone()).map_err(StartError::Process)?);
+    vault.wake_on_events(relay.waker());
+    let vitals = Vitals {
+        started_at: clock.now(),
+        identity_source,
+        state_dir: settings.daemon.state_dir.clone(),
+        why_no_units: ipc::why_no_units(),
+        config_refused: Mutex::default(),
+        audit_fault: Box::new({
+            let relay = Arc::clone(&relay);
+            move || relay.fault()
+        }),
+    };
+    let (tally, meter) = (Arc::new(Tally::default()), Arc::new(Meter::default()));
+    Ok((Arc::new(Service { keeper, in_force, tally, vitals, meter, rotation, lock }), relay))
 }
 
 /// Logs what is allowed and probably not meant.

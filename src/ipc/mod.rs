@@ -37,21 +37,21 @@ enum Language {
 }
 
 /// Accepts peers at all sockets until `stop`; each connection is a task of its own.
-pub async fn serve(sockets: Sockets, service: Arc<Service>, tasks: TaskTracker, stop: CancellationToken) {
+pub async fn serve(sockets: Arc<Sockets>, service: Arc<Service>, tasks: TaskTracker, stop: CancellationToken) {
     let (guests, nobody) = (Guests::default(), Nobody::of_host());
     let reception = Reception { guests, nobody, service, tasks, stop };
     let http = async {
-        if let Some(listener) = sockets.http {
+        if let Some(listener) = &sockets.http {
             reception.accept(listener, Language::Http).await;
         }
     };
     let metrics = async {
-        if let Some(listener) = sockets.metrics {
+        if let Some(listener) = &sockets.metrics {
             let (service, tasks, stop) = reception.handles();
             http::serve_metrics(listener, service, tasks, stop).await;
         }
     };
-    tokio::join!(reception.accept(sockets.native, Language::Native), http, metrics);
+    tokio::join!(reception.accept(&sockets.native, Language::Native), http, metrics);
 }
 
 /// Where peers come in, whichever socket they choose: they are counted together.
@@ -64,7 +64,7 @@ struct Reception {
 }
 
 impl Reception {
-    async fn accept(&self, listener: Listener, language: Language) {
+    async fn accept(&self, listener: &Listener, language: Language) {
         loop {
             let accepted = tokio::select! {
                 biased;

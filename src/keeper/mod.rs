@@ -21,8 +21,8 @@ mod obtain;
 mod prune;
 mod recover;
 mod refresh;
+mod reuse;
 mod revoke;
-mod rotation;
 mod serve;
 mod sign_out;
 #[cfg(test)]
@@ -68,7 +68,7 @@ pub struct Keeper {
     cache: cache::Cache,
     flights: flight::Flights,
     lanes: lanes::Lanes,
-    rotations: rotation::Rotations,
+    reuse: reuse::ReuseKnown,
     unwritten: unwritten::Unwritten,
     accounts: accounts::Accounts,
     logins: LoginLocks,
@@ -115,7 +115,7 @@ impl Keeper {
             cache: cache::Cache::new(parts.cache_sessions),
             flights: flight::Flights::default(),
             lanes: lanes::Lanes::default(),
-            rotations: rotation::Rotations::default(),
+            reuse: reuse::ReuseKnown::default(),
             unwritten: unwritten::Unwritten::default(),
             accounts: accounts::Accounts::default(),
             logins: LoginLocks::default(),

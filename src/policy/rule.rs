@@ -144,12 +144,14 @@ actions! {
     Manage = "manage",
     /// See how the daemon is doing.
     Status = "status",
+    /// See the keys of the store, rotate and recover them.
+    Keys = "keys",
 }
 
 impl Action {
     /// Whether it is about the daemon as a whole, so that a rule for it needs no provider.
     pub fn is_global(self) -> bool {
-        self == Self::Status
+        matches!(self, Self::Status | Self::Keys)
     }
 }
 

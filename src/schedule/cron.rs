@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use crate::config::ScheduleSettings;
 use crate::keeper::Keeper;
+use crate::vault::Rotation;
 
 /// Why the jobs could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -32,17 +33,21 @@ impl Cron {
     pub async fn start(
         settings: &ScheduleSettings,
         keeper: &Arc<Keeper>,
+        rotation: &Arc<Rotation>,
         tasks: &TaskTracker,
         stop: &CancellationToken,
     ) -> Result<Self, CronError> {
         let scheduler = JobScheduler::new().await?;
         let work = stop.child_token();
         let (sweep, prune) = (Arc::new(Bell::default()), Arc::new(Bell::default()));
-        let mut jobs = Jobs {
-            scheduler: scheduler.clone(),
-            bells: [(settings.sweep.clone(), Arc::clone(&sweep)), (settings.prune.clone(), Arc::clone(&prune))],
-            added: Vec::new(),
-        };
+        let mut bells =
+            vec![(settings.sweep.clone(), Arc::clone(&sweep)), (settings.prune.clone(), Arc::clone(&prune))];
+        if let Some(line) = &settings.rotate_keys {
+            let rotate = Arc::new(Bell::default());
+            bells.push((line.clone(), Arc::clone(&rotate)));
+            tasks.spawn(answer(rotate, Arc::clone(keeper), Chore::RotateKeys(Arc::clone(rotation)), work.clone()));
+        }
+        let mut jobs = Jobs { scheduler: scheduler.clone(), bells, added: Vec::new() };
         jobs.add().await?;
         tasks.spawn(answer(sweep, Arc::clone(keeper), Chore::Sweep, work.clone()));
         tasks.spawn(answer(prune, Arc::clone(keeper), Chore::Prune, work.clone()));
@@ -63,7 +68,7 @@ impl Cron {
 /// What rings when.
 struct Jobs {
     scheduler: JobScheduler,
-    bells: [(String, Arc<Bell>); 2],
+    bells: Vec<(String, Arc<Bell>)>,
     added: Vec<Job>,
 }
 
@@ -94,10 +99,10 @@ async fn heed_jumps(mut jobs: Jobs, clock: Clock, stop: CancellationToken) {
     }
 }
 
-#[derive(Clone, Copy)]
 enum Chore {
     Sweep,
     Prune,
+    RotateKeys(Arc<Rotation>),
 }
 
 /// Rings are heard when nobody is busy with the last one.
@@ -119,6 +124,16 @@ fn ring(line: &str, bell: &Arc<Bell>) -> Result<Job, JobSchedulerError> {
     })
 }
 
+/// Begins a new epoch. What is sealed in the old one follows in the background.
+async fn rotate(rotation: &Arc<Rotation>) {
+    let rotation = Arc::clone(rotation);
+    match tokio::task::spawn_blocking(move || rotation.begin_as("schedule")).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => tracing::error!(%error, "the keys are not rotated as scheduled"),
+        Err(error) => tracing::error!(%error, "the keys are not rotated as scheduled"),
+    }
+}
+
 async fn answer(bell: Arc<Bell>, keeper: Arc<Keeper>, chore: Chore, stop: CancellationToken) {
     loop {
         tokio::select! {
@@ -126,13 +141,17 @@ async fn answer(bell: Arc<Bell>, keeper: Arc<Keeper>, chore: Chore, stop: Cancel
             () = stop.cancelled() => return,
             () = bell.rung.notified() => {}
         }
-        let (name, done) = match chore {
+        let (name, done) = match &chore {
             Chore::Sweep => tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
                 done = keeper.sweep() => ("sweep", done),
             },
             Chore::Prune => ("prune", keeper.prune(&stop).await),
+            Chore::RotateKeys(rotation) => {
+                rotate(rotation).await;
+                ("rotation", Ok(0))
+            }
         };
         match done {
             Ok(0) => {}

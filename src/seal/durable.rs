@@ -1,11 +1,11 @@
 //! Small files that must survive a power cut: written beside their place, synced, put in place in one step.
 //!
-//! Invariant: whoever opens the path sees nothing or the whole content, nothing is ever replaced, and after `Ok` it stays.
+//! Invariant: whoever opens the path sees one whole content or the other (or none), and after `Ok` the new one stays.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, lchown};
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
@@ -19,6 +19,22 @@ pub fn create_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let linked = fs::hard_link(&staged, path);
     discard(&staged);
     linked?;
+    sync_directory(path)
+}
+
+/// Puts `bytes` in the place of the file at `path`, with its permission bits and its owner. On an error the old content stands.
+pub fn replace_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let old = fs::symlink_metadata(path)?;
+    if !old.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
+    }
+    let staged = stage(path, bytes, old.mode() & 0o7777)?;
+    // Root writes for the user of the daemon, who goes on as its owner.
+    let kept = fs::symlink_metadata(&staged).and_then(|new| {
+        let is_its_own = (new.uid(), new.gid()) == (old.uid(), old.gid());
+        if is_its_own { Ok(()) } else { lchown(&staged, Some(old.uid()), Some(old.gid())) }
+    });
+    kept.and_then(|()| fs::rename(&staged, path)).inspect_err(|_| discard(&staged))?;
     sync_directory(path)
 }
 
@@ -77,6 +93,18 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"first");
         assert_eq!(mode(&path), 0o400);
         assert_eq!(names(dir.path()), ["identity"]);
+    }
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_and_stays_as_closed_as_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keyring.age");
+        assert_eq!(replace_durably(&path, b"new").unwrap_err().kind(), io::ErrorKind::NotFound);
+        create_durably(&path, b"old", 0o600).unwrap();
+        replace_durably(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(names(dir.path()), ["keyring.age"]);
     }
 
     #[test]

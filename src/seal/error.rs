@@ -8,18 +8,22 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum SealError {
     /// The bytes were not sealed for this place with these keys, or were changed since: do not use the record.
-    #[error("the record in {area} was not sealed for this place with these keys, or was changed since")]
+    #[error("the record {key} in {area} was not sealed for this place with these keys, or was changed since")]
     NotGenuine {
-        /// Where it was found.
+        /// The table it was found in.
         area: String,
+        /// Its key there, to be read by people.
+        key: String,
     },
     /// The record was sealed in an epoch whose key is not in this keyring: find the right keyring.
     #[error(
-        "the record in {area} names an epoch that this keyring does not hold; restore the keyring that belongs to the store"
+        "the record {key} in {area} names an epoch that this keyring does not hold; restore the keyring that belongs to the store"
     )]
     UnknownEpoch {
-        /// Where it was found.
+        /// The table it was found in.
         area: String,
+        /// Its key there, to be read by people.
+        key: String,
     },
     /// The keyring is not encrypted to this identity: supply the right one.
     #[error(
@@ -54,6 +58,42 @@ pub enum SealError {
     /// Sealing failed, which only a lack of memory or of randomness can cause.
     #[error("a record could not be sealed")]
     Unsealed(#[source] io::Error),
+}
+
+/// Why the file of the keyring cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeptError {
+    /// It is not there: restore it.
+    #[error("the keyring {path} is missing; restore it from a backup")]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is there, and the file system said no.
+    #[error(
+        "the keyring {path} cannot be read or written: {source}; it has to be a file of the daemon's user, on a disk with room"
+    )]
+    Inaccessible {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It does not open.
+    #[error("the keyring {path} cannot be used: {source}")]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: SealError,
+    },
+    /// Somebody else wrote it meanwhile, which only `tokenkeeperd setup --rekey` and a restored backup do: start again with it.
+    #[error("the keyring {path} was replaced since it was read; restart the daemon")]
+    Replaced {
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 /// Why the host identity is not at hand.

@@ -13,7 +13,7 @@ use nix::fcntl::OFlag;
 use tokenkeeper_protocol::Secret;
 use zeroize::Zeroizing;
 
-use super::{IdentityError, SealError, create_durably};
+use super::{IdentityError, SealError, create_durably, replace_durably};
 
 /// An identity with its comments takes less than 300 bytes.
 const MAX_BYTES: u64 = 4096;
@@ -30,10 +30,39 @@ pub struct HostIdentity(age::x25519::Identity);
 /// Where the identity came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IdentitySource {
-    /// systemd handed it over.
-    Credential,
+    /// systemd handed it over. What it is sealed with, if `tokenkeeperd setup` made it.
+    Credential(Option<SealedWith>),
     /// It was read from this file.
     File(PathBuf),
+    /// Somebody brought another one that opens the keyring, and none could be kept.
+    Nowhere,
+}
+
+/// What systemd sealed the identity with. Stands as a comment in the identity itself: nobody else tells the daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SealedWith {
+    /// The TPM 2.0 chip of the host, and its key.
+    Tpm2,
+    /// The key of the host, a file of root's.
+    HostKey,
+}
+
+/// Begins that comment.
+const COMMENT: &str = "# sealed with: ";
+
+impl SealedWith {
+    /// As people are told, and as it stands in the comment.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tpm2 => "TPM2",
+            Self::HostKey => "host key",
+        }
+    }
+
+    fn find(text: &str) -> Option<Self> {
+        let name = text.lines().find_map(|line| line.strip_prefix(COMMENT))?;
+        [Self::Tpm2, Self::HostKey].into_iter().find(|with| with.name() == name)
+    }
 }
 
 impl HostIdentity {
@@ -56,6 +85,16 @@ impl HostIdentity {
         Secret::from(self.0.to_string().expose_secret())
     }
 
+    /// The identity in the text of a credential, and what that says it is sealed with.
+    pub fn parse_sealed(text: &str) -> Result<(Self, Option<SealedWith>), SealError> {
+        Ok((Self::parse(text)?, SealedWith::find(text)))
+    }
+
+    /// The text of a credential that will be sealed so.
+    pub fn expose_sealed_with(&self, with: SealedWith) -> Secret {
+        Secret::from([COMMENT, with.name(), "\n", self.expose().expose(), "\n"].concat())
+    }
+
     /// Its recipient (`age1...`). Not secret.
     pub fn recipient(&self) -> String {
         self.0.to_public().to_string()
@@ -67,22 +106,35 @@ impl HostIdentity {
         if let Some(path) = credential {
             match read(path, 0) {
                 Err(IdentityError::Missing { .. }) => {}
-                other => return Ok((other?, IdentitySource::Credential)),
+                other => return other.map(|(identity, with)| (identity, IdentitySource::Credential(with))),
             }
         }
-        Ok((read(file, OTHERS)?, IdentitySource::File(file.to_owned())))
+        Ok((read(file, OTHERS)?.0, IdentitySource::File(file.to_owned())))
     }
 
     /// Generates an identity and keeps it in a new file of mode 0400. What is there already stays.
     pub fn create_file(path: &Path) -> Result<Self, IdentityError> {
         let identity = Self::generate();
-        let text = identity.expose();
+        identity.write_file(path)?;
+        Ok(identity)
+    }
+
+    /// Keeps it in a new file of mode 0400. What is there already stays.
+    pub fn write_file(&self, path: &Path) -> Result<(), IdentityError> {
+        let text = self.expose();
         let line = Zeroizing::new([text.expose(), "\n"].concat());
         create_durably(path, line.as_bytes(), FILE_MODE).map_err(|source| match source.kind() {
             io::ErrorKind::AlreadyExists => IdentityError::Exists { path: path.to_owned() },
             _ => IdentityError::Inaccessible { path: path.to_owned(), source },
-        })?;
-        Ok(identity)
+        })
+    }
+
+    /// Keeps it in the place of another, in the file that the other was read from.
+    pub fn replace_file(&self, path: &Path) -> Result<(), IdentityError> {
+        let text = self.expose();
+        let line = Zeroizing::new([text.expose(), "\n"].concat());
+        replace_durably(path, line.as_bytes())
+            .map_err(|source| IdentityError::Inaccessible { path: path.to_owned(), source })
     }
 
     pub(super) fn as_age(&self) -> &age::x25519::Identity {
@@ -99,14 +151,16 @@ impl fmt::Debug for HostIdentity {
 impl fmt::Display for IdentitySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Credential => f.write_str("systemd credential"),
+            Self::Credential(None) => f.write_str("systemd credential"),
+            Self::Credential(Some(with)) => write!(f, "systemd credential ({})", with.name()),
             Self::File(path) => path.display().fmt(f),
+            Self::Nowhere => f.write_str("none, until the keys are recovered again"),
         }
     }
 }
 
 /// Reads an identity from a file that has none of the `forbidden` permission bits.
-fn read(path: &Path, forbidden: u32) -> Result<HostIdentity, IdentityError> {
+fn read(path: &Path, forbidden: u32) -> Result<(HostIdentity, Option<SealedWith>), IdentityError> {
     let inaccessible = |source| IdentityError::Inaccessible { path: path.to_owned(), source };
     let malformed = || IdentityError::Malformed { path: path.to_owned() };
     let file = open(path).map_err(|source| match source.kind() {
@@ -124,7 +178,7 @@ fn read(path: &Path, forbidden: u32) -> Result<HostIdentity, IdentityError> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(2 * usize::try_from(MAX_BYTES).unwrap_or(usize::MAX / 2)));
     file.take(MAX_BYTES).read_to_end(&mut bytes).map_err(inaccessible)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| malformed())?;
-    HostIdentity::parse(text).map_err(|_| malformed())
+    HostIdentity::parse_sealed(text).map_err(|_| malformed())
 }
 
 /// Opens without waiting for anybody, should it be a pipe.
@@ -198,10 +252,22 @@ mod tests {
         let path = file(dir.path(), "identity", second.expose().expose(), 0o400);
 
         let (identity, source) = HostIdentity::load(Some(&credential), &path).unwrap();
-        assert_eq!((identity.recipient(), source), (first.recipient(), IdentitySource::Credential));
+        assert_eq!((identity.recipient(), source), (first.recipient(), IdentitySource::Credential(None)));
 
         let (identity, source) = HostIdentity::load(Some(&dir.path().join("none")), &path).unwrap();
         assert_eq!((identity.recipient(), source), (second.recipient(), IdentitySource::File(path)));
+    }
+
+    #[test]
+    fn a_credential_tells_what_it_was_sealed_with() {
+        let dir = tempfile::tempdir().unwrap();
+        let identity = HostIdentity::generate();
+        for (with, told) in [(SealedWith::Tpm2, "TPM2"), (SealedWith::HostKey, "host key")] {
+            let path = file(dir.path(), told, identity.expose_sealed_with(with).expose(), 0o400);
+            let (loaded, source) = HostIdentity::load(Some(&path), Path::new("/nowhere")).unwrap();
+            assert_eq!(loaded.recipient(), identity.recipient());
+            assert_eq!(source.to_string(), format!("systemd credential ({told})"));
+        }
     }
 
     #[test]

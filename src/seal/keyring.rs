@@ -1,9 +1,11 @@
 //! The keyring: the keys of every epoch, and beside them two that do not change with epochs.
 //!
-//! Invariant: there is always a key for the current epoch. Keys are wiped on drop and never shown.
+//! Invariant: there is always a key for the current epoch, and none above it. Keys are wiped when the last keyring that has
+//! them is dropped, and never shown. A copy of a keyring shares its keys.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
@@ -12,9 +14,10 @@ use super::key::{Key, fill_random};
 use super::place::length_of;
 
 /// The keys of all epochs that records may still be sealed in.
-pub(super) type Epochs = BTreeMap<u32, Key>;
+pub(super) type Epochs = BTreeMap<u32, Arc<Key>>;
 
 /// The keys of one store.
+#[derive(Clone)]
 pub struct Keyring {
     /// Says which store the records belong to.
     pub(super) store_id: [u8; 16],
@@ -23,9 +26,9 @@ pub struct Keyring {
     /// The epoch that is sealed in.
     pub(super) current: u32,
     /// Hides names and subjects in index keys.
-    pub(super) index_key: Key,
+    pub(super) index_key: Arc<Key>,
     /// Authenticates the audit trail.
-    pub(super) audit_key: Key,
+    pub(super) audit_key: Arc<Key>,
 }
 
 impl Keyring {
@@ -35,10 +38,10 @@ impl Keyring {
         fill_random(&mut store_id);
         Self {
             store_id,
-            epochs: Epochs::from([(1, Key::generate())]),
+            epochs: Epochs::from([(1, Arc::new(Key::generate()))]),
             current: 1,
-            index_key: Key::generate(),
-            audit_key: Key::generate(),
+            index_key: Arc::new(Key::generate()),
+            audit_key: Arc::new(Key::generate()),
         }
     }
 
@@ -47,13 +50,24 @@ impl Keyring {
     /// The keyring must be durable before anything is sealed with it.
     pub fn begin_epoch(&mut self) -> u32 {
         self.current += 1;
-        self.epochs.insert(self.current, Key::generate());
+        self.epochs.insert(self.current, Arc::new(Key::generate()));
         self.current
+    }
+
+    /// Forgets the keys of all epochs but the current one. What was sealed in them is lost for this keyring.
+    pub fn forget_old_epochs(&mut self) {
+        let current = self.current;
+        self.epochs.retain(|epoch, _| *epoch == current);
+    }
+
+    /// The epochs that it has keys for, the current one last.
+    pub fn epochs(&self) -> impl Iterator<Item = u32> {
+        self.epochs.keys().copied()
     }
 
     /// Whether no key of it can be swapped out.
     pub fn is_locked(&self) -> bool {
-        self.epochs.values().chain([&self.index_key, &self.audit_key]).all(Key::is_locked)
+        self.epochs.values().chain([&self.index_key, &self.audit_key]).all(|key| key.is_locked())
     }
 
     /// The epoch that is sealed in.
@@ -117,6 +131,21 @@ mod tests {
         let before = keyring.blind("name", &[b"alice"]);
         keyring.begin_epoch();
         assert_eq!(keyring.blind("name", &[b"alice"]), before);
+    }
+
+    #[test]
+    fn a_keyring_that_forgot_its_old_epochs_opens_what_the_current_one_sealed_and_nothing_else() {
+        let place = crate::seal::Place { area: "a", key: b"k", version: 1 };
+        let mut keyring = Keyring::generate();
+        let old = keyring.seal(&place, b"old").unwrap();
+        keyring.begin_epoch();
+        let new = keyring.seal(&place, b"new").unwrap();
+        let before = keyring.clone();
+        keyring.forget_old_epochs();
+        assert_eq!(keyring.epochs().collect::<Vec<_>>(), [2]);
+        assert!(keyring.open(&place, &old).is_err());
+        assert_eq!(**keyring.open(&place, &new).unwrap(), *b"new");
+        assert_eq!(**before.open(&place, &old).unwrap(), *b"old", "a copy keeps what it has");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! such a file, so the vault believes a keyring only when it opens a record that was sealed before.
 
 use std::io;
+use std::sync::Arc;
 
 use age::{DecryptError, EncryptError, Recipient};
 use zeroize::Zeroizing;
@@ -24,13 +25,10 @@ const FIXED_BYTES: usize = 4 + 16 + 2 * KEY_BYTES + 4 + 4;
 const EPOCH_BYTES: usize = 4 + KEY_BYTES;
 
 impl Keyring {
-    /// The keyring as a file that the identity opens, and so does whoever holds the identity of a recovery recipient
-    /// (`age1...`).
-    pub fn to_file(&self, identity: &HostIdentity, recovery: &[String]) -> Result<Vec<u8>, SealError> {
-        let recovery = recipients(recovery)?;
-        let host = identity.as_age().to_public();
-        let recipients: Vec<&dyn Recipient> =
-            std::iter::once(&host).chain(&recovery).map(|recipient| recipient as _).collect();
+    /// The keyring as a file that each of the recipients can open with its identity.
+    pub fn to_file(&self, recipients: &Recipients) -> Result<Vec<u8>, SealError> {
+        let Recipients { hosts, recovery } = recipients;
+        let recipients: Vec<&dyn Recipient> = hosts.iter().chain(recovery).map(|recipient| recipient as _).collect();
         encrypt(&recipients, &self.to_bytes()).map_err(|error| {
             SealError::Unsealed(match error {
                 EncryptError::Io(error) => error,
@@ -83,7 +81,7 @@ struct Parts<'a>(&'a [u8]);
 impl<'a> Parts<'a> {
     fn keyring(&mut self) -> Option<Keyring> {
         let store_id = self.take(16)?.try_into().ok()?;
-        let (index_key, audit_key) = (self.key()?, self.key()?);
+        let (index_key, audit_key) = (Arc::new(self.key()?), Arc::new(self.key()?));
         let (current, count) = (self.number()?, self.number()?);
         let mut epochs = Epochs::new();
         for _ in 0..count {
@@ -91,9 +89,10 @@ impl<'a> Parts<'a> {
             if epochs.last_key_value().is_some_and(|(last, _)| *last >= epoch) {
                 return None;
             }
-            epochs.insert(epoch, key);
+            epochs.insert(epoch, Arc::new(key));
         }
-        let is_whole = self.0.is_empty() && epochs.contains_key(&current);
+        // The last of the rising epochs is the current one.
+        let is_whole = self.0.is_empty() && epochs.keys().next_back() == Some(&current);
         is_whole.then_some(Keyring { store_id, epochs, current, index_key, audit_key })
     }
 
@@ -112,6 +111,37 @@ impl<'a> Parts<'a> {
     }
 }
 
+/// Who can open the file of a keyring.
+#[derive(Clone)]
+pub struct Recipients {
+    hosts: Vec<age::x25519::Recipient>,
+    recovery: Vec<age::x25519::Recipient>,
+}
+
+impl Recipients {
+    /// The host, and whoever holds the identity of a recovery recipient (`age1...`).
+    pub fn new(host: &HostIdentity, recovery: &[String]) -> Result<Self, SealError> {
+        Ok(Self { hosts: vec![host.as_age().to_public()], recovery: recipients(recovery)? })
+    }
+
+    /// The same, and the host with another identity.
+    #[must_use]
+    pub fn and(mut self, host: &HostIdentity) -> Self {
+        self.hosts.push(host.as_age().to_public());
+        self
+    }
+
+    /// The same host with other recovery recipients.
+    pub fn with_recovery(&self, recovery: &[String]) -> Result<Self, SealError> {
+        Ok(Self { hosts: self.hosts.clone(), recovery: recipients(recovery)? })
+    }
+
+    /// The recovery recipients, as text.
+    pub fn recovery(&self) -> Vec<String> {
+        self.recovery.iter().map(ToString::to_string).collect()
+    }
+}
+
 fn recipients(texts: &[String]) -> Result<Vec<age::x25519::Recipient>, SealError> {
     let parse = |(index, text): (usize, &String)| {
         text.trim().parse().map_err(|_| SealError::NotARecipient { number: index + 1 })
@@ -126,6 +156,10 @@ mod tests {
 
     const PLACE: Place<'_> = Place { area: "meta", key: b"sentinel", version: 1 };
 
+    fn to_file(keyring: &Keyring, host: &HostIdentity, recovery: &[String]) -> Result<Vec<u8>, SealError> {
+        keyring.to_file(&Recipients::new(host, recovery)?)
+    }
+
     #[test]
     fn a_keyring_opens_with_its_identity_and_still_has_all_its_keys() {
         let identity = HostIdentity::generate();
@@ -134,7 +168,7 @@ mod tests {
         keyring.begin_epoch();
         let new = keyring.seal(&PLACE, b"new").unwrap();
 
-        let opened = Keyring::from_file(&keyring.to_file(&identity, &[]).unwrap(), &identity).unwrap();
+        let opened = Keyring::from_file(&to_file(&keyring, &identity, &[]).unwrap(), &identity).unwrap();
 
         assert_eq!(**opened.open(&PLACE, &old).unwrap(), *b"old");
         assert_eq!(**opened.open(&PLACE, &new).unwrap(), *b"new");
@@ -147,14 +181,14 @@ mod tests {
     fn a_keyring_opens_with_a_recovery_identity() {
         let (host, recovery) = (HostIdentity::generate(), HostIdentity::generate());
         let keyring = Keyring::generate();
-        let file = keyring.to_file(&host, &[recovery.recipient()]).unwrap();
+        let file = to_file(&keyring, &host, &[recovery.recipient()]).unwrap();
         assert_eq!(Keyring::from_file(&file, &recovery).unwrap().store_id(), keyring.store_id());
         assert_eq!(Keyring::from_file(&file, &host).unwrap().store_id(), keyring.store_id());
     }
 
     #[test]
     fn a_keyring_does_not_open_with_another_identity() {
-        let file = Keyring::generate().to_file(&HostIdentity::generate(), &[]).unwrap();
+        let file = to_file(&Keyring::generate(), &HostIdentity::generate(), &[]).unwrap();
         let error = Keyring::from_file(&file, &HostIdentity::generate()).unwrap_err();
         assert!(matches!(error, SealError::WrongIdentity), "{error}");
     }
@@ -162,7 +196,7 @@ mod tests {
     #[test]
     fn a_damaged_keyring_is_called_damaged() {
         let identity = HostIdentity::generate();
-        let file = Keyring::generate().to_file(&identity, &[]).unwrap();
+        let file = to_file(&Keyring::generate(), &identity, &[]).unwrap();
         for damaged in [&b""[..], b"something else", &file[..file.len() - 1]] {
             let error = Keyring::from_file(damaged, &identity).unwrap_err();
             assert!(matches!(error, SealError::DamagedKeyring(_)), "{error}");
@@ -199,7 +233,7 @@ mod tests {
         let (host, recovery) = (HostIdentity::generate(), HostIdentity::generate());
         let pasted = recovery.expose();
         let recipients = [recovery.recipient(), pasted.expose().to_owned()];
-        let error = Keyring::generate().to_file(&host, &recipients).unwrap_err();
+        let error = to_file(&Keyring::generate(), &host, &recipients).unwrap_err();
         assert!(error.to_string().contains("number 2"), "{error}");
         assert!(!format!("{error:?}{error}").contains(pasted.expose()), "{error}");
     }

@@ -7,6 +7,7 @@
 mod durable;
 mod error;
 mod identity;
+mod kept;
 mod key;
 mod keyring;
 mod keyring_file;
@@ -14,8 +15,11 @@ mod place;
 mod record;
 mod stanza;
 
-pub use durable::create_durably;
-pub use error::{IdentityError, SealError};
-pub use identity::{HostIdentity, IdentitySource};
+pub use durable::{create_durably, replace_durably};
+pub use error::{IdentityError, KeptError, SealError};
+pub use identity::{HostIdentity, IdentitySource, SealedWith};
+pub use kept::{KeepKeyring, KeptKeyring};
 pub use keyring::Keyring;
+pub use keyring_file::Recipients;
 pub use place::Place;
+pub use stanza::epoch_of;

@@ -24,6 +24,14 @@ impl Place<'_> {
         }
         hash.finalize().into()
     }
+
+    /// The key as people can read it: a reference as it is, anything else as numbers. It holds names as keyed hashes at most.
+    pub(super) fn shown_key(&self) -> String {
+        match std::str::from_utf8(self.key) {
+            Ok(text) if text.bytes().all(|byte| byte.is_ascii_graphic()) => text.to_owned(),
+            _ => data_encoding::HEXLOWER.encode(self.key),
+        }
+    }
 }
 
 /// The length of a part as it is hashed.
@@ -34,6 +42,13 @@ pub(super) fn length_of(part: &[u8]) -> [u8; 8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_is_shown_as_a_word_if_it_is_one_and_else_as_numbers() {
+        let place = Place { area: "sessions", key: b"7k3vq2mx", version: 1 };
+        assert_eq!(place.shown_key(), "7k3vq2mx");
+        assert_eq!(Place { key: &[0, 0x20, 0xff], ..place }.shown_key(), "0020ff");
+    }
 
     #[test]
     fn bytes_that_move_from_the_area_to_the_key_make_another_place() {

@@ -18,7 +18,7 @@ const OVERHEAD: usize = 512;
 impl Keyring {
     /// Seals `plaintext` for `place` in the current epoch.
     pub fn seal(&self, place: &Place<'_>, plaintext: &[u8]) -> Result<Vec<u8>, SealError> {
-        let missing = || SealError::UnknownEpoch { area: place.area.to_owned() };
+        let missing = || SealError::UnknownEpoch { area: place.area.to_owned(), key: place.shown_key() };
         let key = self.epochs.get(&self.current).ok_or_else(missing)?;
         let recipient = RecordRecipient { store_id: &self.store_id, place, epoch: self.current, key };
         encrypt(&[&recipient], plaintext).map_err(|error| SealError::Unsealed(into_io(error)))
@@ -27,9 +27,12 @@ impl Keyring {
     /// Opens what was sealed for `place`, in whichever epoch.
     pub fn open(&self, place: &Place<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
         let identity = RecordIdentity { store_id: &self.store_id, place, epochs: &self.epochs };
-        decrypt(&identity, sealed).map_err(|error| match error {
-            DecryptError::NoMatchingKeys => SealError::UnknownEpoch { area: place.area.to_owned() },
-            _ => SealError::NotGenuine { area: place.area.to_owned() },
+        decrypt(&identity, sealed).map_err(|error| {
+            let (area, key) = (place.area.to_owned(), place.shown_key());
+            match error {
+                DecryptError::NoMatchingKeys => SealError::UnknownEpoch { area, key },
+                _ => SealError::NotGenuine { area, key },
+            }
         })
     }
 }
@@ -104,6 +107,18 @@ mod tests {
         let sealed = keyring.seal(&PLACE, PLAINTEXT).unwrap();
         keyring.store_id = [0; 16];
         assert!(matches!(keyring.open(&PLACE, &sealed), Err(SealError::NotGenuine { .. })));
+    }
+
+    #[test]
+    fn a_record_names_its_epoch_and_nothing_else_does() {
+        let mut keyring = Keyring::generate();
+        assert_eq!(crate::seal::epoch_of(&keyring.seal(&PLACE, PLAINTEXT).unwrap()), Some(1));
+        keyring.begin_epoch();
+        assert_eq!(crate::seal::epoch_of(&keyring.seal(&PLACE, PLAINTEXT).unwrap()), Some(2));
+        let stranger = age::x25519::Identity::generate().to_public();
+        for other in [&b""[..], b"---", &encrypt(&[&stranger], b"-> tokenkeeper-record x 7\n").unwrap()] {
+            assert_eq!(crate::seal::epoch_of(other), None);
+        }
     }
 
     #[test]

@@ -83,6 +83,15 @@ impl RecordIdentity<'_> {
     }
 }
 
+/// The epoch that a sealed record names, which only opening it proves. None, if the bytes are no such record.
+pub fn epoch_of(sealed: &[u8]) -> Option<u32> {
+    let mut lines = sealed.split(|byte| *byte == b'\n').take_while(|line| !line.starts_with(b"---"));
+    let prefix = [b"-> ", TAG.as_bytes(), b" "].concat();
+    let ours = lines.find_map(|line| line.strip_prefix(&prefix[..]))?;
+    let (_, epoch) = std::str::from_utf8(ours).ok()?.split_once(' ')?;
+    epoch.parse().ok()
+}
+
 /// Our stanza, if it stands there once and nothing but grease stands beside it.
 fn only_ours(stanzas: &[Stanza]) -> Option<&Stanza> {
     let (ours, others): (Vec<_>, Vec<_>) = stanzas.iter().partition(|stanza| stanza.tag == TAG);

@@ -30,7 +30,23 @@ pub struct Batch {
 struct Expectation {
     table: Table,
     key: Vec<u8>,
-    version: u64,
+    state: Expected,
+}
+
+#[derive(Debug)]
+enum Expected {
+    Version(u64),
+    /// The very same bytes: where a row was removed and written anew meanwhile, its version tells nothing.
+    Row(Row),
+}
+
+/// The rows as they are before a batch.
+pub(super) trait Before {
+    /// The version of a row, 0 if there is none.
+    fn version(&self, table: Table, key: &[u8]) -> Result<u64, StoreError>;
+
+    /// Whether a row is exactly this one.
+    fn is(&self, table: Table, key: &[u8], row: &Row) -> Result<bool, StoreError>;
 }
 
 /// One change, its preconditions already met.
@@ -43,7 +59,7 @@ pub(super) enum Change {
 impl Batch {
     /// Builds on the row being in this version; 0: on there being none.
     pub fn expect(&mut self, table: Table, key: impl AsRef<[u8]>, version: u64) -> &mut Self {
-        self.expectations.push(Expectation { table, key: key.as_ref().to_vec(), version });
+        self.expectations.push(Expectation { table, key: key.as_ref().to_vec(), state: Expected::Version(version) });
         self
     }
 
@@ -52,6 +68,14 @@ impl Batch {
         let row = Row { version: expected.saturating_add(1), value: value.into() };
         self.changes.push(Change::Put { table, key: key.as_ref().to_vec(), row });
         self.expect(table, key, expected)
+    }
+
+    /// Writes other bytes into a row that must still be exactly `row`. It keeps its version: whoever has read it need not read it again.
+    pub fn rewrite(&mut self, table: Table, key: impl AsRef<[u8]>, row: Row, value: impl Into<Vec<u8>>) -> &mut Self {
+        let (key, new) = (key.as_ref().to_vec(), Row { version: row.version, value: value.into() });
+        self.changes.push(Change::Put { table, key: key.clone(), row: new });
+        self.expectations.push(Expectation { table, key, state: Expected::Row(row) });
+        self
     }
 
     /// Removes a row that must be in version `expected`.
@@ -88,13 +112,14 @@ impl Batch {
         self.expectations.is_empty() && self.changes.is_empty()
     }
 
-    /// The changes, if every precondition holds. `version_of` tells the version a row has now, 0 if there is none.
-    pub(super) fn judge(
-        self,
-        mut version_of: impl FnMut(Table, &[u8]) -> Result<u64, StoreError>,
-    ) -> Result<Vec<Change>, StoreError> {
-        for Expectation { table, key, version } in &self.expectations {
-            if version_of(*table, key)? != *version {
+    /// The changes, if every precondition holds.
+    pub(super) fn judge(self, before: &impl Before) -> Result<Vec<Change>, StoreError> {
+        for Expectation { table, key, state } in &self.expectations {
+            let holds = match state {
+                Expected::Version(version) => before.version(*table, key)? == *version,
+                Expected::Row(row) => before.is(*table, key, row)?,
+            };
+            if !holds {
                 return Err(StoreError::Conflict { table: *table });
             }
         }

@@ -15,6 +15,7 @@ macro_rules! conformance {
             a_row_that_exists_is_not_created_again,
             a_row_is_replaced_only_in_the_version_it_was_read_in,
             a_row_is_deleted_only_in_the_version_it_was_read_in,
+            a_row_is_rewritten_only_while_it_is_the_very_same_and_keeps_its_version,
             tables_do_not_share_their_keys,
             a_batch_with_one_failing_precondition_changes_nothing,
             an_expectation_guards_a_batch_without_changing_its_row,
@@ -105,6 +106,30 @@ pub(super) fn a_row_is_replaced_only_in_the_version_it_was_read_in(store: &dyn S
     assert!(is_conflict(&put(store, b"a", 1, b"late")));
     assert!(is_conflict(&put(store, b"a", 3, b"early")));
     assert_eq!(read(store, b"a"), Some(row(2, b"two")));
+}
+
+pub(super) fn a_row_is_rewritten_only_while_it_is_the_very_same_and_keeps_its_version(store: &dyn Store) {
+    let rewrite = |old: Row, value: &[u8]| {
+        write(store, |batch| {
+            batch.rewrite(Table::Sessions, b"a", old, value);
+        })
+    };
+    assert!(is_conflict(&rewrite(row(1, b"nothing"), b"x")));
+    put(store, b"a", 0, b"one").unwrap();
+    put(store, b"a", 1, b"two").unwrap();
+    rewrite(row(2, b"two"), b"two, sealed anew").unwrap();
+    assert_eq!(read(store, b"a"), Some(row(2, b"two, sealed anew")));
+    assert!(is_conflict(&rewrite(row(2, b"two"), b"x")));
+    put(store, b"a", 2, b"three").unwrap();
+    assert!(is_conflict(&rewrite(row(2, b"two, sealed anew"), b"x")));
+    // Removed and written anew, it is in the first version again.
+    write(store, |batch| {
+        batch.delete(Table::Sessions, b"a", 3);
+    })
+    .unwrap();
+    put(store, b"a", 0, b"another").unwrap();
+    assert!(is_conflict(&rewrite(row(1, b"one"), b"x")));
+    assert_eq!(read(store, b"a"), Some(row(1, b"another")));
 }
 
 pub(super) fn a_row_is_deleted_only_in_the_version_it_was_read_in(store: &dyn Store) {

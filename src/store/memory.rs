@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::{self, BoxFuture};
 
-use super::batch::Change;
+use super::batch::{Before, Change};
 use super::lease::Leases;
 use super::{Batch, Row, Store, StoreError, Table, Written};
 
@@ -38,9 +38,7 @@ impl MemoryStore {
 
 impl State {
     fn write_if(&mut self, batch: Batch) -> Result<u64, StoreError> {
-        let changes =
-            batch.judge(|table, key| Ok(self.rows.get(&(table, key.to_vec())).map_or(0, |row| row.version)))?;
-        for change in changes {
+        for change in batch.judge(self)? {
             match change {
                 Change::Put { table, key, row } => self.rows.insert((table, key), row),
                 Change::Remove { table, key } => self.rows.remove(&(table, key)),
@@ -48,6 +46,16 @@ impl State {
         }
         self.generation += 1;
         Ok(self.generation)
+    }
+}
+
+impl Before for State {
+    fn version(&self, table: Table, key: &[u8]) -> Result<u64, StoreError> {
+        Ok(self.rows.get(&(table, key.to_vec())).map_or(0, |row| row.version))
+    }
+
+    fn is(&self, table: Table, key: &[u8], row: &Row) -> Result<bool, StoreError> {
+        Ok(self.rows.get(&(table, key.to_vec())) == Some(row))
     }
 }
 

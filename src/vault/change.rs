@@ -3,18 +3,23 @@
 //! Invariant: an event that is audited with a change of the session it is about also stands in that session's history, and is
 //! counted once it is on disk. Whoever makes a change tells it once, and can forget neither.
 
+use std::sync::Arc;
+
 use tokenkeeper_protocol::{LoginId, ProviderName, SessionRef, UnixSeconds};
 
 use super::bindings::Binding;
 use super::{Intent, PendingLogin, Vault, VaultError, Versioned};
 use crate::audit::{Event, What};
 use crate::domain::{Peer, Session};
+use crate::seal::Keyring;
 use crate::store::{Batch, Table};
 
 /// A change in the making. Nothing happens until [`Change::commit`].
 #[must_use = "a change does nothing until it is committed"]
 pub struct Change<'a> {
     pub(super) vault: &'a Vault,
+    /// Held until it is written: so the keys that it may be sealed with are not destroyed before.
+    _keys: Arc<Keyring>,
     batch: Batch,
     now: UnixSeconds,
     /// Sessions as they will be, and the versions they build on. Sealed last, for events still number themselves in them.
@@ -25,7 +30,14 @@ pub struct Change<'a> {
 impl Vault {
     /// Begins a change that happens at `now`.
     pub fn change(&self, now: UnixSeconds) -> Change<'_> {
-        Change { vault: self, batch: Batch::default(), now, sessions: Vec::new(), events: Vec::new() }
+        Change {
+            vault: self,
+            _keys: self.keyring.load_full(),
+            batch: Batch::default(),
+            now,
+            sessions: Vec::new(),
+            events: Vec::new(),
+        }
     }
 }
 

@@ -76,7 +76,7 @@ impl Vault {
         event: &Event,
     ) -> Result<(), VaultError> {
         let change = entry_key(session, told.saturating_sub(1));
-        let key = [&change[..], &self.keyring.blind("peer", &[peer.name().as_bytes()])].concat();
+        let key = [&change[..], &self.keyring.load().blind("peer", &[peer.name().as_bytes()])].concat();
         let known = self.store.scan(Table::History, &change, None, PEERS + 1)?;
         if known.len() <= PEERS && known.iter().all(|(known, _)| *known != key) {
             self.write_entry(batch, &key, event)?;

@@ -47,24 +47,24 @@ pub(super) fn state_byte(session: &Session) -> u8 {
 
 impl Vault {
     pub(super) fn name_prefix(&self, provider: &ProviderName, name: &UserName) -> [u8; 16] {
-        self.keyring.blind("name", &[provider.as_str().as_bytes(), name.as_str().as_bytes()])
+        self.keyring.load().blind("name", &[provider.as_str().as_bytes(), name.as_str().as_bytes()])
     }
 
     pub(super) fn subject_prefix(&self, provider: &ProviderName, issuer: &str, subject: &str) -> [u8; 16] {
-        self.keyring.blind("subject", &[provider.as_str().as_bytes(), issuer.as_bytes(), subject.as_bytes()])
+        self.keyring.load().blind("subject", &[provider.as_str().as_bytes(), issuer.as_bytes(), subject.as_bytes()])
     }
 
     /// Of all sessions of an owner, by what it is called, at one provider or at any.
     pub(super) fn owner_prefix(&self, owner: &str, provider: Option<&ProviderName>) -> [u8; 16] {
         match provider {
-            Some(provider) => self.keyring.blind("owner-at", &[owner.as_bytes(), provider.as_str().as_bytes()]),
-            None => self.keyring.blind("owner", &[owner.as_bytes()]),
+            Some(provider) => self.keyring.load().blind("owner-at", &[owner.as_bytes(), provider.as_str().as_bytes()]),
+            None => self.keyring.load().blind("owner", &[owner.as_bytes()]),
         }
     }
 
     /// Of all sessions at a provider.
     pub(super) fn provider_prefix(&self, provider: &ProviderName) -> [u8; 16] {
-        self.keyring.blind("provider", &[provider.as_str().as_bytes()])
+        self.keyring.load().blind("provider", &[provider.as_str().as_bytes()])
     }
 
     /// The entries that stay the same for the life of a session.

@@ -60,7 +60,7 @@ impl Vault {
 
     /// The keyed hash under which a completed callback query is remembered.
     pub fn callback_hash(&self, query: &str) -> [u8; 16] {
-        self.keyring.blind("callback", &[query.as_bytes()])
+        self.keyring.load().blind("callback", &[query.as_bytes()])
     }
 
     /// Removes flows that expired before `now`; returns how many.
@@ -91,6 +91,6 @@ impl Vault {
     }
 
     pub(super) fn login_key(&self, id: LoginId) -> [u8; 16] {
-        self.keyring.blind("login", &[id.as_bytes()])
+        self.keyring.load().blind("login", &[id.as_bytes()])
     }
 }

@@ -14,14 +14,17 @@ mod logins;
 mod open;
 mod outbox;
 mod record;
+mod reseal;
+mod reuse;
 mod rotation;
 mod sessions;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+
+use arc_swap::ArcSwap;
 
 use crate::audit::{Counters, Counts, Waker};
 use crate::seal::Keyring;
@@ -34,13 +37,16 @@ pub use history::History;
 pub use intents::Intent;
 pub use logins::{DoneLogin, PendingLogin};
 pub use record::Versioned;
-pub use rotation::Rotation;
+pub use reuse::Reuse;
+pub use rotation::{BeginError, Progress, Rotation};
 pub use sessions::{AgendaItem, Page, Scope, StateCounts};
 
 /// The store and the keys that open it.
 pub struct Vault {
     store: Arc<dyn Store>,
-    keyring: Keyring,
+    keyring: ArcSwap<Keyring>,
+    /// Keyrings that were replaced. One that lives still seals what is not written yet.
+    replaced: Mutex<Vec<Weak<Keyring>>>,
     /// The next sequence number of the audit outbox.
     outbox_next: AtomicU64,
     /// Whether the outbox was found full.
@@ -59,7 +65,7 @@ impl Vault {
 
     /// The epoch that new records are sealed under.
     pub fn epoch(&self) -> u32 {
-        self.keyring.epoch()
+        self.keyring.load().epoch()
     }
 
     /// What happened since the start, by the audit events that were written.

@@ -1,11 +1,13 @@
 //! Opening a vault: the keyring is believed only when it opens the sentinel that the store was made with.
 
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use arc_swap::ArcSwap;
 
 use super::{Vault, VaultError};
 use crate::audit::Counters;
-use crate::seal::Keyring;
+use crate::seal::{Keyring, Place};
 use crate::store::{Batch, Store, Table};
 
 /// A sealed row of a known value.
@@ -16,16 +18,17 @@ impl Vault {
     ///
     /// # Errors
     /// [`VaultError::ForeignKeyring`] when the store was made with another keyring.
-    pub async fn open(store: Arc<dyn Store>, keyring: Keyring) -> Result<Self, VaultError> {
+    pub async fn open(store: Arc<dyn Store>, keyring: impl Into<Arc<Keyring>>) -> Result<Self, VaultError> {
         let vault = Self {
             store,
-            keyring,
+            keyring: ArcSwap::new(keyring.into()),
+            replaced: Mutex::default(),
             outbox_next: AtomicU64::new(0),
             outbox_full: AtomicBool::new(false),
             counts: Counters::default(),
             relay: OnceLock::new(),
         };
-        let expected = vault.keyring.store_id();
+        let expected = vault.keyring.load().store_id();
         match vault.read::<[u8; 16]>(Table::Meta, SENTINEL) {
             Ok(Some(sentinel)) if sentinel.value == expected => {}
             Ok(None) => vault.write_sentinel(expected).await?,
@@ -34,6 +37,29 @@ impl Vault {
         }
         vault.find_end_of_outbox()?;
         Ok(vault)
+    }
+
+    /// Whether the keyring opens so many records as well, picked at random: for a keyring whose sentinel somebody may have forged.
+    ///
+    /// # Errors
+    /// [`VaultError::ForeignKeyring`] when one does not open.
+    pub fn prove(&self, records: usize) -> Result<(), VaultError> {
+        let keyring = self.keyring.load();
+        let mut proved = 0;
+        for table in [Table::Sessions, Table::Bindings, Table::History] {
+            while proved < records {
+                let from = rand::random::<[u8; 8]>();
+                let mut rows = self.store.scan(table, &[], Some(&from), 1)?;
+                if rows.is_empty() {
+                    rows = self.store.scan(table, &[], None, 1)?;
+                }
+                let Some((key, row)) = rows.first() else { break };
+                let place = Place { area: table.name(), key, version: row.version };
+                keyring.open(&place, &row.value).map_err(|_| VaultError::ForeignKeyring)?;
+                proved += 1;
+            }
+        }
+        Ok(())
     }
 
     async fn write_sentinel(&self, store_id: [u8; 16]) -> Result<(), VaultError> {

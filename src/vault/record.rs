@@ -34,7 +34,7 @@ impl Vault {
         let size = layout().serialized_size(value).map_err(unknown_layout)?;
         let mut plain = Zeroizing::new(Vec::with_capacity(usize::try_from(size).unwrap_or_default()));
         layout().serialize_into(&mut *plain, value).map_err(unknown_layout)?;
-        Ok(self.keyring.seal(&Place { area: table.name(), key, version }, &plain)?)
+        Ok(self.keyring.load().seal(&Place { area: table.name(), key, version }, &plain)?)
     }
 
     /// Opens a row.
@@ -44,7 +44,7 @@ impl Vault {
         key: &[u8],
         row: &Row,
     ) -> Result<Versioned<T>, VaultError> {
-        let plain = self.keyring.open(&Place { area: table.name(), key, version: row.version }, &row.value)?;
+        let plain = self.keyring.load().open(&Place { area: table.name(), key, version: row.version }, &row.value)?;
         let value = layout().deserialize(&plain).map_err(|_| VaultError::Layout { table: table.name() })?;
         Ok(Versioned { value, version: row.version })
     }

@@ -17,6 +17,7 @@ mod history;
 mod http;
 mod http_limits;
 mod http_schema;
+mod keys;
 mod login;
 mod login_refused;
 mod logout;

@@ -132,9 +132,11 @@ fn a_store_without_its_identity_is_not_replaced_by_an_empty_one() {
     let identity = fs::read(home.identity_file()).unwrap();
     fs::remove_file(home.identity_file()).unwrap();
 
-    let failed = start_fails(&home);
-    assert!(failed.stderr.contains(&home.identity_file().display().to_string()), "{failed:?}");
+    let locked = Daemon::start(&home);
+    let why = home.cli(["status"]).stdout;
+    assert!(why.contains(&home.identity_file().display().to_string()), "{why}");
     assert!(!home.identity_file().exists(), "a new identity would make the store unreadable for ever");
+    locked.stop();
 
     fs::write(home.identity_file(), identity).unwrap();
     set_mode(&home.identity_file(), 0o400);
@@ -181,12 +183,16 @@ fn a_store_does_not_open_with_the_identity_of_another() {
         set_mode(&home.identity_file(), 0o400);
     };
 
+    let complaint = || {
+        let locked = Daemon::start(&home);
+        let why = home.cli(["status"]).stdout;
+        locked.stop();
+        why
+    };
     swap(&fs::read(other.identity_file()).unwrap());
-    let failed = start_fails(&home);
-    assert!(failed.stderr.contains("identity"), "{failed:?}");
+    assert!(complaint().contains("does not open with this identity"));
     swap(b"not an identity at all\n");
-    let failed = start_fails(&home);
-    assert!(failed.stderr.contains(&home.identity_file().display().to_string()), "{failed:?}");
+    assert!(complaint().contains(&home.identity_file().display().to_string()));
 
     swap(&identity);
     let _daemon = Daemon::start(&home);
@@ -198,10 +204,15 @@ fn an_identity_that_others_can_read_is_refused() {
     let home = Home::new(&Config::empty());
     Daemon::start(&home).stop();
     set_mode(&home.identity_file(), 0o444);
-    let failed = start_fails(&home);
-    assert!(failed.stderr.contains(&home.identity_file().display().to_string()), "{failed:?}");
+    let locked = Daemon::start(&home);
+    let status = home.stderr();
+    assert!(status.contains(&format!("chmod 0400 {}", home.identity_file().display())), "{status}");
     set_mode(&home.identity_file(), 0o400);
-    Daemon::start(&home);
+    locked.reload();
+    assert!(
+        locked.notify.heard().iter().any(|line| line.starts_with("STATUS=no provider")),
+        "mended without a restart"
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@ box useradd --create-home shop
 box install -d /etc/tokenkeeper/conf.d /etc/tokenkeeper/secrets
 start_provider
 
-expect 'systemd understands every line of the units' '^$' box systemd-analyze verify tokenkeeperd.service tokenkeeperd.socket \
+expect 'systemd understands every line of the units' '^$' box systemd-analyze verify tokenkeeperd.service tokenkeeperd-setup.service tokenkeeperd.socket \
     tokenkeeperd-http.socket
 box systemctl enable --quiet tokenkeeperd
 expect 'who enables the service enables its sockets' '^enabled enabled enabled$' \
@@ -20,6 +20,9 @@ expect 'the socket is root'\''s and everybody may connect' '^root 755 root 666$'
 expect 'a connection starts the daemon, and root sees its status' 'tokenkeeper .*none configured' box tokenkeeper status
 expect '... which has the HTTP socket too' '^running root 666$' \
     box sh -c 'echo $(systemctl show tokenkeeperd-http.socket --value --property=SubState) $(stat -c "%U %a" /run/tokenkeeper/http.sock)'
+expect 'the host has made an identity of its own, sealed with its key' 'keys +systemd credential \(host key\), epoch 1' box tokenkeeper status
+expect '... which lies in no file' 'No such file' box ls /var/lib/tokenkeeper/identity
+expect '... and is made only once' '^the identity is there: systemd credential \(host key\)$' box tokenkeeperd setup
 expect 'it is ready without a provider' '^notify active running$' \
     box systemctl show tokenkeeperd --value --property=Type,ActiveState,SubState
 expect 'systemctl status says how it is doing' 'Status: "no provider configured; 0 sessions active' \
@@ -140,12 +143,40 @@ expect '... without a core' 'Watchdog timeout.*code=killed, status=6/ABRT' last_
 expect '... and the new one has the token' '^alice$' token_of
 box rm /etc/systemd/system/tokenkeeperd.service.d/watchdog.conf
 
+# --- the keys ----------------------------------------------------------------------------------------------------------------
+
+box systemctl daemon-reload
+expect 'keys are rotated' '^Epoch 2 has begun' box tokenkeeper keys rotate
+eventually '... to the end' 'epoch +2 $' words_of box tokenkeeper keys show
+expect 'a new identity takes the place of the old' 'new identity: systemd credential \(host key\). Restart' box tokenkeeperd setup --rekey
+expect '... and the daemon starts with it' '^$' restart
+expect '... and serves' '^alice$' token_of
+
+box systemd-creds decrypt --name=tokenkeeper.identity /etc/credstore.encrypted/tokenkeeper.identity /root/copy
+box mv /var/lib/systemd/credential.secret /root/credential.secret
+restart
+expect 'a host that has lost its key starts the daemon all the same' '^LOCKED, nothing is served: there is no identity' shows StatusText
+expect '... and tells root' 'not serving.*tokenkeeper keys recover.*exit 2' exit_status box tokenkeeper status
+expect '... and whoever asks' 'cannot open its keys.*exit 78' exit_status as_unit shop tokenkeeper token corp
+box mv /root/credential.secret /var/lib/systemd/credential.secret
+restart
+expect 'a host that has its key back is as it was' '^alice$' token_of
+
+box rm /var/lib/systemd/credential.secret
+restart
+expect 'a copy of the identity opens the keys again' 'The keys are open' box tokenkeeper keys recover --identity-file /root/copy
+expect '... without a restart' '^alice$' token_of
+expect '... and from then on the host has an identity of its own' '^alice$' after_restart token_of
+expect '... which is sealed again on demand' 'new identity: systemd credential \(host key\)' box tokenkeeperd setup --rekey
+expect '... for good' '^alice$' after_restart token_of
+expect '... and lies in no file' 'No such file' box ls /var/lib/tokenkeeper/identity
+box rm /root/copy
+
 # --- secrets from systemd ----------------------------------------------------------------------------------------------------
 
-encrypt tokenkeeper.identity /var/lib/tokenkeeper/identity
 encrypt corp /etc/tokenkeeper/secrets/corp
 box sed -i 's/{ file = "corp" }/{ credential = "corp" }/' /etc/tokenkeeper/conf.d/corp.toml
-drop_in credentials <<<$'[Service]\nLoadCredentialEncrypted=tokenkeeper.identity\nLoadCredentialEncrypted=corp'
+drop_in credentials <<<$'[Service]\nLoadCredentialEncrypted=corp'
 expect 'the daemon starts with encrypted credentials in place of files' '^$' box systemctl restart tokenkeeperd
 expect '... and says so' 'keys +systemd credential' box tokenkeeper status
 expect '... they open the store' '^alice$' token_of

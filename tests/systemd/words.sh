@@ -44,6 +44,20 @@ seconds_of() {
     echo "$((SECONDS - begin)) seconds"
 }
 
+# words_of COMMAND...: what it says, with single blanks.
+words_of() { "$@" | tr -s '[:space:]' ' '; }
+
+# More often than systemd lets a service be started in a row.
+restart() {
+    box systemctl reset-failed tokenkeeperd
+    box systemctl restart tokenkeeperd
+}
+
+after_restart() {
+    restart
+    "$@"
+}
+
 # --- what systemd knows ------------------------------------------------------------------------------------------------------
 
 shows() { box systemctl show tokenkeeperd --property="$1" --value; }

@@ -19,8 +19,8 @@ use zeroize::Zeroizing;
 use crate::error::{Broken, Error, ProtocolError};
 use crate::wire::{Inbox, answer, frame, patience};
 use crate::{
-    DEFAULT_TIMEOUT, DeviceBegin, DeviceWait, Explain, HistoryRequest, LoginBegin, LoginComplete, ProviderName,
-    Selector, SessionRef, SessionsRequest, TokenFor, TokenRequest, connect,
+    DEFAULT_TIMEOUT, DeviceBegin, DeviceWait, Explain, HistoryRequest, KeysRecover, LoginBegin, LoginComplete,
+    ProviderName, Selector, SessionRef, SessionsRequest, TokenFor, TokenRequest, connect,
 };
 
 /// Frames that wait for a daemon that reads nothing. More than any burst needs; without a limit, a caller that repeats what
@@ -154,6 +154,21 @@ impl Client {
     /// Everything that is counted, as `OpenMetrics` text.
     pub async fn metrics(&self) -> Result<String, Error> {
         self.call(Request::Metrics).await.and_then(answer::metrics)
+    }
+
+    /// The keys of the store: where the identity came from, which epochs there are, how far a rotation is.
+    pub async fn keys(&self) -> Result<reply::KeysReply, Error> {
+        self.call(Request::KeysShow).await.and_then(answer::keys)
+    }
+
+    /// Begins a new epoch of the record keys, and returns its number. Everything is sealed in it in the background.
+    pub async fn keys_rotate(&self) -> Result<u32, Error> {
+        self.call(Request::KeysRotate).await.and_then(answer::keys_rotating)
+    }
+
+    /// Opens the keyring of a daemon that has lost its identity.
+    pub async fn keys_recover(&self, request: KeysRecover) -> Result<reply::KeysRecovered, Error> {
+        self.call(Request::KeysRecover(request)).await.and_then(answer::keys_recovered)
     }
 
     async fn call(&self, request: Request) -> Result<Reply, Error> {

@@ -12,8 +12,8 @@ use crate::connect::{at_least_a_moment, connect};
 use crate::error::{Broken, Error, ProtocolError};
 use crate::wire::{Inbox, answer, frame, patience};
 use crate::{
-    DEFAULT_TIMEOUT, DeviceBegin, DeviceWait, Explain, HistoryRequest, LoginBegin, LoginComplete, ProviderName,
-    Selector, SessionRef, SessionsRequest, TokenFor, TokenRequest,
+    DEFAULT_TIMEOUT, DeviceBegin, DeviceWait, Explain, HistoryRequest, KeysRecover, LoginBegin, LoginComplete,
+    ProviderName, Selector, SessionRef, SessionsRequest, TokenFor, TokenRequest,
 };
 
 /// A valid access token of the only session at `provider` that this process may use.
@@ -137,6 +137,21 @@ impl Client {
     /// Everything that is counted, as `OpenMetrics` text.
     pub fn metrics(&mut self) -> Result<String, Error> {
         self.call(&Request::Metrics).and_then(answer::metrics)
+    }
+
+    /// The keys of the store: where the identity came from, which epochs there are, how far a rotation is.
+    pub fn keys(&mut self) -> Result<reply::KeysReply, Error> {
+        self.call(&Request::KeysShow).and_then(answer::keys)
+    }
+
+    /// Begins a new epoch of the record keys, and returns its number. Everything is sealed in it in the background.
+    pub fn keys_rotate(&mut self) -> Result<u32, Error> {
+        self.call(&Request::KeysRotate).and_then(answer::keys_rotating)
+    }
+
+    /// Opens the keyring of a daemon that has lost its identity.
+    pub fn keys_recover(&mut self, request: KeysRecover) -> Result<reply::KeysRecovered, Error> {
+        self.call(&Request::KeysRecover(request)).and_then(answer::keys_recovered)
     }
 
     fn call(&mut self, request: &Request) -> Result<Reply, Error> {

@@ -158,6 +158,9 @@ answers! {
     providers: Providers -> reply::ProvidersReply,
     provider_report: ProviderReport -> reply::ProviderReport,
     metrics: Metrics -> String,
+    keys: Keys -> reply::KeysReply,
+    keys_rotating: KeysRotating -> u32,
+    keys_recovered: KeysRecovered -> reply::KeysRecovered,
 }
 
 #[cfg(test)]

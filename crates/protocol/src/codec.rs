@@ -46,6 +46,9 @@ impl Request {
             Self::Providers => payload(kind::PROVIDERS, &()),
             Self::ProviderTest(it) => payload(kind::PROVIDER_TEST, it),
             Self::Metrics => payload(kind::METRICS, &()),
+            Self::KeysShow => payload(kind::KEYS_SHOW, &()),
+            Self::KeysRotate => payload(kind::KEYS_ROTATE, &()),
+            Self::KeysRecover(it) => payload(kind::KEYS_RECOVER, it),
         }
     }
 
@@ -69,6 +72,9 @@ impl Request {
             kind::PROVIDERS => nothing(kind, bytes, Self::Providers)?,
             kind::PROVIDER_TEST => Self::ProviderTest(message(kind, bytes)?),
             kind::METRICS => nothing(kind, bytes, Self::Metrics)?,
+            kind::KEYS_SHOW => nothing(kind, bytes, Self::KeysShow)?,
+            kind::KEYS_ROTATE => nothing(kind, bytes, Self::KeysRotate)?,
+            kind::KEYS_RECOVER => Self::KeysRecover(message(kind, bytes)?),
             other => return Err(CodecError::UnknownType(other)),
         })
     }
@@ -93,6 +99,9 @@ impl Reply {
             Self::Providers(it) => payload(kind::PROVIDERS, it),
             Self::ProviderReport(it) => payload(kind::PROVIDER_REPORT, it),
             Self::Metrics(it) => payload(kind::METRICS, it),
+            Self::Keys(it) => payload(kind::KEYS, it),
+            Self::KeysRotating(it) => payload(kind::KEYS_ROTATING, it),
+            Self::KeysRecovered(it) => payload(kind::KEYS_RECOVERED, it),
             Self::Problem(it) => payload(kind::PROBLEM, it),
         }
     }
@@ -115,6 +124,9 @@ impl Reply {
             kind::PROVIDERS => Self::Providers(message(kind, bytes)?),
             kind::PROVIDER_REPORT => Self::ProviderReport(message(kind, bytes)?),
             kind::METRICS => Self::Metrics(message(kind, bytes)?),
+            kind::KEYS => Self::Keys(message(kind, bytes)?),
+            kind::KEYS_ROTATING => Self::KeysRotating(message(kind, bytes)?),
+            kind::KEYS_RECOVERED => Self::KeysRecovered(message(kind, bytes)?),
             kind::PROBLEM => Self::Problem(message(kind, bytes)?),
             other => return Err(CodecError::UnknownType(other)),
         })

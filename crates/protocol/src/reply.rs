@@ -1,5 +1,6 @@
 //! What the daemon answers. No reply can hold a refresh token: there is no field for one.
 
+mod keys;
 mod oversight;
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,7 @@ use crate::problem::Problem;
 use crate::secret::{self, Secret};
 use crate::time::UnixSeconds;
 
+pub use keys::{KeysRecovered, KeysReply, KeysRotation};
 pub use oversight::{
     Explanation, HistoryEntry, HistoryPage, Identity, ProviderReport, ProviderStep, ProviderView, ProvidersReply,
     RuleOutcome, RuleView, StepOutcome,
@@ -49,6 +51,12 @@ pub enum Reply {
     ProviderReport(ProviderReport),
     /// To a request for metrics: `OpenMetrics` text.
     Metrics(String),
+    /// To a request for the keys.
+    Keys(KeysReply),
+    /// To a request for a new epoch: its number.
+    KeysRotating(u32),
+    /// To an identity that opened the keyring.
+    KeysRecovered(KeysRecovered),
     /// To any request that failed.
     Problem(Problem),
 }
@@ -69,6 +77,9 @@ pub(crate) mod kind {
     pub(crate) const PROVIDERS: u16 = 0x800c;
     pub(crate) const PROVIDER_REPORT: u16 = 0x800d;
     pub(crate) const METRICS: u16 = 0x800e;
+    pub(crate) const KEYS: u16 = 0x8011;
+    pub(crate) const KEYS_ROTATING: u16 = 0x8012;
+    pub(crate) const KEYS_RECOVERED: u16 = 0x8013;
     pub(crate) const PROBLEM: u16 = 0xffff;
 }
 

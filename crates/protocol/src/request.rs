@@ -40,6 +40,12 @@ pub enum Request {
     ProviderTest(ProviderName),
     /// Everything that is counted, as `OpenMetrics` text.
     Metrics,
+    /// The keys of the store: where the identity came from, which epochs there are, how far a rotation is.
+    KeysShow,
+    /// A new epoch of the record keys.
+    KeysRotate,
+    /// Opens a keyring whose own identity is lost.
+    KeysRecover(KeysRecover),
 }
 
 /// Type numbers of requests.
@@ -60,6 +66,9 @@ pub(crate) mod kind {
     pub(crate) const PROVIDERS: u16 = 0x000e;
     pub(crate) const PROVIDER_TEST: u16 = 0x000f;
     pub(crate) const METRICS: u16 = 0x0010;
+    pub(crate) const KEYS_SHOW: u16 = 0x0011;
+    pub(crate) const KEYS_ROTATE: u16 = 0x0012;
+    pub(crate) const KEYS_RECOVER: u16 = 0x0013;
 }
 
 /// Which session a token is wanted of.
@@ -183,6 +192,14 @@ pub struct HistoryRequest {
     pub session: SessionRef,
     /// Continue behind this entry: the `next` of the page before.
     pub cursor: Option<u64>,
+}
+
+/// Brings an identity that opens the keyring: of a recovery recipient, or a copy of the lost one. For root, and the daemon's own user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeysRecover {
+    /// The age identity, as `age-keygen` writes it.
+    #[serde(with = "secret::exposed")]
+    pub identity: Secret,
 }
 
 /// Asks whether somebody may do something. About others it takes the `manage` action.

@@ -56,6 +56,13 @@ fn examples() -> Vec<What> {
         What::AccountOpened { account: nightly(), session: "m40c8ffe".parse().unwrap(), provider: provider.clone() },
         What::AccountClosed { account: nightly(), session: "m40c8ffe".parse().unwrap(), provider },
         What::ClockJumped { by_seconds: -86_400, state: "unconfirmed".into() },
+        What::KeysRotating { peer: "uid 0 (pid 4711)".into(), epoch: 2 },
+        What::KeysRotated { epoch: 2 },
+        What::KeysRecovered { peer: "uid 0 (pid 4711)".into() },
+        What::KeysNotRecovered {
+            peer: "uid 0 (pid 4711)".into(),
+            why: "the keyring does not open with this identity".into(),
+        },
     ]
 }
 

@@ -48,7 +48,11 @@ pub(super) fn to_reply(reply: &Reply, now: UnixSeconds) -> Answer {
         Reply::Providers(providers) => usual(&json::Providers::from(providers)),
         Reply::Metrics(text) => response(StatusCode::OK, METRICS, Bytes::from(text.clone())),
         Reply::Problem(problem) => to_failure(&Failure::from(problem.clone())),
-        Reply::Explanation(_) | Reply::ProviderReport(_) => {
+        Reply::Explanation(_)
+        | Reply::ProviderReport(_)
+        | Reply::Keys(_)
+        | Reply::KeysRotating(_)
+        | Reply::KeysRecovered(_) => {
             to_failure(&Failure::from(Problem::new(Code::Internal, "the daemon answered something else")))
         }
     }

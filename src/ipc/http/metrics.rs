@@ -35,7 +35,7 @@ const PATH: &str = "/metrics";
 
 /// Serves metrics until `stop`.
 pub(in crate::ipc) async fn serve(
-    listener: TcpListener,
+    listener: &TcpListener,
     service: Arc<Service>,
     tasks: TaskTracker,
     stop: CancellationToken,

@@ -26,7 +26,7 @@ async fn where_refresh_tokens_have_stayed_for_long_a_lost_answer_is_asked_for_ag
     let home = Home::new().await;
     home.server.script("/token", kept());
     refresh(&home, 20).await;
-    assert!(!home.vault.rotation(&home.session().provider).unwrap().unwrap().rotates);
+    assert!(!home.vault.reuse(&home.session().provider).unwrap().unwrap().rotates);
     assert!(is_sent_again(&home).await);
     let session = home.session();
     assert!(session.due_at.unwrap() < session.tokens.unwrap().access.expires_at, "and not only at the expiry");
@@ -37,7 +37,7 @@ async fn a_few_that_stayed_say_nothing() {
     let home = Home::new().await;
     home.server.script("/token", kept());
     refresh(&home, 5).await;
-    assert_eq!(home.vault.rotation(&home.session().provider).unwrap(), None);
+    assert_eq!(home.vault.reuse(&home.session().provider).unwrap(), None);
     assert!(!is_sent_again(&home).await);
 }
 
@@ -48,9 +48,9 @@ async fn one_that_changed_says_all_and_is_not_forgotten() {
     refresh(&home, 20).await;
     home.server.script("/token", renewal());
     refresh(&home, 1).await;
-    assert!(home.vault.rotation(&home.session().provider).unwrap().unwrap().rotates);
+    assert!(home.vault.reuse(&home.session().provider).unwrap().unwrap().rotates);
     home.server.script("/token", kept());
     refresh(&home, 19).await;
-    assert!(home.vault.rotation(&home.session().provider).unwrap().unwrap().rotates, "not by nineteen");
+    assert!(home.vault.reuse(&home.session().provider).unwrap().unwrap().rotates, "not by nineteen");
     assert!(!is_sent_again(&home).await);
 }

@@ -13,7 +13,7 @@ use super::ballast::Ballast;
 use super::database::Database;
 use super::open;
 use super::writer::Target;
-use crate::store::batch::Change;
+use crate::store::batch::{Before, Change};
 use crate::store::{Row, StoreError, Table};
 
 /// Written beside the database to see whether the disk takes writes.
@@ -88,11 +88,17 @@ impl Disk {
     }
 }
 
-impl Target for Disk {
+impl Before for Disk {
     fn version(&self, table: Table, key: &[u8]) -> Result<u64, StoreError> {
         self.with(|database| database.version(table, key))
     }
 
+    fn is(&self, table: Table, key: &[u8], row: &Row) -> Result<bool, StoreError> {
+        Ok(self.read(table, key)?.as_ref() == Some(row))
+    }
+}
+
+impl Target for Disk {
     fn commit(&self, changes: &[Change], generation: u64) -> Result<(), StoreError> {
         self.with(|database| database.commit(changes, generation))
     }

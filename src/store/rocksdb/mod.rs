@@ -6,6 +6,7 @@
 mod ballast;
 mod database;
 mod disk;
+mod group;
 mod open;
 mod options;
 mod row;

@@ -3,7 +3,6 @@
 //! Invariant: a batch is judged on what is on the disk *and* on the batches before it in the same group, and nobody is
 //! answered before the group is on the disk. After a failure nothing is written until the target was revived.
 
-use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -14,9 +13,10 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use tokio::sync::{Notify, oneshot};
 
+use super::group::Group;
 use crate::clock::Clock;
-use crate::store::batch::Change;
-use crate::store::{Batch, StoreError, Table, Written};
+use crate::store::batch::{Before, Change};
+use crate::store::{Batch, StoreError, Written};
 
 /// Batches that wait; beyond, callers do. Never full in practice: a refresh adds three.
 const QUEUE: usize = 1024;
@@ -34,10 +34,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 const TEND_EVERY: Duration = Duration::from_mins(1);
 
 /// Where the thread writes: the disk, and in tests one that fails.
-pub(super) trait Target: Send + Sync + 'static {
-    /// The version of a row, 0 if there is none.
-    fn version(&self, table: Table, key: &[u8]) -> Result<u64, StoreError>;
-
+pub(super) trait Target: Before + Send + Sync + 'static {
     /// Makes all changes and the generation durable, or fails.
     fn commit(&self, changes: &[Change], generation: u64) -> Result<(), StoreError>;
 
@@ -219,53 +216,14 @@ fn reason(error: StoreError) -> String {
     }
 }
 
-/// Batches that will be written together.
-struct Group<'a, T> {
-    target: &'a T,
-    /// Batches in it that met their preconditions.
-    accepted: u64,
-    generation: u64,
-    changes: Vec<Change>,
-    /// The versions that rows have once the changes are made.
-    versions: HashMap<(Table, Vec<u8>), u64>,
-}
-
-impl<'a, T: Target> Group<'a, T> {
-    fn new(target: &'a T, generation: u64) -> Self {
-        Self { target, accepted: 0, generation, changes: Vec::new(), versions: HashMap::new() }
-    }
-
-    /// Adds a batch if its preconditions hold behind the ones before it; the generation it leads to.
-    fn add(&mut self, batch: Batch) -> Result<u64, StoreError> {
-        let changes = batch.judge(|table, key| match self.versions.get(&(table, key.to_vec())) {
-            Some(version) => Ok(*version),
-            None => self.target.version(table, key),
-        })?;
-        for change in &changes {
-            let (table, key) = change.row();
-            self.versions.insert((table, key.to_vec()), change.version());
-        }
-        self.changes.extend(changes);
-        self.accepted += 1;
-        Ok(self.generation + self.accepted)
-    }
-
-    /// Writes what was accepted, if anything was; the generation on the disk.
-    fn commit(self) -> Result<u64, StoreError> {
-        let reached = self.generation + self.accepted;
-        if self.accepted > 0 {
-            self.target.commit(&self.changes, reached)?;
-        }
-        Ok(reached)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
     use std::sync::Mutex;
     use std::sync::atomic::AtomicUsize;
 
     use super::*;
+    use crate::store::{Row, Table};
 
     /// A disk that remembers how it was written to, and fails from one write on.
     #[derive(Default)]
@@ -277,11 +235,17 @@ mod tests {
         good_again_after: Option<usize>,
     }
 
-    impl Target for Witness {
+    impl Before for Witness {
         fn version(&self, table: Table, key: &[u8]) -> Result<u64, StoreError> {
             Ok(self.rows.lock().unwrap().get(&(table, key.to_vec())).copied().unwrap_or(0))
         }
 
+        fn is(&self, table: Table, key: &[u8], row: &Row) -> Result<bool, StoreError> {
+            Ok(self.version(table, key)? == row.version)
+        }
+    }
+
+    impl Target for Witness {
         fn commit(&self, changes: &[Change], _generation: u64) -> Result<(), StoreError> {
             let is_healed = self.good_again_after.is_some_and(|tries| self.revivals.load(Ordering::SeqCst) >= tries);
             if self.commits.fetch_add(1, Ordering::SeqCst) >= self.good_commits && !is_healed {

@@ -17,7 +17,7 @@ type Entries = BTreeSet<(Table, Vec<u8>)>;
 fn entries_of(vault: &Vault, session: &Session) -> Entries {
     let blind = |label, parts: &[&str]| {
         let parts: Vec<_> = parts.iter().map(|part| part.as_bytes()).collect();
-        vault.keyring.blind(label, &parts).to_vec()
+        vault.keyring.load().blind(label, &parts).to_vec()
     };
     let (provider, owner, user) = (session.provider.as_str(), session.opened_by.to_string(), &session.user);
     let state = match session.state {

@@ -5,6 +5,7 @@ mod indexes;
 mod logins;
 mod opening;
 mod outbox;
+mod rotation;
 mod searches;
 
 use std::sync::Arc;
@@ -34,7 +35,7 @@ async fn on_disk() -> (Vault, tempfile::TempDir) {
 /// The same vault after a restart.
 async fn reopened(vault: Vault) -> Vault {
     let Vault { store, keyring, .. } = vault;
-    Vault::open(store, keyring).await.unwrap()
+    Vault::open(store, keyring.into_inner()).await.unwrap()
 }
 
 fn rows(store: &dyn Store, table: Table) -> Vec<(Vec<u8>, Row)> {

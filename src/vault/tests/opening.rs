@@ -42,7 +42,7 @@ async fn a_store_opens_with_its_own_keyring_only() {
     let Vault { store, keyring, .. } = full().await;
     let foreign = Vault::open(Arc::clone(&store), Keyring::generate()).await;
     assert!(matches!(foreign, Err(VaultError::ForeignKeyring)));
-    let vault = Vault::open(store, keyring).await.unwrap();
+    let vault = Vault::open(store, keyring.into_inner()).await.unwrap();
     let as_told = Session { told: 1, ..session(1) };
     assert_eq!(vault.session(as_told.id).unwrap().unwrap().value, as_told);
 }
@@ -53,7 +53,7 @@ async fn a_store_with_sessions_is_not_adopted_by_a_keyring_that_cannot_prove_its
     let mut batch = Batch::default();
     batch.unmark(Table::Meta, "sentinel");
     store.write_if(batch).await.unwrap();
-    assert!(matches!(Vault::open(store, keyring).await, Err(VaultError::ForeignKeyring)));
+    assert!(matches!(Vault::open(store, keyring.into_inner()).await, Err(VaultError::ForeignKeyring)));
 }
 
 #[tokio::test]

@@ -247,12 +247,14 @@ pub(super) fn identity_missing() -> Seen {
     let home = Home::new(&Config::empty());
     Daemon::start(&home).stop();
     fs::remove_file(home.identity_file()).unwrap();
-    started(home)
+    let daemon = Daemon::start(&home);
+    asked(home, daemon, &["token", "corp"])
 }
 
 pub(super) fn keyring_missing() -> Seen {
     let home = Home::new(&Config::empty());
     Daemon::start(&home).stop();
     fs::remove_file(home.state_dir().join("keyring.age")).unwrap();
-    started(home)
+    let daemon = Daemon::start(&home);
+    asked(home, daemon, &["token", "corp"])
 }

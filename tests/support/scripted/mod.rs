@@ -196,6 +196,14 @@ impl ScriptedProvider {
         self.state().secrets.clone()
     }
 
+    /// Access and refresh tokens that were replaced by others, when `in_use` are the access tokens that were not.
+    pub(crate) fn retired(&self, in_use: &[String]) -> Vec<String> {
+        let state = self.state();
+        let is_token = |secret: &&String| secret.starts_with("at-") || secret.starts_with("rt-");
+        let is_in_use = |secret: &String| state.refresh_tokens.contains_key(secret) || in_use.contains(secret);
+        state.secrets.iter().filter(is_token).filter(|secret| !is_in_use(secret)).cloned().collect()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.shared.state.lock().unwrap()
     }

@@ -2,6 +2,7 @@
 
 mod completions;
 mod history;
+mod keys;
 mod login;
 mod logout;
 mod metrics;
@@ -33,6 +34,7 @@ pub(crate) enum Command {
     Status(status::Status),
     Whoami(policy::Whoami),
     Policy(policy::Policy),
+    Keys(keys::Keys),
     Metrics(metrics::Metrics),
     Completions(completions::Completions),
 }
@@ -51,6 +53,7 @@ impl Command {
             Self::Status(status) => status.run(context),
             Self::Whoami(whoami) => whoami.run(context),
             Self::Policy(policy) => policy.run(context),
+            Self::Keys(keys) => keys.run(context),
             Self::Metrics(metrics) => metrics.run(context),
             Self::Completions(completions) => completions.run(context),
         }

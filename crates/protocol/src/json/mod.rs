@@ -5,6 +5,7 @@
 
 mod device;
 mod history;
+mod keys;
 mod login;
 mod logout;
 mod policy;
@@ -19,6 +20,7 @@ mod token;
 
 pub use device::DeviceBegun;
 pub use history::{HistoryEntry, HistoryPage};
+pub use keys::{Keys, KeysRecovered, KeysRotating, KeysRotation};
 pub use login::{LoggedIn, LoginBegun, User};
 pub use logout::LoggedOut;
 pub use policy::{Explanation, Identity, Rule, RuleOutcome};

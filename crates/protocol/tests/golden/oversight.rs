@@ -2,8 +2,8 @@
 
 use tokenkeeper_protocol::Reply;
 use tokenkeeper_protocol::reply::{
-    Explanation, HistoryEntry, HistoryPage, Identity, ProviderReport, ProviderStatus, ProviderStep, ProviderView,
-    ProvidersReply, RuleOutcome, RuleView, StepOutcome,
+    Explanation, HistoryEntry, HistoryPage, Identity, KeysRecovered, KeysReply, KeysRotation, ProviderReport,
+    ProviderStatus, ProviderStep, ProviderView, ProvidersReply, RuleOutcome, RuleView, StepOutcome,
 };
 
 use crate::notation::{AT, EVENING, pin_reply};
@@ -105,4 +105,22 @@ fn the_report_of_a_provider_is_these_bytes() {
 #[test]
 fn metrics_are_these_bytes() {
     pin_reply(Reply::Metrics("# EOF\n".to_owned()), 0x800e, "0600000000000000 232045 4f460a");
+}
+
+#[test]
+fn the_keys_are_these_bytes() {
+    let rotation = KeysRotation { resealed: 7, seen: 8, table: Some("due".to_owned()), damaged: 9, trouble: None };
+    let keys = KeysReply {
+        identity_source: "TPM2".to_owned(),
+        recovery_recipients: vec!["age1x".to_owned()],
+        epoch: 3,
+        old_epochs: vec![2],
+        rotation: Some(rotation),
+    };
+    let golden = r#"0400000000000000 "TPM2" 0100000000000000 0500000000000000 "age1x" 03000000 0100000000000000 02000000
+        01 0700000000000000 0800000000000000 01 0300000000000000 "due" 0900000000000000 00"#;
+    pin_reply(Reply::Keys(keys), 0x8011, golden);
+    pin_reply(Reply::KeysRotating(4), 0x8012, "04000000");
+    let recovered = KeysRecovered { identity_file: Some("/i".to_owned()), advice: "x".to_owned() };
+    pin_reply(Reply::KeysRecovered(recovered), 0x8013, r#"01 0200000000000000 "/i" 0100000000000000 "x""#);
 }

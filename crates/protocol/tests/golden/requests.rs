@@ -1,10 +1,10 @@
 //! Requests.
 
-use tokenkeeper_protocol::Request;
 use tokenkeeper_protocol::request::{
-    DeviceBegin, DeviceWait, Explain, ExplainOn, HistoryRequest, Holder, LoginBegin, LoginComplete, Selector,
-    SessionsRequest, Subject, TokenFor, TokenRequest,
+    DeviceBegin, DeviceWait, Explain, ExplainOn, HistoryRequest, Holder, KeysRecover, LoginBegin, LoginComplete,
+    Selector, SessionsRequest, Subject, TokenFor, TokenRequest,
 };
+use tokenkeeper_protocol::{Request, Secret};
 
 use crate::notation::{login_id, pin_request, session};
 
@@ -109,6 +109,10 @@ fn requests_of_those_who_look_after_the_daemon_are_these_bytes() {
     pin_request(Request::Providers, 0x000e, "");
     pin_request(Request::ProviderTest("corp".parse().unwrap()), 0x000f, r#"0400000000000000 "corp""#);
     pin_request(Request::Metrics, 0x0010, "");
+    pin_request(Request::KeysShow, 0x0011, "");
+    pin_request(Request::KeysRotate, 0x0012, "");
+    let recover = KeysRecover { identity: Secret::from("AGE") };
+    pin_request(Request::KeysRecover(recover), 0x0013, r#"0300000000000000 "AGE""#);
 }
 
 #[test]

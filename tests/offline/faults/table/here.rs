@@ -10,6 +10,8 @@ const INPUT_OUTPUT: i32 = 74;
 const TRY_LATER: i32 = 75;
 const CONFIGURATION: i32 = 78;
 
+const LOCKED: &str = "the daemon cannot open its keys: nothing is served until an administrator has seen to it; `tokenkeeper status` tells more";
+
 pub(super) fn entries() -> Vec<Entry> {
     let mut all = requests();
     all.extend(files());
@@ -133,7 +135,7 @@ fn requests() -> Vec<Entry> {
                     Code::Ambiguous,
                     "ambiguous: ",
                     "several sessions at corp match: {a} (\"alice\"), {b} (\"alice\"); choose one with --session or --user\n\
-                     Choose one with --session REF; they are listed by:\n  tokenkeeper sessions",
+                     They are listed by:\n  tokenkeeper sessions",
                 ),
             )],
         },
@@ -321,28 +323,21 @@ fn files() -> Vec<Entry> {
             ],
         },
         Entry {
-            name: "A key is missing",
-            means: "There is a store, and what opens it is gone: the identity of the host, or the keyring.",
-            next: "Restore the file from a backup. Without it the sessions cannot be read by anyone: then move the state directory away, and let \
-                   everybody log in again.",
+            name: "The keys cannot be opened",
+            means: "There is a store, and what opens it is gone or does not fit: the identity of the host, or the keyring. The daemon runs, and serves \
+                    nothing.",
+            next: "`tokenkeeper status` tells what is wrong. Put back what is missing and run `systemctl reload tokenkeeperd`; or run `sudo tokenkeeper \
+                   keys recover` with the identity of a recovery recipient. See guide/keys.md.",
             rows: vec![
                 row(
-                    "the identity",
+                    "the identity is missing",
                     local::identity_missing,
-                    gives_up(
-                        CONFIGURATION,
-                        "there is no identity at {home}/config/identity; \
-                         pass it as a systemd credential, restore the file, or let the first start create one",
-                    ),
+                    refused(Code::Misconfigured, "misconfigured: ", LOCKED),
                 ),
                 row(
-                    "the keyring",
+                    "the keyring is missing",
                     local::keyring_missing,
-                    gives_up(
-                        CONFIGURATION,
-                        "there is a store in {home}/state, and its keyring.age is missing; \
-                         restore the file, or move the store away to begin anew",
-                    ),
+                    refused(Code::Misconfigured, "misconfigured: ", LOCKED),
                 ),
             ],
         },

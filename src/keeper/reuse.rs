@@ -13,7 +13,7 @@ use super::Keeper;
 use crate::config::ProviderSettings;
 use crate::domain::Session;
 use crate::provider::RefreshOutcome;
-use crate::vault::Rotation;
+use crate::vault::Reuse;
 
 /// Refreshes in a row that left the token as it was before a provider counts as one that does not rotate. Some rotate rarely: when
 /// they do, what is lost is the rest of one access token's life, for the old refresh token is tried at its end anyway.
@@ -23,10 +23,10 @@ const FOREVER: Duration = Duration::from_hours(24 * 3650);
 
 /// What was learned, as far as it was needed since the start.
 #[derive(Default)]
-pub(super) struct Rotations(Mutex<HashMap<ProviderName, Seen>>);
+pub(super) struct ReuseKnown(Mutex<HashMap<ProviderName, Seen>>);
 
 struct Seen {
-    known: Option<Rotation>,
+    known: Option<Reuse>,
     /// Refreshes in a row that left the token as it was.
     kept: u32,
 }
@@ -34,7 +34,7 @@ struct Seen {
 impl Seen {
     /// Of the registration that is configured: what was learned of another one is forgotten.
     fn of(&mut self, settings: &ProviderSettings) -> &mut Self {
-        let is_same = |it: &Rotation| it.issuer == settings.kind.issuer() && it.client_id == settings.client_id;
+        let is_same = |it: &Reuse| it.issuer == settings.kind.issuer() && it.client_id == settings.client_id;
         if !self.known.as_ref().is_none_or(is_same) {
             *self = Self { known: None, kept: 0 };
         }
@@ -45,10 +45,10 @@ impl Seen {
 impl Keeper {
     /// How long after a refresh whose answer was lost the same refresh token may be sent again.
     pub(super) fn grace(&self, settings: &ProviderSettings) -> Duration {
-        let mut rotations = self.rotations();
-        let seen = self.seen(&mut rotations, settings);
+        let mut known = self.reuse_known();
+        let seen = self.seen(&mut known, settings);
         match &seen.known {
-            Some(Rotation { rotates: false, .. }) => FOREVER,
+            Some(Reuse { rotates: false, .. }) => FOREVER,
             _ => settings.reuse_grace,
         }
     }
@@ -59,37 +59,37 @@ impl Keeper {
         before: &Session,
         outcome: &RefreshOutcome,
         settings: &ProviderSettings,
-    ) -> Option<Rotation> {
+    ) -> Option<Reuse> {
         let RefreshOutcome::Renewed(new) = outcome else { return None };
         let spent = before.tokens.as_ref()?.refresh.as_ref()?;
         let rotates = new.refresh.as_ref().is_some_and(|new| new != spent);
-        let mut rotations = self.rotations();
-        let seen = self.seen(&mut rotations, settings);
+        let mut known = self.reuse_known();
+        let seen = self.seen(&mut known, settings);
         seen.kept = if rotates { 0 } else { seen.kept.saturating_add(1) };
         let is_known = seen.known.as_ref().is_some_and(|known| known.rotates == rotates);
         if is_known || (!rotates && seen.kept < KEPT_IN_A_ROW) {
             return None;
         }
         let (issuer, client_id) = (settings.kind.issuer().to_owned(), settings.client_id.clone());
-        Some(Rotation { issuer, client_id, rotates })
+        Some(Reuse { issuer, client_id, rotates })
     }
 
     /// A lesson is on disk.
-    pub(super) fn learned(&self, settings: &ProviderSettings, lesson: Rotation) {
+    pub(super) fn learned(&self, settings: &ProviderSettings, lesson: Reuse) {
         let words =
             if lesson.rotates { "gives a new refresh token with a refresh" } else { "keeps its refresh tokens" };
         tracing::info!(provider = %settings.name, "the provider {words}");
-        let mut rotations = self.rotations();
-        self.seen(&mut rotations, settings).known = Some(lesson);
+        let mut known = self.reuse_known();
+        self.seen(&mut known, settings).known = Some(lesson);
     }
 
-    fn rotations(&self) -> MutexGuard<'_, HashMap<ProviderName, Seen>> {
-        self.rotations.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn reuse_known(&self) -> MutexGuard<'_, HashMap<ProviderName, Seen>> {
+        self.reuse.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn seen<'a>(&self, rotations: &'a mut HashMap<ProviderName, Seen>, settings: &ProviderSettings) -> &'a mut Seen {
-        let seen = rotations.entry(settings.name.clone()).or_insert_with(|| {
-            let known = self.vault.rotation(&settings.name).unwrap_or_else(|error| {
+    fn seen<'a>(&self, known: &'a mut HashMap<ProviderName, Seen>, settings: &ProviderSettings) -> &'a mut Seen {
+        let seen = known.entry(settings.name.clone()).or_insert_with(|| {
+            let known = self.vault.reuse(&settings.name).unwrap_or_else(|error| {
                 tracing::error!(provider = %settings.name, %error, "what was learned of a provider cannot be read");
                 None
             });

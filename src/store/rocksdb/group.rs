@@ -1,0 +1,59 @@
+//! Batches that share one sync: each is judged on what is on the disk and on the batches before it.
+
+use std::collections::HashMap;
+
+use super::writer::Target;
+use crate::store::batch::{Before, Change};
+use crate::store::{Batch, Row, StoreError, Table};
+
+/// Batches that will be written together.
+pub(super) struct Group<'a, T> {
+    target: &'a T,
+    /// Batches in it that met their preconditions.
+    accepted: u64,
+    generation: u64,
+    changes: Vec<Change>,
+    /// The versions that rows have once the changes are made.
+    versions: HashMap<(Table, Vec<u8>), u64>,
+}
+
+impl<'a, T: Target> Group<'a, T> {
+    pub(super) fn new(target: &'a T, generation: u64) -> Self {
+        Self { target, accepted: 0, generation, changes: Vec::new(), versions: HashMap::new() }
+    }
+
+    /// Adds a batch if its preconditions hold behind the ones before it; the generation it leads to.
+    pub(super) fn add(&mut self, batch: Batch) -> Result<u64, StoreError> {
+        let changes = batch.judge(self)?;
+        for change in &changes {
+            let (table, key) = change.row();
+            self.versions.insert((table, key.to_vec()), change.version());
+        }
+        self.changes.extend(changes);
+        self.accepted += 1;
+        Ok(self.generation + self.accepted)
+    }
+
+    /// Writes what was accepted, if anything was; the generation on the disk.
+    pub(super) fn commit(self) -> Result<u64, StoreError> {
+        let reached = self.generation + self.accepted;
+        if self.accepted > 0 {
+            self.target.commit(&self.changes, reached)?;
+        }
+        Ok(reached)
+    }
+}
+
+impl<T: Target> Before for Group<'_, T> {
+    fn version(&self, table: Table, key: &[u8]) -> Result<u64, StoreError> {
+        match self.versions.get(&(table, key.to_vec())) {
+            Some(version) => Ok(*version),
+            None => self.target.version(table, key),
+        }
+    }
+
+    fn is(&self, table: Table, key: &[u8], row: &Row) -> Result<bool, StoreError> {
+        // What this group writes to a row is not compared: it was written, and that is enough.
+        Ok(!self.versions.contains_key(&(table, key.to_vec())) && self.target.is(table, key, row)?)
+    }
+}

@@ -1,0 +1,107 @@
+//! The power goes at any moment of a life that writes: an ext4 of its own is shut down under it, so that everything is gone
+//! which the kernel had not been made to write. Lost caches are shown by that, torn sectors are not.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rand::Rng as _;
+
+use super::run;
+use crate::extent;
+use crate::kills::pause;
+use crate::lives::{self, Life, SESSIONS};
+
+/// From before the store is open to well into the load.
+const LIFE: std::ops::Range<u64> = 20..400;
+
+/// Stops the process, for without power nothing goes on, and then the file system under it: `EXT4_IOC_SHUTDOWN` with
+/// `EXT4_GOING_FLAGS_NOLOGFLUSH` of the kernel's ext4.h. From then on nothing reaches the disk, not even what waits in the journal.
+/// Once one thread is seen to be stopped, none comes back from a call. Perl, for Debian is never without it, and a test has no
+/// business with unsafe code.
+const CUT: &str = r#"
+    my ($dir, $process) = @ARGV;
+    open(my $disk, "<", $dir) or die "open: $!";
+    if ($process) {
+        kill("STOP", $process) or die "kill: $!";
+        1 until grep { open(TASK, "<", $_) && <TASK> =~ /\) T / } glob("/proc/$process/task/*/stat");
+    }
+    my $flags = pack("L", 2);
+    ioctl($disk, 0x8004587d, $flags) or die "ioctl: $!";
+"#;
+
+#[test]
+fn no_acknowledged_write_is_lost_when_the_power_goes() {
+    let mut random = extent::random();
+    let cuts = extent::times(10, 200);
+    let home = tempfile::tempdir().unwrap();
+    let disk = Disk::make(home.path());
+    let (mut steps, mut acknowledged) = (vec![0; SESSIONS], 0);
+    for _ in 0..cuts {
+        disk.mount();
+        let life = Life::begin(&disk.mounted_at, &steps);
+        pause(random.random_range(LIFE));
+        disk.cut_the_power(life.id());
+        let heard = life.end();
+        disk.unmount();
+        disk.mount();
+        acknowledged += heard.len();
+        steps = lives::judge(&disk.mounted_at, steps, &heard);
+        disk.unmount();
+    }
+    println!("{cuts} power cuts, {acknowledged} acknowledged writes, none lost");
+    assert!(acknowledged >= cuts * 10, "too few writes got through to prove anything: {acknowledged}");
+}
+
+#[test]
+fn what_was_not_synced_is_gone_when_the_power_goes() {
+    let home = tempfile::tempdir().unwrap();
+    let disk = Disk::make(home.path());
+    disk.mount();
+    let (synced, unsynced) = (disk.mounted_at.join("synced"), disk.mounted_at.join("unsynced"));
+    fs::write(&synced, "kept").unwrap();
+    for path in [&synced, &disk.mounted_at] {
+        fs::File::open(path).unwrap().sync_all().unwrap();
+    }
+    fs::write(&unsynced, "lost").unwrap();
+    disk.cut_the_power(0);
+    disk.unmount();
+    disk.mount();
+    assert_eq!((fs::read_to_string(&synced).unwrap(), unsynced.exists()), ("kept".to_owned(), false));
+}
+
+/// An ext4 in a file.
+struct Disk {
+    image: PathBuf,
+    mounted_at: PathBuf,
+}
+
+impl Disk {
+    fn make(home: &Path) -> Self {
+        let (image, mounted_at) = (home.join("image"), home.join("mounted"));
+        fs::File::create(&image).unwrap().set_len(256 << 20).unwrap();
+        fs::create_dir(&mounted_at).unwrap();
+        let this = Self { image, mounted_at };
+        run("mkfs.ext4", &["-q", "-F", &this.image.display().to_string()]);
+        this
+    }
+
+    fn mount(&self) {
+        run("mount", &["-o", "loop", &self.image.display().to_string(), &self.mounted_at.display().to_string()]);
+    }
+
+    fn unmount(&self) {
+        run("umount", &[&self.mounted_at.display().to_string()]);
+    }
+
+    /// For `process`, if it is one, and the disk.
+    fn cut_the_power(&self, process: u32) {
+        run("perl", &["-e", CUT, &self.mounted_at.display().to_string(), &process.to_string()]);
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Not mounted any more, if all went well.
+        let _ = nix::mount::umount2(&self.mounted_at, nix::mount::MntFlags::MNT_DETACH);
+    }
+}
