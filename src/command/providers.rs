@@ -7,7 +7,7 @@ use super::Service;
 use crate::config::settings::{ClientAuthentication, ProviderKind, RedirectUri};
 use crate::domain::Peer;
 use crate::policy::{Action, Rules, Target, judge};
-use crate::provider::Provider;
+use crate::provider::{Health, Provider};
 
 impl Service {
     /// Those that the peer may know of: all, if it may see the status; else those at which some rule of its own is. Whoever has
@@ -18,7 +18,11 @@ impl Service {
         let providers = self.keeper.providers();
         let known = providers.iter().filter(|(name, _)| sees_all || may_anything(rules, peer, name));
         ProvidersReply {
-            providers: known.map(|(name, provider)| view(provider, self.keeper.accounts_at(name))).collect(),
+            providers: known
+                .map(|(name, provider)| {
+                    view(provider, provider.condition(self.keeper.clock()), self.keeper.accounts_at(name))
+                })
+                .collect(),
         }
     }
 
@@ -44,8 +48,8 @@ fn may_anything(rules: &Rules, peer: &Peer, name: &ProviderName) -> bool {
     Action::ALL.iter().any(|action| judge(rules, peer, *action, Target::Provider(name)).is_ok())
 }
 
-fn view(provider: &Provider, accounts: Vec<AccountName>) -> ProviderView {
-    let (settings, health) = (provider.settings(), provider.health());
+fn view(provider: &Provider, health: Health, accounts: Vec<AccountName>) -> ProviderView {
+    let settings = provider.settings();
     let kind = match &settings.kind {
         ProviderKind::Oidc { .. } => "oidc",
         ProviderKind::Oauth2(_) => "oauth2",

@@ -63,7 +63,7 @@ impl Service {
             .providers()
             .iter()
             .map(|(name, provider)| {
-                let health = provider.health();
+                let health = provider.condition(self.keeper.clock());
                 ProviderStatus {
                     provider: name.clone(),
                     last_success_at: health.last_success_at,

@@ -51,6 +51,8 @@ pub(super) const PROVIDER: Keys = Keys {
         "ca_file",
         "proxy",
         "timeout",
+        "concurrency",
+        "rate",
         "authorization_endpoint",
         "token_endpoint",
         "userinfo_endpoint",
@@ -71,7 +73,7 @@ pub(super) const PROVIDER: Keys = Keys {
         "sign_out",
         "user_info",
     ],
-    later: &["idle", "concurrency", "rate"],
+    later: &["idle"],
 };
 
 /// Those of a provider that discovery makes superfluous.

@@ -10,7 +10,9 @@ use super::custom;
 use super::endpoint;
 use super::keys;
 use super::secret::{self, SecretPlaces};
-use super::settings::{ClientAuthentication, Endpoints, ProviderKind, ProviderSettings, RedirectUri, RefreshMode};
+use super::settings::{
+    ClientAuthentication, Courtesy, Endpoints, ProviderKind, ProviderSettings, RedirectUri, RefreshMode,
+};
 use super::table::{At, Table, suggest};
 use super::value::{self, Complaint, DAY, HOUR};
 
@@ -32,6 +34,12 @@ const REFRESH_AT_PERCENT: u8 = 70;
 const DEFAULT_LIFE: Duration = Duration::from_secs(HOUR);
 /// Less than a daemon that is told to stop waits for what it has begun.
 const LONGEST_TIMEOUT: u64 = 25;
+/// A provider that is asked for more at once by one client would take it for an attack.
+const MOST_AT_ONCE: u64 = 256;
+/// Enough to be done with a thousand sessions in a minute or two at a provider that takes its time.
+const CONCURRENCY: usize = 8;
+/// Fifty in a second: what the large providers let one client have.
+const PER_MINUTE: u32 = 50 * 60;
 /// Longer than any healthy provider takes.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -66,6 +74,8 @@ pub(super) fn read(name: &At<&str>, table: Table<'_>, around: &Surroundings) -> 
     let ca_file = table.parsed("ca_file", |text| readable(&around.directory.join(text)));
     let proxy = table.parsed("proxy", endpoint::proxy);
     let timeout = table.parsed("timeout", value::span(1..=LONGEST_TIMEOUT));
+    let concurrency = table.number("concurrency", 1..=MOST_AT_ONCE);
+    let rate = table.parsed("rate", value::rate);
     Some(ProviderSettings {
         name: name?,
         kind: kind?,
@@ -84,6 +94,10 @@ pub(super) fn read(name: &At<&str>, table: Table<'_>, around: &Surroundings) -> 
         ca_file,
         proxy,
         timeout: timeout.unwrap_or(TIMEOUT),
+        courtesy: Courtesy {
+            concurrency: concurrency.and_then(|number| usize::try_from(number).ok()).unwrap_or(CONCURRENCY),
+            per_minute: Some(rate.unwrap_or(PER_MINUTE)),
+        },
     })
 }
 

@@ -116,6 +116,24 @@ pub struct ProviderSettings {
     pub proxy: Option<String>,
     /// The longest time for one request to the provider.
     pub timeout: Duration,
+    /// How much is asked of it at once.
+    pub courtesy: Courtesy,
+}
+
+/// How much is asked of a provider at once, by the schedule and by callers together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Courtesy {
+    /// Requests on their way at the same time; at least one.
+    pub concurrency: usize,
+    /// Requests in a minute, evenly spread; any number if not said.
+    pub per_minute: Option<u32>,
+}
+
+impl Courtesy {
+    /// The time between two requests.
+    pub fn gap(&self) -> Duration {
+        self.per_minute.map_or(Duration::ZERO, |number| Duration::from_mins(1) / number.max(1))
+    }
 }
 
 /// `[service_account.NAME]`.

@@ -67,6 +67,22 @@ fn in_words(seconds: u64) -> String {
     format!("{}{letter}", seconds / unit)
 }
 
+/// A rate such as `20/s` or `300/m`; requests in a minute come out.
+pub(super) fn rate(text: &str) -> Result<u32, Complaint> {
+    let notation = || {
+        Complaint::new(format!(
+            "is no rate: {text:?}; write a whole number from 1 to 10000 and /s or /m, such as \"20/s\""
+        ))
+    };
+    let (number, unit) = text.split_once('/').ok_or_else(notation)?;
+    let number = number.parse().ok().filter(|number| (1..=10_000).contains(number)).ok_or_else(notation)?;
+    match unit {
+        "s" => Ok(number * 60),
+        "m" => Ok(number),
+        _ => Err(notation()),
+    }
+}
+
 /// A percentage such as `70%`, within `range`.
 pub(super) fn percentage(range: RangeInclusive<u8>) -> impl Fn(&str) -> Result<u8, Complaint> {
     move |text| {

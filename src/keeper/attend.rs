@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{StreamExt, stream};
 use tokenkeeper_protocol::reply::Revocation;
 use tokenkeeper_protocol::{SessionRef, UnixSeconds};
 
@@ -11,12 +10,9 @@ use super::flight::{Outcome, Ticket};
 use super::{Keeper, KeeperError};
 use crate::audit::What;
 use crate::domain::{LoginReason, Session, State};
+use crate::provider::{Pass, Provider, Turn};
 use crate::vault::{VaultError, Versioned};
 
-/// Sessions attended to at the same time by the schedule.
-const AT_ONCE: usize = 16;
-/// Sessions read from the agenda in one go.
-const AGENDA_PAGE: usize = 256;
 /// Times that a record may change under our hands before we leave it to the next try.
 const PATIENCE: usize = 5;
 
@@ -55,41 +51,6 @@ impl Keeper {
         ticket
     }
 
-    /// Attends to everything that is due at `now`; returns how many sessions that were.
-    ///
-    /// # Cancel safety
-    /// Safe: what was begun goes on, and nothing more is begun.
-    ///
-    /// # Errors
-    /// When the agenda cannot be read. What goes wrong with one session stays with it.
-    pub async fn attend_to_all_due(self: &Arc<Self>, now: UnixSeconds) -> Result<usize, KeeperError> {
-        let unwritten = self.unwritten.sessions();
-        let (mut attended, mut after) = (unwritten.len(), None);
-        self.attend_to_each(unwritten).await;
-        loop {
-            let items = self.vault.due(now, after, AGENDA_PAGE)?;
-            let Some(last) = items.last() else { return Ok(attended) };
-            after = Some(*last);
-            attended += items.len();
-            self.attend_to_each(items.clone().into_iter().map(|(_, session)| session)).await;
-            if let Err(error) = self.vault.mend_due(&items).await {
-                tracing::error!(%error, "the agenda cannot be checked");
-            }
-        }
-    }
-
-    async fn attend_to_each(self: &Arc<Self>, sessions: impl IntoIterator<Item = SessionRef>) {
-        let flights =
-            sessions.into_iter().map(async |session| (session, self.attend(session, Wish::Due).outcome().await));
-        let mut landed = stream::iter(flights).buffer_unordered(AT_ONCE);
-        while let Some((session, outcome)) = landed.next().await {
-            // What a provider has to do with is in the audit trail; this is not.
-            if let Err(error @ (KeeperError::StoreDown { .. } | KeeperError::Internal)) = outcome {
-                tracing::error!(%session, %error, "a session that is due cannot be attended to");
-            }
-        }
-    }
-
     async fn attend_now(&self, id: SessionRef, wish: Wish) -> Outcome {
         if let Some(answered) = self.unwritten.take(id) {
             return self.settle(answered).await;
@@ -103,7 +64,7 @@ impl Keeper {
                     self.require_login(&session, LoginReason::SessionTooOld, now).await
                 }
                 State::Active => self.refresh(session, wish, now).await,
-                _ if session.value.tokens.is_some() => self.revoke(session, now).await,
+                _ if session.value.tokens.is_some() => self.revoke(session, wish, now).await,
                 State::NeedsLogin { .. } | State::Ended { .. } => return Ok(Attended::NothingDue),
             };
             match attended {
@@ -114,6 +75,25 @@ impl Keeper {
             }
         }
         Ok(Attended::NothingDue)
+    }
+
+    /// Waits until the provider of a session may be asked.
+    pub(super) async fn enter<'a>(
+        &'a self,
+        provider: &'a Provider,
+        session: &Session,
+        wish: Wish,
+    ) -> Result<Pass<'a>, KeeperError> {
+        let expires_at = session.tokens.as_ref().map_or(session.ends_at, |tokens| tokens.access.expires_at);
+        let turn = match wish {
+            Wish::Due => Turn::of_schedule(expires_at),
+            Wish::NewToken => Turn::of_caller(expires_at),
+        };
+        provider.gate().enter(&self.clock, turn).await.map_err(|closed| KeeperError::ProviderDown {
+            provider: session.provider.clone(),
+            why: closed.why,
+            wait: closed.wait,
+        })
     }
 
     /// Ends what can be done without the user.

@@ -12,6 +12,7 @@ mod device_poll;
 mod device_register;
 mod error;
 mod flight;
+mod lanes;
 mod login;
 mod login_quota;
 mod logout;
@@ -20,6 +21,7 @@ mod obtain;
 mod prune;
 mod recover;
 mod refresh;
+mod reuse;
 mod revoke;
 mod serve;
 mod sign_out;
@@ -65,6 +67,8 @@ pub struct Keeper {
     providers: ArcSwap<Providers>,
     cache: cache::Cache,
     flights: flight::Flights,
+    lanes: lanes::Lanes,
+    reuse: reuse::ReuseKnown,
     unwritten: unwritten::Unwritten,
     accounts: accounts::Accounts,
     logins: LoginLocks,
@@ -110,6 +114,8 @@ impl Keeper {
             providers: ArcSwap::from_pointee(parts.providers),
             cache: cache::Cache::new(parts.cache_sessions),
             flights: flight::Flights::default(),
+            lanes: lanes::Lanes::default(),
+            reuse: reuse::ReuseKnown::default(),
             unwritten: unwritten::Unwritten::default(),
             accounts: accounts::Accounts::default(),
             logins: LoginLocks::default(),

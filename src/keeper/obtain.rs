@@ -32,7 +32,10 @@ impl Keeper {
         if wish == Wish::Due && !self.refresh_is_due(&session, settings, now).await? {
             return Ok(Attended::NothingDue);
         }
+        let pass = self.enter(&provider, &session.value, wish).await?;
+        let now = self.clock.now();
         let outcome = provider.client_credentials(&session.value.scopes, &session.value.resource, now).await;
+        pass.came_back((&outcome).into());
         let settings = Arc::clone(settings);
         let answered = Answered { before: session.value, sent_at: now, settings, is_stale: false, outcome };
         self.settle(answered).await.map_err(Attempt::Failed)

@@ -46,7 +46,7 @@ impl Keeper {
         let grace = self
             .providers()
             .get(&session.value.provider)
-            .map_or_else(Default::default, |provider| provider.settings().reuse_grace);
+            .map_or_else(Default::default, |provider| self.grace(provider.settings()));
         let at_once = now + timing::backoff(1, 0.0);
         let trouble = Trouble {
             what: "a refresh was interrupted by a restart, and its answer is not known".to_owned(),

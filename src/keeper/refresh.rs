@@ -43,11 +43,15 @@ impl Keeper {
         if wish == Wish::Due && !self.refresh_is_due(&session, settings, now).await? {
             return Ok(Attended::NothingDue);
         }
+        let pass = self.enter(&provider, &session.value, wish).await?;
+        // That may have taken a while. If the session was changed meanwhile, the intent is not written.
+        let now = self.clock.now();
         let intent = Intent { generation: session.value.generation, at: now };
         let mut change = self.vault.change(now);
         change.unchanged(&session).intend(session.value.id, &intent)?;
         change.commit().await?;
         let outcome = provider.refresh(&session.value, now).await;
+        pass.came_back((&outcome).into());
         let settings = Arc::clone(settings);
         let answered = Answered { before: session.value, sent_at: now, settings, is_stale, outcome };
         self.settle(answered).await.map_err(Attempt::Failed)
@@ -94,7 +98,7 @@ impl Keeper {
         now: UnixSeconds,
     ) -> Result<(), Attempt> {
         let Some(trouble) = &session.value.trouble else { return Ok(()) };
-        let not_before = not_before(&session.value, trouble, settings.reuse_grace, now);
+        let not_before = not_before(&session.value, trouble, self.grace(settings), now);
         if now >= not_before {
             return Ok(());
         }
@@ -168,7 +172,11 @@ impl Keeper {
             return Ok(Ok(Attended::NothingDue));
         };
         let used = Session { last_used_at: self.last_used(&session.value), ..session.value.clone() };
-        let (mut new, verdict) = after(&used, answered, now, rand::random());
+        let lesson = self.lesson(&answered.before, &answered.outcome, &answered.settings);
+        if let Some(lesson) = &lesson {
+            change.learn(&answered.settings.name, lesson)?;
+        }
+        let (mut new, verdict) = after(&used, answered, self.grace(&answered.settings), now, rand::random());
         if let Ok(Attended::Renewed) = verdict {
             new.era = self.clock.era();
         }
@@ -186,6 +194,9 @@ impl Keeper {
         }
         change.commit().await?;
         self.publish(id);
+        if let Some(lesson) = lesson {
+            self.learned(&answered.settings, lesson);
+        }
         Ok(verdict)
     }
 
@@ -204,6 +215,7 @@ fn asked(session: &Session) -> (Option<&Tokens>, &[String], &[String]) {
 fn after(
     session: &Session,
     answered: &Answered,
+    reuse_grace: Duration,
     now: UnixSeconds,
     random: f64,
 ) -> (Session, Result<Attended, KeeperError>) {
@@ -219,7 +231,7 @@ fn after(
     };
     let mut troubled = |what: String, wait: Duration, unknown_since| {
         let trouble = Trouble { what, tries, not_before: now + wait, unknown_since, needs_administrator };
-        let not_before = not_before(session, &trouble, settings.reuse_grace, now + wait);
+        let not_before = not_before(session, &trouble, reuse_grace, now + wait);
         let why = trouble.what.clone();
         new.due_at = Some(not_before);
         new.trouble = Some(Trouble { not_before, ..trouble });
@@ -250,7 +262,7 @@ fn after(
         RefreshOutcome::Unknown(fault) => {
             let since = unknown_since.unwrap_or(*sent_at);
             // The first time, the provider forgives it at once: whoever waits for a token goes on waiting.
-            let at_once = tries == 1 && now < since + settings.reuse_grace;
+            let at_once = tries == 1 && now < since + reuse_grace;
             Err(troubled(fault.to_string(), if at_once { Duration::ZERO } else { backoff }, Some(since)))
         }
         RefreshOutcome::Refused { error, description, correlation } => {

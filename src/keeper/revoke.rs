@@ -3,7 +3,7 @@
 use tokenkeeper_protocol::UnixSeconds;
 use tokenkeeper_protocol::reply::Revocation;
 
-use super::attend::{Attempt, Attended};
+use super::attend::{Attempt, Attended, Wish};
 use super::{Keeper, timing};
 use crate::audit::What;
 use crate::domain::Session;
@@ -13,14 +13,24 @@ use crate::vault::Versioned;
 
 impl Keeper {
     /// Revokes the tokens of a session that is not active any more.
-    pub(super) async fn revoke(&self, session: Versioned<Session>, now: UnixSeconds) -> Result<Attended, Attempt> {
+    pub(super) async fn revoke(
+        &self,
+        session: Versioned<Session>,
+        wish: Wish,
+        now: UnixSeconds,
+    ) -> Result<Attended, Attempt> {
         let Some(tokens) = &session.value.tokens else { return Ok(Attended::NothingDue) };
         if session.value.trouble.as_ref().is_some_and(|trouble| now < trouble.not_before) {
             return Ok(Attended::Revoked(Revocation::Pending));
         }
         let outcome = match self.providers().get(&session.value.provider) {
             Some(provider) if provider.settings().kind.issuer() == session.value.user.issuer => {
-                self.end_at(provider, &session, tokens, now).await?
+                let Ok(pass) = self.enter(provider, &session.value, wish).await else {
+                    return Ok(Attended::Revoked(Revocation::Pending));
+                };
+                let outcome = self.end_at(provider, &session, tokens, now).await?;
+                pass.came_back((&outcome).into());
+                outcome
             }
             // Nobody is left to ask: these tokens are not for another issuer to see.
             _ => RevokeOutcome::Unsupported,

@@ -57,11 +57,11 @@ pub(super) fn put_off(session: &Session, settings: &ProviderSettings, now: UnixS
     off.then_some(keep_alive)
 }
 
-/// How long to wait after `tries` failures in a row. `random` is in 0.0..=1.0 and spreads those who failed together.
+/// How long to wait after `tries` failures in a row. `random` is in 0.0..=1.0 and spreads those who failed together: full jitter.
 pub(super) fn backoff(tries: u32, random: f64) -> Duration {
     let ceiling =
         FIRST_WAIT.saturating_mul(1_u32.checked_shl(tries.saturating_sub(1)).unwrap_or(u32::MAX)).min(LONGEST_WAIT);
-    ceiling.mul_f64(0.5 + random / 2.0).max(FIRST_WAIT)
+    ceiling.mul_f64(random).max(FIRST_WAIT)
 }
 
 #[cfg(test)]
@@ -92,7 +92,8 @@ mod tests {
     fn the_wait_between_tries_doubles_up_to_five_minutes() {
         assert_eq!(backoff(1, 1.0), Duration::from_secs(1));
         assert_eq!(backoff(4, 1.0), Duration::from_secs(8));
-        assert_eq!(backoff(4, 0.0), Duration::from_secs(4));
+        assert_eq!(backoff(4, 0.5), Duration::from_secs(4));
+        assert_eq!(backoff(4, 0.0), Duration::from_secs(1), "nobody comes back at once");
         assert_eq!(backoff(1000, 1.0), Duration::from_secs(300));
     }
 }

@@ -15,8 +15,8 @@ use super::http::{Http, Unanswered};
 use super::metadata::{Metadata, Source};
 use super::probe::LastProbe;
 use super::url::SafeUrl;
-use super::{Fault, Health, Place, SetupError};
-use crate::clock::Witness;
+use super::{Closed, Fault, Gate, Health, Place, SetupError};
+use crate::clock::{Clock, Witness};
 use crate::config::settings::ProviderSettings;
 use crate::domain::Flow;
 
@@ -31,6 +31,7 @@ pub struct Provider {
     keys: Cached<CoreJsonWebKeySet>,
     pub(super) record: Record,
     pub(super) probed: LastProbe,
+    gate: Gate,
 }
 
 impl Provider {
@@ -44,6 +45,7 @@ impl Provider {
             keys: Cached::default(),
             record: Record::default(),
             probed: LastProbe::default(),
+            gate: Gate::new(settings.courtesy),
             settings,
         })
     }
@@ -53,9 +55,30 @@ impl Provider {
         &self.settings
     }
 
+    /// Through which every request goes that nobody at a browser waits for.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
     /// How it is doing.
     pub fn health(&self) -> Health {
         self.record.health()
+    }
+
+    /// The same, with what follows from it: whether it is left alone, and until when.
+    pub fn condition(&self, clock: &Clock) -> Health {
+        let mut health = self.health();
+        if let Some(Closed { why, wait }) = self.gate.closed(clock) {
+            let (since, failure) = health.failure.unwrap_or_else(|| (clock.now(), why));
+            let seconds = wait.as_secs();
+            let consequence = if self.gate.is_broken() {
+                format!("breaker open, next try in {seconds} s")
+            } else {
+                format!("it is not asked again for {seconds} s")
+            };
+            health.failure = Some((since, format!("{failure}; {consequence}")));
+        }
+        health
     }
 
     /// What time it was there when it last said so.

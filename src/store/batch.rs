@@ -101,6 +101,12 @@ impl Batch {
         self
     }
 
+    /// Whether it changes a row of `table`.
+    #[cfg(test)]
+    pub(crate) fn touches(&self, table: Table) -> bool {
+        self.changes.iter().any(|change| change.row().0 == table)
+    }
+
     /// Whether it neither changes nor expects anything.
     pub fn is_empty(&self) -> bool {
         self.expectations.is_empty() && self.changes.is_empty()

@@ -18,7 +18,7 @@ use crate::store::{Batch, StoreError, Table};
 /// A change in the making. Nothing happens until [`Change::commit`].
 #[must_use = "a change does nothing until it is committed"]
 pub struct Change<'a> {
-    vault: &'a Vault,
+    pub(super) vault: &'a Vault,
     /// Held until it is written: so the keys that it may be sealed with are not destroyed before.
     _keys: Arc<Keyring>,
     batch: Batch,
@@ -178,7 +178,7 @@ impl Change<'_> {
         Ok(())
     }
 
-    fn put<T: serde::Serialize>(
+    pub(super) fn put<T: serde::Serialize>(
         &mut self,
         table: Table,
         key: &[u8],

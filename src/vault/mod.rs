@@ -19,6 +19,7 @@ mod outbox;
 mod quarantine;
 mod record;
 mod reseal;
+mod reuse;
 mod rotation;
 mod sessions;
 #[cfg(test)]
@@ -43,6 +44,7 @@ pub use intents::Intent;
 pub use logins::{DoneLogin, PendingLogin};
 pub use quarantine::Rollback;
 pub use record::Versioned;
+pub use reuse::Reuse;
 pub use rotation::{BeginError, Progress, Rotation};
 pub use sessions::{AgendaItem, Page, Scope, StateCounts};
 

@@ -23,6 +23,7 @@ mod login;
 mod login_refused;
 mod logout;
 mod metrics;
+mod oracle;
 mod policy;
 mod providers;
 mod refresh;

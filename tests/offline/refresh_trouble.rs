@@ -1,5 +1,6 @@
 //! Refreshes that do not succeed: what is still served, what is tried again, and what needs a person.
 
+use crate::support::deadline::Deadline;
 use crate::support::wire::{self, Wire};
 use crate::support::{Config, Daemon, Fault, Home, Lie, ScriptedProvider};
 
@@ -149,4 +150,51 @@ fn a_token_with_less_left_than_the_usual_is_not_refused_while_it_lives() {
     let mut wire = Wire::connect(&home.socket());
     let reply = wire.ask(&wire::token("corp", Some(0)));
     assert!(matches!(reply, tokenkeeper_protocol::Reply::Token(_)), "{reply:?}");
+}
+
+#[test]
+fn an_answer_that_drips_or_would_burst_is_given_up_and_the_live_token_served() {
+    for fault in [Fault::Drip(50), Fault::Bomb] {
+        let provider = ScriptedProvider::start();
+        provider.access_life(100);
+        let home = Home::new(&Config::corp(&provider.issuer).with("timeout = \"2s\""));
+        let _daemon = Daemon::start(&home);
+        home.login("alice");
+        home.age_token();
+        provider.access_life(1000).fault("refresh_token", fault.clone());
+        let token = home.token();
+        home.cli(LONGER).fails_with(75);
+        assert_eq!(home.token(), token, "{fault:?}");
+    }
+}
+
+#[test]
+fn an_access_token_that_the_provider_kills_with_a_refresh_is_not_handed_out_after_it() {
+    let provider = ScriptedProvider::start();
+    provider.kill_old_access_tokens();
+    let (home, _daemon, _) = with_short_token(&provider);
+    let old = home.token();
+    let new = home.cli(LONGER).ok();
+    assert!(!provider.accepts(&old) && provider.accepts(&new));
+    assert_eq!(home.token(), new);
+}
+
+#[test]
+fn a_provider_that_is_down_is_left_alone_and_that_is_told() {
+    let provider = ScriptedProvider::start();
+    let (home, _daemon, _) = with_short_token(&provider);
+    let token = home.token();
+    for _ in 0..12 {
+        provider.fault("refresh_token", Fault::Answer(500, String::new()));
+    }
+    home.cli(LONGER).fails_with(75);
+    let deadline = Deadline::after(std::time::Duration::from_mins(1));
+    while !home.cli(["status"]).stdout.contains("breaker open, next try in") {
+        assert!(deadline.left().is_some(), "{}", home.stderr());
+    }
+    assert_eq!(home.token(), token, "live tokens are served throughout");
+    let why = home.cli(LONGER).fails_with(75);
+    assert!(why.contains("try again in"), "{why}");
+    let metrics = home.cli(["metrics"]).ok();
+    assert!(metrics.contains("tokenkeeper_provider_breaker_open{provider=\"corp\"} 1"), "{metrics}");
 }

@@ -144,6 +144,39 @@ pub(crate) fn go_on(mut stream: &TcpStream) -> io::Result<()> {
     }
 }
 
+/// The same as [`reply`], byte by byte.
+pub(crate) fn drip(
+    mut stream: &TcpStream,
+    status: u16,
+    headers: &[(String, String)],
+    body: &str,
+    pause: impl Fn(),
+) -> io::Result<()> {
+    let mut text = format!("HTTP/1.1 {status} Scripted\r\nContent-Length: {}\r\nConnection: close\r\n", body.len());
+    for (name, value) in headers {
+        let _ = write!(text, "{name}: {value}\r\n");
+    }
+    for byte in format!("{text}\r\n{body}").into_bytes() {
+        stream.write_all(&[byte])?;
+        pause();
+    }
+    Ok(())
+}
+
+/// Sends 64 KiB that inflate to ten megabytes of zeros: one zero, and the order to repeat it 258 times, again and again
+/// (RFC 1951 section 3.2.6).
+pub(crate) fn bomb(mut stream: &TcpStream) -> io::Result<()> {
+    let mut body = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3];
+    let mut bits = vec![1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0];
+    while bits.len() < 8 * 64 * 1024 {
+        bits.extend([1, 1, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0]);
+    }
+    body.extend(bits.chunks(8).map(|bits| bits.iter().rev().fold(0_u8, |byte, bit| byte << 1 | bit)));
+    let head = "HTTP/1.1 200 Scripted\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\n";
+    stream.write_all(format!("{head}Content-Length: {}\r\nConnection: close\r\n\r\n", body.len()).as_bytes())?;
+    stream.write_all(&body)
+}
+
 fn line(reader: &mut impl BufRead) -> io::Result<String> {
     let mut line = String::new();
     reader.read_line(&mut line)?;

@@ -36,7 +36,7 @@ pub(crate) use daemon::Daemon;
 pub(crate) use django::Django;
 pub(crate) use home::Home;
 pub(crate) use real::RealProvider;
-pub(crate) use scripted::{Fault, Lie, ScriptedProvider, Tls, TlsServer};
+pub(crate) use scripted::{Fault, Lie, Rotation, ScriptedProvider, Tls, TlsServer};
 pub(crate) use shop::Shop;
 pub(crate) use syslog::SyslogReceiver;
 pub(crate) use wire::Wire;

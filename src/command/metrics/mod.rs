@@ -15,7 +15,7 @@ use super::meter::{Kind, Meter};
 use super::status::Disk;
 use crate::audit::counts::{ByProvider, Counts};
 use crate::domain::{Loss, Peer};
-use crate::keeper::KeeperError;
+use crate::keeper::{KeeperError, Providers};
 use crate::policy::{Action, Target};
 
 /// Providers that are told of one by one: so many fit into a frame, however long their names are.
@@ -38,6 +38,7 @@ impl Service {
         requests(&mut text, &self.meter);
         events(&mut text, &status, &vault.counts());
         providers(&mut text, &status);
+        breakers(&mut text, &self.keeper.providers());
         let mut gauge = |name, help, value: u64| text.gauge(name, help).value(value);
         gauge("audit_events_waiting", "Audit events that syslog has not taken yet.", waiting);
         let rolled_back = u64::from(vault.rollback().is_some());
@@ -133,5 +134,13 @@ fn providers(text: &mut Exposition, status: &StatusReply) {
     let mut last = text.gauge(name, "When a provider last answered well, in Unix time.");
     for (it, at) in providers().filter_map(|it| Some((it, it.last_success_at?))) {
         last.sample(&[("provider", it.provider.as_str())], at.0);
+    }
+}
+
+fn breakers(text: &mut Exposition, providers: &Providers) {
+    let help = "1 while a provider that failed again and again is left alone but for single tries, 0 otherwise.";
+    let mut open = text.gauge("provider_breaker_open", help);
+    for (name, provider) in providers.iter().take(PROVIDERS) {
+        open.sample(&[("provider", name.as_str())], u8::from(provider.gate().is_broken()));
     }
 }

@@ -1,23 +1,34 @@
 //! A store in memory that takes writes when it is in the mood.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use crate::store::{Batch, MemoryStore, Row, Store, StoreError, Table, Written};
 
 pub(crate) struct Moody {
-    inner: MemoryStore,
+    inner: Arc<MemoryStore>,
     /// Writes that it will still take.
     writes_left: AtomicUsize,
     healed: Notify,
+    /// Writes to this table wait until they are let go.
+    holding: Mutex<Option<Table>>,
+    held: Mutex<VecDeque<oneshot::Sender<()>>>,
 }
 
 impl Default for Moody {
     fn default() -> Self {
-        Self { inner: MemoryStore::new(), writes_left: AtomicUsize::new(usize::MAX), healed: Notify::new() }
+        Self {
+            inner: Arc::new(MemoryStore::new()),
+            writes_left: AtomicUsize::new(usize::MAX),
+            healed: Notify::new(),
+            holding: Mutex::default(),
+            held: Mutex::default(),
+        }
     }
 }
 
@@ -30,6 +41,32 @@ impl Moody {
     pub(crate) fn recover(&self) {
         self.take_only(usize::MAX);
         self.healed.notify_one();
+    }
+}
+
+/// Writes that wait.
+impl Moody {
+    /// From now on whatever is written to `table` waits.
+    pub(crate) fn hold(&self, table: Table) {
+        *self.holding.lock().unwrap() = Some(table);
+    }
+
+    /// How many writes wait.
+    pub(crate) fn held(&self) -> usize {
+        self.held.lock().unwrap().len()
+    }
+
+    /// Lets one write go.
+    pub(crate) fn let_go(&self) {
+        if let Some(write) = self.held.lock().unwrap().pop_front() {
+            write.send(()).ok();
+        }
+    }
+
+    /// Lets all go, and those to come.
+    pub(crate) fn let_all_go(&self) {
+        *self.holding.lock().unwrap() = None;
+        self.held.lock().unwrap().clear();
     }
 }
 
@@ -51,6 +88,15 @@ impl Store for Moody {
     fn write_if(&self, batch: Batch) -> Written {
         let one_less = |left: usize| left.checked_sub(1);
         match self.writes_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less) {
+            Ok(_) if self.holding.lock().unwrap().is_some_and(|table| batch.touches(table)) => {
+                let (go, gone) = oneshot::channel();
+                self.held.lock().unwrap().push_back(go);
+                let inner = Arc::clone(&self.inner);
+                Box::pin(async move {
+                    gone.await.ok();
+                    inner.write_if(batch).await
+                })
+            }
             Ok(_) => self.inner.write_if(batch),
             Err(_) => Box::pin(std::future::ready(Err(StoreError::Unwritable("no space left".to_owned())))),
         }

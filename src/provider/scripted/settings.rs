@@ -7,7 +7,7 @@ use tokenkeeper_protocol::request::{DeviceBegin, LoginBegin};
 use tokenkeeper_protocol::{Secret, SessionRef};
 
 use super::NOW;
-use crate::config::settings::{ClientAuthentication, Endpoints, ProviderKind, ProviderSettings, RedirectUri};
+use crate::config::settings::{ClientAuthentication, Courtesy, Endpoints, ProviderKind, ProviderSettings, RedirectUri};
 use crate::domain::{AccessToken, Flow, Owner, Session, State, Tokens};
 use crate::provider::{Answer, Callback, Provider};
 
@@ -31,6 +31,7 @@ pub(crate) fn oidc_settings(issuer: &str) -> ProviderSettings {
         ca_file: None,
         proxy: None,
         timeout: Duration::from_secs(20),
+        courtesy: Courtesy { concurrency: 8, per_minute: None },
     }
 }
 

@@ -11,6 +11,7 @@ use super::super::config::CLIENT_SECRET;
 use super::super::deadline::{Deadline, unix_seconds};
 use super::super::http::{self, Received};
 use super::keys;
+use super::oracle::{Rotation, Worth};
 use super::state::{DeviceUser, Fault, Grant, Lie, Shared, State};
 
 /// RFC 8628 section 3.4.
@@ -52,8 +53,13 @@ pub(super) fn answer(stream: &TcpStream, request: &Received, shared: &Shared) ->
     state.secrets.extend(["code_verifier"].iter().filter_map(|name| request.parameter(name)));
     let fault = state.faults.get_mut(&on).and_then(std::collections::VecDeque::pop_front);
     shared.changed.notify_all();
+    let presented = request.parameter("refresh_token").filter(|_| on == "refresh_token");
+    let _flight = presented.map(|token| Flight { sent: state.oracle.sent(&token), shared });
     let response = match &fault {
-        Some(Fault::DropBefore) => return Ok(()),
+        Some(Fault::DropBefore) => {
+            drop(state);
+            return Ok(());
+        }
         Some(Fault::Answer(status, body)) => {
             let content_type = if body.starts_with('{') { "application/json" } else { "text/html" };
             Response::text(*status, content_type, body.clone())
@@ -78,8 +84,14 @@ pub(super) fn answer(stream: &TcpStream, request: &Received, shared: &Shared) ->
             let description = format!("I do not like {}", sent.unwrap_or_default());
             Response::json(*status, &json!({ "error": error, "error_description": description }))
         }
-        Some(Fault::CutShort) => return http::cut_short(stream),
-        Some(Fault::Endless) => return http::go_on(stream),
+        Some(fault @ (Fault::CutShort | Fault::Endless | Fault::Bomb)) => {
+            drop(state);
+            return match fault {
+                Fault::CutShort => http::cut_short(stream),
+                Fault::Endless => http::go_on(stream),
+                _ => http::bomb(stream),
+            };
+        }
         Some(Fault::Alter(change)) => {
             let mut response = route(request, &on, &mut state);
             let mut answer = serde_json::from_str(&response.body).expect("what is altered is JSON");
@@ -96,13 +108,39 @@ pub(super) fn answer(stream: &TcpStream, request: &Received, shared: &Shared) ->
             }
             route(request, &on, &mut state)
         }
-        Some(Fault::DropAfter) | None => route(request, &on, &mut state),
+        Some(Fault::DropAfter | Fault::Drip(_) | Fault::Late(_)) | None => route(request, &on, &mut state),
     };
     drop(state);
-    if matches!(fault, Some(Fault::DropAfter)) {
-        return Ok(());
+    match fault {
+        Some(Fault::DropAfter) => return Ok(()),
+        Some(Fault::Late(milliseconds)) => pause(milliseconds),
+        Some(Fault::Drip(milliseconds)) => {
+            let pause = || pause(milliseconds);
+            return http::drip(stream, response.status, &response.headers, &response.body, pause);
+        }
+        _ => {}
     }
     http::reply(stream, response.status, &response.headers, &response.body)
+}
+
+/// Waits, in real time: the client is a real process.
+fn pause(milliseconds: u64) {
+    let (_nobody, moment) = std::sync::mpsc::channel::<()>();
+    let _ = moment.recv_timeout(std::time::Duration::from_millis(milliseconds));
+}
+
+/// A refresh token that was sent. Its answer is given when this is dropped, however that ends.
+struct Flight<'a> {
+    sent: (u64, String),
+    shared: &'a Shared,
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        if let Ok(mut state) = self.shared.state.lock() {
+            state.oracle.answered(&self.sent);
+        }
+    }
 }
 
 fn route(request: &Received, on: &str, state: &mut State) -> Response {
@@ -160,7 +198,8 @@ fn ask_device(request: &Received, state: &mut State) -> Response {
             state.device_codes.remove(&code);
             let refresh_token = state.secret("rt");
             state.refresh_tokens.insert(refresh_token.clone(), (user.clone(), scope.clone()));
-            tokens(state, &user, &scope, None, Some(refresh_token))
+            state.oracle.issue(&refresh_token);
+            tokens(state, &user, &scope, None, &refresh_token, true)
         }
     }
 }
@@ -242,7 +281,8 @@ fn exchange(request: &Received, state: &mut State) -> Response {
     }
     let refresh_token = state.secret("rt");
     state.refresh_tokens.insert(refresh_token.clone(), (grant.user.clone(), grant.scope.clone()));
-    tokens(state, &grant.user, &grant.scope, grant.nonce.as_deref(), Some(refresh_token))
+    state.oracle.issue(&refresh_token);
+    tokens(state, &grant.user, &grant.scope, grant.nonce.as_deref(), &refresh_token, true)
 }
 
 fn refresh(request: &Received, state: &mut State) -> Response {
@@ -250,15 +290,25 @@ fn refresh(request: &Received, state: &mut State) -> Response {
     let Some((user, scope)) = state.refresh_tokens.get(&presented).cloned() else {
         return Response::error("invalid_grant", "this refresh token is not known");
     };
-    let mut next = None;
-    if state.rotate {
-        let fresh = state.secret("rt");
-        state.refresh_tokens.remove(&presented);
-        state.refresh_tokens.insert(fresh.clone(), (user.clone(), scope.clone()));
-        next = Some(fresh);
+    let rotation = state.rotation;
+    if state.oracle.worth(&presented, rotation) == Worth::Spent {
+        // Whoever has it may be a thief: nobody gets anything for this login any more.
+        for relative in state.oracle.relatives(&presented) {
+            state.refresh_tokens.remove(&relative);
+        }
+        return Response::error("invalid_grant", "this refresh token was spent before");
+    }
+    let rotates = matches!(rotation, Rotation::Strict | Rotation::Grace(_));
+    let refresh_token = if rotates { state.secret("rt") } else { presented.clone() };
+    if rotates {
+        state.oracle.succeed(&presented, &refresh_token);
+        state.refresh_tokens.insert(refresh_token.clone(), (user.clone(), scope.clone()));
+    }
+    if state.kills_access {
+        state.access_tokens.retain(|_, of| *of != user);
     }
     let user = if state.lie == Some(Lie::SubjectOnRefresh) { "mallory".to_owned() } else { user };
-    tokens(state, &user, &scope, None, next)
+    tokens(state, &user, &scope, None, &refresh_token, rotation != Rotation::Silent)
 }
 
 /// RFC 6749 section 4.4. Nobody but the client stands behind the token.
@@ -275,9 +325,17 @@ fn for_the_client(request: &Received, state: &mut State) -> Response {
     Response::json(200, &answer)
 }
 
-fn tokens(state: &mut State, user: &str, scope: &str, nonce: Option<&str>, refresh_token: Option<String>) -> Response {
+fn tokens(
+    state: &mut State,
+    user: &str,
+    scope: &str,
+    nonce: Option<&str>,
+    refresh_token: &str,
+    is_named: bool,
+) -> Response {
     let access_token = state.secret("at");
     state.access_tokens.insert(access_token.clone(), user.to_owned());
+    state.oracle.grant(refresh_token, &access_token);
     let mut answer = json!({
         "access_token": access_token,
         "token_type": "Bearer",
@@ -289,7 +347,7 @@ fn tokens(state: &mut State, user: &str, scope: &str, nonce: Option<&str>, refre
         state.secrets.push(id_token.clone());
         answer["id_token"] = id_token.into();
     }
-    if let Some(refresh_token) = refresh_token {
+    if is_named {
         answer["refresh_token"] = refresh_token.into();
     }
     Response::json(200, &answer)

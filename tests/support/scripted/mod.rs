@@ -5,6 +5,7 @@
 
 mod endpoints;
 mod keys;
+mod oracle;
 mod state;
 mod tls;
 
@@ -16,6 +17,7 @@ use super::deadline::Deadline;
 use super::http::{self, Received};
 use state::{DeviceUser, Shared, State};
 
+pub(crate) use oracle::Rotation;
 pub(crate) use state::{Fault, Lie};
 pub(crate) use tls::{Tls, TlsServer};
 
@@ -46,8 +48,34 @@ impl ScriptedProvider {
 
     /// Whether a refresh gives a new refresh token and forgets the old one.
     pub(crate) fn rotate(&self, rotate: bool) -> &Self {
-        self.state().rotate = rotate;
+        self.rotation(if rotate { Rotation::Strict } else { Rotation::Silent })
+    }
+
+    /// How refresh tokens are treated from now on.
+    pub(crate) fn rotation(&self, rotation: Rotation) -> &Self {
+        self.state().rotation = rotation;
         self
+    }
+
+    /// From now on a refresh kills the access tokens that came before it.
+    pub(crate) fn kill_old_access_tokens(&self) -> &Self {
+        self.state().kills_access = true;
+        self
+    }
+
+    /// The client was started anew.
+    pub(crate) fn client_restarted(&self) {
+        self.state().oracle.restarted();
+    }
+
+    /// The client handed an access token out; returns its place in the order in which they were granted.
+    pub(crate) fn handed_out(&self, access_token: &str) -> Option<u64> {
+        self.state().oracle.handed_out(access_token)
+    }
+
+    /// What the client did with refresh tokens that it must never do.
+    pub(crate) fn violations(&self) -> Vec<String> {
+        self.state().oracle.violations()
     }
 
     /// Offers logins with a code that is good for so many seconds. It wants to be asked once a second.
@@ -96,6 +124,11 @@ impl ScriptedProvider {
     pub(crate) fn fault(&self, on: &str, fault: Fault) -> &Self {
         self.state().faults.entry(on.to_owned()).or_default().push_back(fault);
         self
+    }
+
+    /// What was to go wrong goes right.
+    pub(crate) fn forget_faults(&self) {
+        self.state().faults.clear();
     }
 
     /// Lets requests go that are held, and those that would be.

@@ -6,6 +6,7 @@ use std::sync::{Condvar, Mutex};
 use data_encoding::HEXLOWER;
 
 use super::super::http::Received;
+use super::oracle::{Oracle, Rotation};
 
 /// Something that goes wrong with one request.
 #[derive(Clone, Debug)]
@@ -28,6 +29,12 @@ pub(crate) enum Fault {
     CutShort,
     /// A body without an end.
     Endless,
+    /// Everything was done; the answer comes byte by byte, each so many milliseconds after the other.
+    Drip(u64),
+    /// Everything was done; the answer comes so many milliseconds later.
+    Late(u64),
+    /// A compressed body of a few kilobytes that is ten megabytes large.
+    Bomb,
     /// Nothing was done; an OAuth error that quotes what was sent.
     Quote(u16, &'static str),
     /// Everything is done, and the JSON of the answer changed.
@@ -97,7 +104,10 @@ pub(super) enum DeviceUser {
 pub(super) struct State {
     pub(super) issuer: String,
     pub(super) access_life: u64,
-    pub(super) rotate: bool,
+    pub(super) rotation: Rotation,
+    pub(super) oracle: Oracle,
+    /// A refresh kills the access tokens before it.
+    pub(super) kills_access: bool,
     /// More claims of every ID token.
     pub(super) claims: BTreeMap<String, String>,
     pub(super) lie: Option<Lie>,
@@ -122,7 +132,9 @@ impl Shared {
         let state = State {
             issuer: issuer.to_owned(),
             access_life: 3600,
-            rotate: false,
+            rotation: Rotation::Silent,
+            oracle: Oracle::default(),
+            kills_access: false,
             claims: BTreeMap::new(),
             lie: None,
             down: false,

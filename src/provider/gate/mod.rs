@@ -1,0 +1,154 @@
+//! The gate of a provider: how many requests are on their way at once, how many leave in a second, and when none does.
+//!
+//! Invariant: nothing that the schedule or a caller wants of a provider leaves except through its gate. [`State`] decides, with the
+//! time as a parameter; [`Gate`] only lets wait. Who has less time left goes first, and a caller goes before the schedule;
+//! nobody goes past the rate, a `Retry-After`, or an open breaker. Logins are not held up here: a person waits for them.
+
+mod breaker;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use self::state::{Admission, Answer, State};
+pub use self::state::{Closed, Sign, Turn};
+use super::{RefreshOutcome, RevokeOutcome};
+use crate::clock::Clock;
+use crate::config::settings::Courtesy;
+
+/// The gate of one provider.
+#[derive(Debug)]
+pub struct Gate {
+    state: Mutex<State>,
+    /// Rings when somebody who waits may be next.
+    moved: Notify,
+}
+
+/// The right to send one request. Whoever drops it without saying what came of it has sent none.
+#[must_use = "what came of the request has to be told"]
+#[derive(Debug)]
+pub struct Pass<'a> {
+    gate: &'a Gate,
+    clock: &'a Clock,
+    admission: Option<Admission>,
+}
+
+/// A place in the queue, which is given up when its owner does not wait any more.
+struct Place<'a> {
+    gate: &'a Gate,
+    turn: Turn,
+}
+
+impl Gate {
+    pub(super) fn new(courtesy: Courtesy) -> Self {
+        Self { state: Mutex::new(State::new(courtesy)), moved: Notify::new() }
+    }
+
+    /// Waits for the turn of a request.
+    ///
+    /// # Errors
+    /// When nothing leaves at the moment, and when that may change. Nobody waits for that here.
+    ///
+    /// # Cancel safety
+    /// Safe: the place in the queue is given up.
+    pub async fn enter<'a>(&'a self, clock: &'a Clock, turn: Turn) -> Result<Pass<'a>, Closed> {
+        let turn = self.state().line_up(turn);
+        let _place = Place { gate: self, turn };
+        loop {
+            let moved = self.moved.notified();
+            tokio::pin!(moved);
+            moved.as_mut().enable();
+            let now = clock.boot();
+            let answer = self.state().ask(turn, now);
+            match answer {
+                Answer::Go(admission) => return Ok(Pass { gate: self, clock, admission: Some(admission) }),
+                Answer::Closed(closed) => return Err(closed),
+                Answer::Behind => moved.await,
+                Answer::NotBefore(at) => {
+                    // Whichever comes first: somebody with less time may have come, or the gate have closed.
+                    let _ = tokio::time::timeout(at.saturating_sub(now), moved).await;
+                }
+            }
+        }
+    }
+
+    /// Why nothing leaves, and for how long, if so.
+    pub fn closed(&self, clock: &Clock) -> Option<Closed> {
+        self.state().closed(clock.boot())
+    }
+
+    /// Whether the breaker is open: the provider failed again and again, and is left alone but for single tries.
+    pub fn is_broken(&self) -> bool {
+        self.state().is_broken()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pass<'_> {
+    /// Tells what the request says about how the provider is doing.
+    pub fn came_back(mut self, sign: Sign) {
+        self.hand_in(Some(sign));
+    }
+
+    fn hand_in(&mut self, sign: Option<Sign>) {
+        let Some(admission) = self.admission.take() else { return };
+        let now = self.clock.boot();
+        let mut state = self.gate.state();
+        let was_broken = state.is_broken();
+        state.came_back(admission, sign, now, rand::random());
+        let (is_broken, closed) = (state.is_broken(), state.closed(now));
+        drop(state);
+        match (was_broken, is_broken, closed) {
+            (false, true, Some(closed)) => tracing::warn!(why = %closed.why, "a provider is left alone for now"),
+            (true, false, _) => tracing::info!("a provider that was left alone answers again"),
+            _ => {}
+        }
+        self.gate.moved.notify_waiters();
+    }
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        self.hand_in(None);
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.gate.state().leave(self.turn);
+        self.gate.moved.notify_waiters();
+    }
+}
+
+impl From<&RefreshOutcome> for Sign {
+    fn from(outcome: &RefreshOutcome) -> Self {
+        match outcome {
+            RefreshOutcome::Renewed(_) | RefreshOutcome::Refused { .. } | RefreshOutcome::Misconfigured(_) => {
+                Self::Alive
+            }
+            RefreshOutcome::Transient { fault, retry_after: Some(wait) } => {
+                Self::AsksToWait { why: fault.to_string(), wait: *wait }
+            }
+            RefreshOutcome::NotSent(fault)
+            | RefreshOutcome::Unknown(fault)
+            | RefreshOutcome::Transient { fault, .. } => Self::of(fault),
+        }
+    }
+}
+
+impl From<&RevokeOutcome> for Sign {
+    fn from(outcome: &RevokeOutcome) -> Self {
+        match outcome {
+            RevokeOutcome::Done => Self::Alive,
+            RevokeOutcome::TryAgain(fault) => Self::of(fault),
+            // Nothing was sent, or nothing can be told from it.
+            RevokeOutcome::Unsupported | RevokeOutcome::Refused(_) => Self::Nothing,
+        }
+    }
+}
