@@ -203,6 +203,27 @@ pub enum What {
         /// What was wrong.
         why: String,
     },
+    /// The check of the store found something wrong.
+    StoreDamaged {
+        /// How much.
+        findings: u64,
+        /// The first of it.
+        first: String,
+    },
+    /// A backup was taken.
+    BackupTaken {
+        /// By whom.
+        peer: String,
+        /// Sessions in it.
+        sessions: u64,
+    },
+    /// The store was filled from a backup.
+    Restored {
+        /// Sessions in it.
+        sessions: u64,
+        /// The generation of the store that the backup was taken of.
+        generation: u64,
+    },
 }
 
 impl What {
@@ -232,6 +253,9 @@ impl What {
             | Self::KeysRotating { .. }
             | Self::KeysRotated { .. }
             | Self::KeysRecovered { .. }
+            | Self::StoreDamaged { .. }
+            | Self::BackupTaken { .. }
+            | Self::Restored { .. }
             | Self::KeysNotRecovered { .. } => None,
         }
     }

@@ -120,6 +120,15 @@ impl From<&Event> for Record {
             What::KeysNotRecovered { peer, why } => {
                 warning(24, "keys_not_recovered").with("peer", peer).with("why", why)
             }
+            What::StoreDamaged { findings, first } => {
+                warning(25, "store_damaged").with("findings", findings).with("first", first)
+            }
+            What::BackupTaken { peer, sessions } => {
+                notice(26, "backup_taken").with("peer", peer).with("sessions", sessions)
+            }
+            What::Restored { sessions, generation } => {
+                warning(27, "restored").with("sessions", sessions).with("generation", generation)
+            }
         }
     }
 }

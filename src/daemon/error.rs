@@ -7,6 +7,7 @@ use super::setup::CredentialError;
 use crate::audit::OutboxError;
 use crate::config::ConfigErrors;
 use crate::ipc::ListenError;
+use super::RestoreError;
 use crate::keeper::KeeperError;
 use crate::provider::SetupError;
 use crate::schedule::CronError;
@@ -26,6 +27,9 @@ pub enum StartError {
     /// The identity that opens the keyring is missing or wrong.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// A backup is not restored.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
     /// What was brought to open the keyring is no identity.
     #[error(transparent)]
     NotAnIdentity(SealError),

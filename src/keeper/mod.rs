@@ -21,6 +21,7 @@ mod prune;
 mod recover;
 mod refresh;
 mod revoke;
+mod scrub;
 mod serve;
 mod sign_out;
 #[cfg(test)]
@@ -72,6 +73,7 @@ pub struct Keeper {
     device_logins: device_register::DeviceLogins,
     judge: Judge,
     clock: Clock,
+    scrubs: scrub::Scrubs,
     /// Every task that the keeper starts, so that shutdown can wait for what must still be written.
     tasks: TaskTracker,
     /// Told when nothing more is to be begun.
@@ -117,6 +119,7 @@ impl Keeper {
             device_logins: device_register::DeviceLogins::default(),
             judge: parts.judge,
             clock: parts.clock,
+            scrubs: scrub::Scrubs::default(),
             tasks: parts.tasks,
             stop: parts.stop,
             agenda: Notify::new(),

@@ -3,6 +3,7 @@
 //! Invariant: nothing of a user is written in the clear. Values are sealed records bound to their place; index keys
 //! hold keyed hashes only. Every change is one [`Change`], committed as one synced batch.
 
+mod backup;
 mod bindings;
 mod change;
 mod clock;
@@ -17,8 +18,10 @@ mod record;
 mod reseal;
 mod rotation;
 mod sessions;
+mod stats;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
@@ -29,6 +32,7 @@ use crate::audit::{Counters, Counts, Waker};
 use crate::seal::Keyring;
 use crate::store::Store;
 
+pub use backup::{BackedUp, BackupError, Content};
 pub use bindings::Binding;
 pub use change::Change;
 pub use error::VaultError;
@@ -37,7 +41,9 @@ pub use intents::Intent;
 pub use logins::{DoneLogin, PendingLogin};
 pub use record::Versioned;
 pub use rotation::{BeginError, Progress, Rotation};
+pub use stats::Care;
 pub use sessions::{AgendaItem, Page, Scope, StateCounts};
+pub use verify::{Cursor, Finding, Verified};
 
 /// The store and the keys that open it.
 pub struct Vault {

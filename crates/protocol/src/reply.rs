@@ -2,6 +2,7 @@
 
 mod keys;
 mod oversight;
+mod store;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,7 @@ pub use oversight::{
     Explanation, HistoryEntry, HistoryPage, Identity, ProviderReport, ProviderStep, ProviderView, ProvidersReply,
     RuleOutcome, RuleView, StepOutcome,
 };
+pub use store::{BackupPart, BackupSummary, Finding, StoreStats, TableStats, VerifyPage};
 
 /// One reply, as it travels in one frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +59,12 @@ pub enum Reply {
     KeysRotating(u32),
     /// To an identity that opened the keyring.
     KeysRecovered(KeysRecovered),
+    /// To the question what the store holds.
+    StoreStats(StoreStats),
+    /// To a request for a page of the check of the store.
+    VerifyPage(VerifyPage),
+    /// To a request for a backup: one of many.
+    BackupPart(BackupPart),
     /// To any request that failed.
     Problem(Problem),
 }
@@ -80,6 +88,9 @@ pub(crate) mod kind {
     pub(crate) const KEYS: u16 = 0x8011;
     pub(crate) const KEYS_ROTATING: u16 = 0x8012;
     pub(crate) const KEYS_RECOVERED: u16 = 0x8013;
+    pub(crate) const STORE_STATS: u16 = 0x8014;
+    pub(crate) const VERIFY_PAGE: u16 = 0x8015;
+    pub(crate) const BACKUP_PART: u16 = 0x8016;
     pub(crate) const PROBLEM: u16 = 0xffff;
 }
 

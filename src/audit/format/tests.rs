@@ -63,6 +63,9 @@ fn examples() -> Vec<What> {
             peer: "uid 0 (pid 4711)".into(),
             why: "the keyring does not open with this identity".into(),
         },
+        What::StoreDamaged { findings: 2, first: "sessions 376b3376: a record does not open".into() },
+        What::BackupTaken { peer: "uid 0 (pid 4711)".into(), sessions: 1200 },
+        What::Restored { sessions: 1200, generation: 50_211 },
     ]
 }
 

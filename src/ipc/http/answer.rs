@@ -52,7 +52,10 @@ pub(super) fn to_reply(reply: &Reply, now: UnixSeconds) -> Answer {
         | Reply::ProviderReport(_)
         | Reply::Keys(_)
         | Reply::KeysRotating(_)
-        | Reply::KeysRecovered(_) => {
+        | Reply::KeysRecovered(_)
+        | Reply::StoreStats(_)
+        | Reply::VerifyPage(_)
+        | Reply::BackupPart(_) => {
             to_failure(&Failure::from(Problem::new(Code::Internal, "the daemon answered something else")))
         }
     }

@@ -1,5 +1,6 @@
 //! The vault over a store in memory and over the real one: what is written is found, by every way there is to find it.
 
+mod backup;
 mod history;
 mod indexes;
 mod logins;
@@ -7,6 +8,7 @@ mod opening;
 mod outbox;
 mod rotation;
 mod searches;
+mod verify;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -11,6 +11,7 @@ pub(crate) mod provider;
 mod session;
 mod sessions;
 mod status;
+mod store;
 mod token;
 
 use clap::Subcommand;
@@ -32,6 +33,7 @@ pub(crate) enum Command {
     Logout(logout::Logout),
     Provider(provider::Provider),
     Status(status::Status),
+    Store(store::Store),
     Whoami(policy::Whoami),
     Policy(policy::Policy),
     Keys(keys::Keys),
@@ -51,6 +53,7 @@ impl Command {
             Self::Logout(logout) => logout.run(context),
             Self::Provider(provider) => provider.run(context),
             Self::Status(status) => status.run(context),
+            Self::Store(store) => store.run(context),
             Self::Whoami(whoami) => whoami.run(context),
             Self::Policy(policy) => policy.run(context),
             Self::Keys(keys) => keys.run(context),
