@@ -56,8 +56,7 @@ pub(super) fn needs_a_stream() -> Problem {
 fn stats(keeper: &Keeper, disk: &Disk) -> Result<StoreStats, VaultError> {
     let vault = keeper.vault();
     let counts = vault.count_states()?;
-    let table =
-        |size: TableSize| TableStats { name: size.table.name().to_owned(), keys: size.keys, bytes: size.bytes };
+    let table = |size: TableSize| TableStats { name: size.table.name().to_owned(), keys: size.keys, bytes: size.bytes };
     Ok(StoreStats {
         sessions: SessionCounts { active: counts.active, need_login: counts.need_login, ended: counts.ended },
         bytes: vault.bytes_on_disk(),

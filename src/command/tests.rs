@@ -211,7 +211,11 @@ async fn a_rule_that_goes_away_during_a_refresh_keeps_its_token_back() {
     let bell = home.hold(renewal());
     let (answer, ()) = tokio::join!(token(&service, &alice, token_request(home.id)), async {
         until(|| home.posts() == 1).await;
-        service.in_force.store(Arc::new(InForce { rules: Rules::default(), backup_recipients: Vec::new(), loaded_at: at(300) }));
+        service.in_force.store(Arc::new(InForce {
+            rules: Rules::default(),
+            backup_recipients: Vec::new(),
+            loaded_at: at(300),
+        }));
         bell.notify_one();
     });
     assert_eq!(answer.unwrap_err().code, Code::Denied);

@@ -3,11 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::RestoreError;
 use super::setup::CredentialError;
 use crate::audit::OutboxError;
 use crate::config::ConfigErrors;
 use crate::ipc::ListenError;
-use super::RestoreError;
 use crate::keeper::KeeperError;
 use crate::provider::SetupError;
 use crate::schedule::CronError;

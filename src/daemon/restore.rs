@@ -71,7 +71,9 @@ pub(super) async fn restore(options: &Options, restore: &Restore) -> Result<(), 
     opened.vault.restore(content, lines, *try_stale, Clock::system().now()).await.map_err(refused)?;
     println!("{} sessions are restored. Start the daemon.", content.sessions);
     if !try_stale {
-        println!("Their refresh tokens may have been spent since the backup: each is tried when its access token has expired.");
+        println!(
+            "Their refresh tokens may have been spent since the backup: each is tried when its access token has expired."
+        );
     }
     Ok(())
 }
@@ -82,8 +84,7 @@ fn read_identity(path: &Path) -> Result<HostIdentity, RestoreError> {
     let mut text = zeroize::Zeroizing::new(String::with_capacity(2 * 4096));
     File::open(path).and_then(|file| file.take(MAX_IDENTITY).read_to_string(&mut text)).map_err(unreadable)?;
     let secret = Secret::from(text.as_str());
-    HostIdentity::parse(secret.expose())
-        .map_err(|source| RestoreError::NotAnIdentity { path: path.to_owned(), source })
+    HostIdentity::parse(secret.expose()).map_err(|source| RestoreError::NotAnIdentity { path: path.to_owned(), source })
 }
 
 fn open(path: &Path, identity: &HostIdentity) -> Result<impl BufRead + use<>, RestoreError> {

@@ -52,7 +52,8 @@ pub(super) async fn run(
     let (finish, finished) = mpsc::channel(IN_FLIGHT);
     let (part, parts) = mpsc::channel(PARTS);
     let (input, output) = (Input::new(), Zeroizing::new(Vec::new()));
-    let mut connection = Connection { stream, peer, service, tasks, input, output, finish, finished, part, parts, in_flight: 0 };
+    let mut connection =
+        Connection { stream, peer, service, tasks, input, output, finish, finished, part, parts, in_flight: 0 };
     if let Err(error) = connection.serve(&stop).await {
         tracing::debug!(peer = %connection.peer, %error, "a connection ended early");
     }

@@ -41,8 +41,8 @@ pub use intents::Intent;
 pub use logins::{DoneLogin, PendingLogin};
 pub use record::Versioned;
 pub use rotation::{BeginError, Progress, Rotation};
-pub use stats::Care;
 pub use sessions::{AgendaItem, Page, Scope, StateCounts};
+pub use stats::Care;
 pub use verify::{Cursor, Finding, Verified};
 
 /// The store and the keys that open it.

@@ -31,7 +31,7 @@ mod secrets;
 mod selection;
 mod shutdown;
 mod socket;
-mod store;
 mod startup;
+mod store;
 mod systemd;
 mod user_mode;

@@ -35,7 +35,11 @@ pub struct SessionRef([u8; 8]);
 /// As its characters: in a format for people a text, in any other the bare bytes.
 impl Serialize for SessionRef {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() { serializer.serialize_str(self.as_str()) } else { self.0.serialize(serializer) }
+        if serializer.is_human_readable() {
+            serializer.serialize_str(self.as_str())
+        } else {
+            self.0.serialize(serializer)
+        }
     }
 }
 

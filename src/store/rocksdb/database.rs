@@ -4,9 +4,9 @@
 
 use rocksdb::{ColumnFamily, DB, Direction, ErrorKind, IteratorMode, PrefixRange, ReadOptions, WriteBatch, properties};
 
+use super::view::View;
 use super::{options, row};
 use crate::store::batch::Change;
-use super::view::View;
 use crate::store::{Row, StoreError, Table, TableSize};
 
 /// The column family every RocksDB database has; here the store's own numbers stand, apart from the tables.

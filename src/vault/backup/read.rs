@@ -33,13 +33,17 @@ pub enum BackupError {
     #[error("this is not a whole backup ({0}); take another copy of the file")]
     NotWhole(String),
     /// A newer version wrote it.
-    #[error("the backup has format {found}, and this version knows formats up to {FORMAT}; install the newer tokenkeeperd")]
+    #[error(
+        "the backup has format {found}, and this version knows formats up to {FORMAT}; install the newer tokenkeeperd"
+    )]
     Newer {
         /// As it says.
         found: u32,
     },
     /// Only an empty store is filled: nothing is lost, and no session comes twice.
-    #[error("there are sessions in this store already; a backup is restored into an empty one: move the state directory away first")]
+    #[error(
+        "there are sessions in this store already; a backup is restored into an empty one: move the state directory away first"
+    )]
     NotEmpty,
 }
 

@@ -55,9 +55,8 @@ async fn sessions_bindings_intents_and_histories_come_back_as_they_were() {
         assert_eq!(vault.history(&old.value, None, 9).unwrap(), new.history(&new_one.value, None, 9).unwrap());
     }
     assert_eq!(new.unsettled().unwrap(), vault.unsettled().unwrap());
-    let bound = |provider: &str, name: &str| {
-        new.binding(&provider.parse().unwrap(), &name.parse().unwrap()).unwrap().is_some()
-    };
+    let bound =
+        |provider: &str, name: &str| new.binding(&provider.parse().unwrap(), &name.parse().unwrap()).unwrap().is_some();
     assert_eq!([bound("corp-canary", "bob"), bound("gone", "carol"), bound("known", "dora")], [true, false, true]);
     assert_eq!(new.count_states().unwrap(), vault.count_states().unwrap());
     let mut cursor = Some(Cursor::default());

@@ -28,7 +28,7 @@ pub use policy::{Explanation, Identity, Rule, RuleOutcome};
 pub use problem::ProblemDetails;
 pub use provider::{Provider, ProviderReport, ProviderStep, Providers};
 pub use session::{Session, SessionSummary, SessionsPage};
-pub use store::{Finding, StoreStats};
 pub use status::{ProviderStatus, SessionCounts, Status};
+pub use store::{Finding, StoreStats};
 pub use time::rfc3339;
 pub use token::Token;

@@ -47,10 +47,9 @@ impl Backup {
             copy(&mut client, &mut out, Failure::Output)?;
             return Ok(0);
         };
-        let done = replace(path, |out| {
-            copy(&mut client, out, |source| Failure::File { path: path.clone(), source })
-        })?;
-        let text = format!("{} sessions are in {}.\n", done.sessions, crate::escape::plain(&path.display().to_string()));
+        let done = replace(path, |out| copy(&mut client, out, |source| Failure::File { path: path.clone(), source }))?;
+        let text =
+            format!("{} sessions are in {}.\n", done.sessions, crate::escape::plain(&path.display().to_string()));
         let file = path.display().to_string();
         context.answer(text, &Object { sessions: done.sessions, generation: done.generation, file })?;
         Ok(0)
