@@ -44,7 +44,7 @@ pub use meter::{Connected, Meter};
 pub use status::Vitals;
 
 /// The configuration in force, as far as requests depend on it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct InForce {
     /// Who may do what.
     pub rules: Rules,
