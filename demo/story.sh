@@ -74,6 +74,16 @@ copy_provider() {
     [ -d "$dir/provider/node_modules/oidc-provider" ] || npm ci --silent --no-audit --no-fund --prefix "$dir/provider"
 }
 
+# over_http PATH CURL-OPTION...: asks the daemon at its HTTP socket.
+over_http() {
+    local path=$1
+    shift
+    curl --silent --show-error --unix-socket "$dir/run/http.sock" "http://localhost$path" "$@"
+}
+
+# A member of the JSON object on standard input.
+member() { node -e 'console.log(JSON.parse(require("fs").readFileSync(0))[process.argv[1]])' "$1"; }
+
 ask() { node demo/ask.mjs "$1" "$issuer"; }
 
 # --- the daemon --------------------------------------------------------------------------------------------------------------
@@ -97,10 +107,24 @@ client_id = "shop"
 client_secret = { file = "$dir/corp.secret" }
 redirect_uris = ["loopback"]
 
+[provider.jobs]
+issuer = "$1"
+client_id = "jobs"
+client_secret = { file = "$dir/corp.secret" }
+
+[service_account.nightly]
+provider = "jobs"
+scopes = ["reports"]
+
 [[allow]]
 who = "user:$(id -u)"
-may = ["login", "token", "list", "logout", "status"]
+may = ["login", "token", "list", "logout", "history", "status"]
 provider = "corp"
+
+[[allow]]
+who = "user:$(id -u)"
+may = ["token", "list"]
+account = "nightly"
 EOF
 }
 

@@ -169,7 +169,8 @@ fn calls(line: &str) -> Vec<String> {
 
 /// What our program says to a command line that it does not understand. `--help` keeps it from doing anything.
 fn misunderstanding(line: &str) -> Option<String> {
-    let mut words = line.split_whitespace();
+    // `$ref` is what a reader has set before.
+    let mut words = line.split_whitespace().map(|word| if word == "$ref" { "7k3vq2mx" } else { word });
     let daemon = Path::new(env!("CARGO_BIN_EXE_tokenkeeperd"));
     let program = daemon.with_file_name(words.next()?);
     assert!(program.exists(), "{} is not there: run `cargo build --workspace` first", program.display());

@@ -35,7 +35,7 @@ impl Record {
 
     fn with_loss(self, lost: Option<Loss>) -> Self {
         match lost {
-            Some(loss) => self.with("reason", loss.name()),
+            Some(kind) => self.with("reason", kind.name()),
             None => self,
         }
     }

@@ -104,17 +104,19 @@ impl Reckoning {
 
     /// Whether the wall clock does what was not noticed yet.
     pub(super) fn is_surprised(&self, reading: Reading) -> bool {
-        self.doubt.is_none() && is_jump(self.compare(reading).1)
+        let (_, by) = self.compare(reading);
+        match self.doubt {
+            None => is_jump(by),
+            Some(doubt) => !is_jump(by) || is_jump(by.saturating_sub(doubt.by)),
+        }
     }
 
     /// Looks at the clocks, and at what providers said.
     pub(super) fn look(&mut self, reading: Reading, witnesses: &[Witness]) -> Option<Turn> {
-        let (reckoned, by) = self.compare(reading);
-        let fresh = Doubt { by, since: reckoned, contradicted: false, stable_since: reading.boot };
+        let (_, by) = self.compare(reading);
         let Some(doubt) = self.doubt else {
             if is_jump(by) {
-                self.doubt = Some(fresh);
-                return Some(Turn::Jumped(by));
+                return Some(self.begin_doubt(by, reading));
             }
             self.offset += by;
             return None;
@@ -125,8 +127,7 @@ impl Reckoning {
             return Some(Turn::Returned);
         }
         if is_jump(by.saturating_sub(doubt.by)) {
-            self.doubt = Some(fresh);
-            return Some(Turn::Jumped(by));
+            return Some(self.begin_doubt(by, reading));
         }
         let heard =
             || witnesses.iter().filter(|witness| witness.asked_at >= doubt.since).map(|witness| witness.says(by));
@@ -134,9 +135,9 @@ impl Reckoning {
         let turn = if contradicted {
             None
         } else if heard().any(|says| says == Some(true)) {
-            Some(Turn::Agreed(by))
+            Some(Turn::Agreed(doubt.by))
         } else {
-            (reading.boot.saturating_sub(doubt.stable_since) >= STABLE).then_some(Turn::Settled(by))
+            (reading.boot.saturating_sub(doubt.stable_since) >= STABLE).then_some(Turn::Settled(doubt.by))
         };
         if turn.is_some() {
             self.offset = self.offset.saturating_add(by);
@@ -146,6 +147,15 @@ impl Reckoning {
             self.doubt = Some(Doubt { contradicted, ..doubt });
         }
         turn
+    }
+
+    /// From here on the wall clock is not followed. A second is skipped, so that whatever was obtained before has an earlier time
+    /// than whatever is obtained from now on.
+    fn begin_doubt(&mut self, by: i64, reading: Reading) -> Turn {
+        self.offset = self.offset.saturating_add(1);
+        let (since, _) = self.compare(reading);
+        self.doubt = Some(Doubt { by, since, contradicted: false, stable_since: reading.boot });
+        Turn::Jumped(by)
     }
 
     /// The time by boot time alone, and how far the wall clock is ahead of that.

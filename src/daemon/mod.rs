@@ -86,7 +86,9 @@ fn check(options: &Options) -> Result<(), StartError> {
         eprintln!("warning: {warning}");
     }
     reload::providers(&loaded.settings.providers, None)?;
-    println!("the configuration is valid: {} files, {} providers", loaded.files.len(), loaded.settings.providers.len());
+    let counted = |number: usize, noun| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
+    let (files, providers) = (loaded.files.len(), loaded.settings.providers.len());
+    println!("the configuration is valid: {}, {}", counted(files, "file"), counted(providers, "provider"));
     Ok(())
 }
 

@@ -56,9 +56,10 @@ impl Keeper {
 
     async fn tell_turn(&self, turn: Turn) {
         let words = turn.words();
-        match turn {
-            Turn::Jumped(_) => tracing::warn!("{words}"),
-            _ => tracing::info!("{words}"),
+        if let Turn::Jumped(_) = turn {
+            tracing::warn!("{words}");
+        } else {
+            tracing::info!("{words}");
         }
         let mut change = self.vault.change(self.clock.now());
         let event = What::ClockJumped { by_seconds: turn.by(), state: turn.name().to_owned() };

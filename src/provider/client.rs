@@ -156,6 +156,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_time_is_believed_over_tls_alone() {
+        let server = Server::oidc().await;
+        let good = server.scripted("/.well-known/openid-configuration");
+        server.script("/.well-known/openid-configuration", good.with("Date", "Sun, 06 Nov 1994 08:49:37 GMT"));
+        let provider = server.provider();
+        assert!(!provider.can_tell_time());
+        provider.ask_time(NOW).await;
+        assert_eq!(server.count("/.well-known/openid-configuration"), 1);
+        assert_eq!(provider.time_there(), None, "anybody in between could have said that");
+    }
+
+    #[tokio::test]
     async fn discovery_is_asked_once_however_often_it_is_needed() {
         let server = Server::oidc().await;
         let provider = server.provider();

@@ -9,7 +9,7 @@ use futures_executor::block_on;
 use tokenkeeper_protocol::reply::{Authentication, UserInfo};
 use tokenkeeper_protocol::{Secret, SessionRef, UnixSeconds};
 use tokenkeeperd::domain::{AccessToken, Owner, Session, State, Tokens};
-use tokenkeeperd::seal::{HostIdentity, Keyring, create_durably};
+use tokenkeeperd::seal::{HostIdentity, Keyring, Recipients, create_durably};
 use tokenkeeperd::store::RocksStore;
 use tokenkeeperd::vault::{Vault, VaultError};
 
@@ -23,7 +23,8 @@ pub(crate) fn keyring(state: &Path, identity: &Path) -> Keyring {
     let file = state.join("keyring.age");
     if !file.exists() {
         let identity = HostIdentity::create_file(identity).unwrap();
-        create_durably(&file, &Keyring::generate().to_file(&identity, &[]).unwrap(), 0o600).unwrap();
+        create_durably(&file, &Keyring::generate().to_file(&Recipients::new(&identity, &[]).unwrap()).unwrap(), 0o600)
+            .unwrap();
     }
     let identity = HostIdentity::load(None, identity).map(|(identity, _)| identity).unwrap();
     Keyring::from_file(&fs::read(file).unwrap(), &identity).unwrap()

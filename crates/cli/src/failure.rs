@@ -159,9 +159,7 @@ impl Failure {
                 let replaces = problem.session.map(|session| format!(" --replaces {session}")).unwrap_or_default();
                 Some(format!("Log in again:\n  tokenkeeper login {provider}{replaces}"))
             }
-            Code::Ambiguous => {
-                Some("Choose one with --session REF; they are listed by:\n  tokenkeeper sessions".to_owned())
-            }
+            Code::Ambiguous => Some("They are listed by:\n  tokenkeeper sessions".to_owned()),
             // Most of what the daemon says of this ends in it.
             Code::TryLater if problem.message.contains("try again in ") => None,
             Code::TryLater => {

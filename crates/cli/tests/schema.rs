@@ -9,9 +9,10 @@ use std::sync::LazyLock;
 use common::{AT, Daemon, session, user};
 use serde_json::{Map, Value};
 use tokenkeeper_protocol::reply::{
-    Authentication, Health, HistoryEntry, HistoryPage, LoggedIn, LoggedOut, LoginBegun, ProviderReport, ProviderStatus,
-    ProviderStep, ProviderView, ProvidersReply, Revocation, SessionCounts, SessionDetail, SessionState, SessionsPage,
-    StatusReply, StepOutcome, TokenReply,
+    Authentication, DeviceBegun, Explanation, Health, HistoryEntry, HistoryPage, Identity, KeysReply, KeysRotation,
+    LoggedIn, LoggedOut, LoginBegun, ProviderReport, ProviderStatus, ProviderStep, ProviderView, ProvidersReply,
+    Revocation, RuleOutcome, RuleView, SessionCounts, SessionDetail, SessionState, SessionsPage, StatusReply,
+    StepOutcome, TokenReply,
 };
 use tokenkeeper_protocol::{Code, LoginId, Problem, Reply, Request, UnixSeconds};
 
@@ -27,6 +28,7 @@ fn every_command_prints_what_the_schema_says() {
         let daemon = Daemon::answering(move |request| answer(request, knows_much));
         for (name, line) in [
             ("token", "token corp"),
+            ("token", "token --account nightly"),
             ("sessions", "sessions"),
             ("session", "session 7k3vq2mx"),
             ("logout", "logout 7k3vq2mx"),
@@ -36,13 +38,20 @@ fn every_command_prints_what_the_schema_says() {
             ("provider-list", "provider list"),
             ("provider-show", "provider show corp"),
             ("provider-test", "provider test corp"),
+            ("whoami", "whoami"),
+            ("policy-explain", "policy explain token --provider corp"),
+            ("keys-show", "keys show"),
+            ("keys-rotate", "keys rotate"),
         ] {
             let done = daemon.run(&format!("{line} --json"));
-            assert!(done.status <= 2, "{line}: {}", done.stderr);
+            assert!(done.status <= 2 || line.starts_with("policy"), "{line}: {}", done.stderr);
             hold(&definition(name), &done.json(), name);
         }
         let done = daemon.run_with("login corp --paste --json", "?code=good&state=right\n");
         hold(&definition("login"), &done.json(), "login");
+        let done = daemon.run("login corp --code --json");
+        hold(&definition("login"), &done.json(), "login --code");
+        hold(&definition("login-code"), &serde_json::from_str(&done.stderr).unwrap(), "login --code");
     }
     let dir = tempfile::tempdir().unwrap();
     let line = format!("provider set-secret corp --json --dir {}/secrets", dir.path().display());
@@ -155,17 +164,22 @@ fn hold(schema: &Value, value: &Value, at: &str) {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one answer for each request")]
 fn answer(request: Request, knows_much: bool) -> Reply {
     let told = |text: &str| knows_much.then(|| text.to_owned());
     let at = knows_much.then_some(AT);
     let lost = SessionState::NeedsLogin { reason: "revoked".to_owned(), since: AT };
     let mut summary = session(if knows_much { lost } else { SessionState::Active });
     (summary.device, summary.token_expires_at) = (told("laptop"), at);
+    if !knows_much {
+        // As for a service account.
+        summary.ends_at = UnixSeconds::NEVER;
+    }
     let authentication = Authentication { acr: told("2"), amr: told("pwd").into_iter().collect(), auth_time: at };
     let failure = knows_much.then(|| (AT, "HTTP 503".to_owned()));
     let status = ProviderStatus { provider: "corp".parse().unwrap(), last_success_at: at, failure };
     match request {
-        Request::Token(_) => Reply::Token(TokenReply {
+        Request::Token(_) | Request::TokenFor(_) => Reply::Token(TokenReply {
             session: summary.session,
             access_token: "secret".into(),
             token_type: "Bearer".to_owned(),
@@ -177,7 +191,14 @@ fn answer(request: Request, knows_much: bool) -> Reply {
             authorize_url: "https://id.example/authorize?state=right".into(),
             expires_at: UnixSeconds(10_000_000_000),
         }),
-        Request::LoginComplete(_) => Reply::LoggedIn(LoggedIn {
+        Request::DeviceBegin(_) => Reply::DeviceBegun(DeviceBegun {
+            login_id: LoginId::from_random([7; 16]),
+            user_code: "WDJB-MJHT".into(),
+            verification_uri: "https://id.example/device".to_owned(),
+            verification_uri_complete: told("https://id.example/device?user_code=x").map(Into::into),
+            expires_at: UnixSeconds(10_000_000_000),
+        }),
+        Request::LoginComplete(_) | Request::DeviceWait(_) => Reply::LoggedIn(LoggedIn {
             session: summary.session,
             provider: summary.provider,
             user: user("alice"),
@@ -222,6 +243,20 @@ fn answer(request: Request, knows_much: bool) -> Reply {
             let entry = HistoryEntry { at: AT, event, peer, detail: "by a browser".to_owned() };
             Reply::History(HistoryPage { entries: vec![entry], next: None })
         }
+        Request::WhoAmI => Reply::Identity(Identity {
+            uid: 1000,
+            gids: vec![1000],
+            pid: 7,
+            unit: told("shop.service"),
+            owner: "uid 1000".to_owned(),
+            rules: vec![rule(knows_much)],
+        }),
+        Request::Explain(_) => Reply::Explanation(Explanation {
+            allowed: knows_much,
+            verdict: "so".to_owned(),
+            rules: vec![RuleOutcome { rule: rule(knows_much), allows: knows_much, why: "so".to_owned() }],
+            advice: told("[[allow]]"),
+        }),
         Request::Metrics => Reply::Metrics("# EOF\n".to_owned()),
         Request::Providers => Reply::Providers(ProvidersReply {
             providers: vec![ProviderView {
@@ -241,6 +276,31 @@ fn answer(request: Request, knows_much: bool) -> Reply {
             let step = ProviderStep { name: "keys".to_owned(), outcome, detail: "so".to_owned(), milliseconds: 3 };
             Reply::ProviderReport(ProviderReport { provider, works: !knows_much, steps: vec![step] })
         }
+        Request::KeysShow => Reply::Keys(KeysReply {
+            identity_source: "a test".to_owned(),
+            recovery_recipients: told("age1recovery").into_iter().collect(),
+            epoch: 2,
+            old_epochs: vec![1],
+            rotation: knows_much.then(|| KeysRotation {
+                resealed: 1,
+                seen: 2,
+                table: told("sessions"),
+                damaged: 0,
+                trouble: None,
+            }),
+        }),
+        Request::KeysRotate => Reply::KeysRotating(3),
         other => panic!("{other:?}"),
+    }
+}
+
+/// About sessions or an account.
+fn rule(on_sessions: bool) -> RuleView {
+    RuleView {
+        source: "corp.toml:12".to_owned(),
+        who: "user:alice".to_owned(),
+        may: vec!["token".to_owned()],
+        provider: on_sessions.then(|| "corp".parse().unwrap()),
+        sessions: if on_sessions { "own" } else { "account nightly" }.to_owned(),
     }
 }

@@ -83,7 +83,7 @@ async fn a_session_ends_by_a_jump_only_when_that_is_confirmed() {
     assert_eq!(schedule(&home).await, (0, 0));
     home.sleep_until(599);
     assert_eq!(schedule(&home).await, (0, 0));
-    home.sleep_until(600);
+    home.sleep_until(601);
     assert_eq!(schedule(&home).await.1, 1);
 }
 

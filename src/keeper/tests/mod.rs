@@ -7,6 +7,7 @@ mod device;
 mod growing_old;
 mod history;
 mod jumping;
+mod lives;
 mod logging_in;
 mod logging_out;
 mod outcomes;

@@ -69,7 +69,9 @@ fn judge(provider: &Provider, status: u16, error: &str, description: Option<Stri
         )),
         _ if status == 401 => failed(format!("{said}; {}", mend(provider))),
         _ if status >= 500 => failed(format!("{said}; try again later")),
-        _ => warned(format!("{said}: whether it accepts the client cannot be told from that; a login will show")),
+        _ => warned(format!(
+            "{said}: whether it accepts the client cannot be told from that; a login, or a service account, will show"
+        )),
     }
 }
 

@@ -11,10 +11,10 @@ use crate::support::wire::CALLBACK;
 
 /// What a row asks of the daemon, and how it is answered.
 pub(super) fn ask(backend: &mut Backend, row: &Row, provider: &str, session: &str, min_valid: &str) -> Answered {
-    let begin = json!({ "provider": provider, "redirect_uri": CALLBACK });
+    let wish = json!({ "provider": provider, "redirect_uri": CALLBACK });
     match row.when {
-        When::Begin => backend.post("/v1/logins", &begin),
-        When::Exchange | When::Identify => log_in(backend, &begin),
+        When::Begin => backend.post("/v1/logins", &wish),
+        When::Exchange | When::Identify => log_in(backend, &wish),
         When::Code => backend.post("/v1/device-logins", &json!({ "provider": provider })),
         When::Account => backend.post(&format!("/v1/service-accounts/{provider}/token"), &json!({})),
         When::Refresh => {
@@ -25,8 +25,8 @@ pub(super) fn ask(backend: &mut Backend, row: &Row, provider: &str, session: &st
     }
 }
 
-fn log_in(backend: &mut Backend, begin: &Value) -> Answered {
-    let begun = backend.post("/v1/logins", begin).json();
+fn log_in(backend: &mut Backend, wish: &Value) -> Answered {
+    let begun = backend.post("/v1/logins", wish).json();
     let url = begun["authorize_url"].as_str().unwrap_or_else(|| panic!("no login page in {begun}"));
     let back = Browser::default().log_in_until(url, "alice", CALLBACK);
     let query = back.split_once('?').map_or("", |(_, query)| query);

@@ -239,15 +239,14 @@ impl Part<'_> {
     /// An audit record about this provider that the row does not speak of.
     fn unexpected_record(&self, home: &Home) -> Option<String> {
         let usual: &[&str] = match self.row.when {
-            When::Begin | When::Here | When::AsRoot => &[],
             When::Exchange | When::Identify | When::Code if self.row.exit == 0 => {
                 &["login_begun", "login_completed", "token_handed_out"]
             }
             When::Exchange | When::Identify | When::Code => &["login_begun"],
             When::Refresh if self.row.exit == 0 => &["refresh_done", "token_handed_out"],
-            When::Refresh => &[],
             When::Account => &["account_opened"],
             When::Logout => &["logged_out"],
+            When::Begin | When::Refresh | When::Here | When::AsRoot => &[],
         };
         let expected = |event: &str| {
             usual.contains(&event) || self.row.audit.as_ref().is_some_and(|(audited, _)| *audited == event)

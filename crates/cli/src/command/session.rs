@@ -7,7 +7,7 @@ use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 use tokenkeeper_client::SessionRef;
 use tokenkeeper_client::reply::{SessionDetail, UserInfo};
-use tokenkeeper_protocol::json;
+use tokenkeeper_protocol::{UnixSeconds, json};
 
 use super::sessions::{end, state};
 use crate::complete;
@@ -72,7 +72,13 @@ fn authentication<Zone: TimeZone<Offset: Display>>(detail: &SessionDetail, calen
     let methods = Some(told.amr.join(" ")).filter(|amr| !amr.is_empty()).map(|amr| format!("by {}", plain(&amr)));
     let class = told.acr.as_deref().map(|acr| format!("class {}", plain(acr)));
     let parts: Vec<String> = [when, methods, class].into_iter().flatten().collect();
-    if parts.is_empty() { "the provider does not tell how".to_owned() } else { parts.join(", ") }
+    if !parts.is_empty() {
+        parts.join(", ")
+    } else if detail.summary.ends_at == UnixSeconds::NEVER {
+        "none: nobody logs in to a service account".to_owned()
+    } else {
+        "the provider does not tell how".to_owned()
+    }
 }
 
 fn token<Zone: TimeZone<Offset: Display>>(detail: &SessionDetail, calendar: &Calendar<Zone>) -> String {

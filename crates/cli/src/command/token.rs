@@ -23,12 +23,18 @@ Examples:
 Exit status: 0 done, 3 log in again, 4 no such session, 5 several match, 7 tokens never live that long, 69 daemon not reachable,
 75 try again later, 77 refused, 78 wrong configuration.";
 
+/// That there are three ways to say whose token is beyond what clap finds out by itself.
+const USAGE: &str = "\
+tokenkeeper token <PROVIDER> [--user <NAME>] [OPTIONS]
+       tokenkeeper token --session <REF> [OPTIONS]
+       tokenkeeper token --account <NAME> [OPTIONS]";
+
 /// Get a valid access token
 ///
 /// The token stands alone on standard output. Where several sessions match, say which: --user or --session. The token of a
 /// service account is asked for by its name: --account.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, override_usage = USAGE)]
 pub(crate) struct Token {
     /// The provider whose session is meant
     #[arg(required_unless_present_any = ["session", "account"], conflicts_with_all = ["session", "account"])]

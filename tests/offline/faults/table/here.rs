@@ -135,7 +135,7 @@ fn requests() -> Vec<Entry> {
                     Code::Ambiguous,
                     "ambiguous: ",
                     "several sessions at corp match: {a} (\"alice\"), {b} (\"alice\"); choose one with --session or --user\n\
-                     Choose one with --session REF; they are listed by:\n  tokenkeeper sessions",
+                     They are listed by:\n  tokenkeeper sessions",
                 ),
             )],
         },

@@ -28,7 +28,9 @@ pub(crate) enum SecretError {
         directory: PathBuf,
     },
     /// The daemon's user is missing.
-    #[error("there is no user {0}: install tokenkeeperd first, or name the user it runs as with --owner")]
+    #[error(
+        "there is no user {0}: install tokenkeeperd first, name the user it runs as with --owner, or say --user for a daemon of your own"
+    )]
     NoUser(String),
     /// Nothing says where the user's files are.
     #[error("HOME is not set, so that it is not known where your configuration is; use --dir")]
