@@ -221,6 +221,27 @@ pub enum What {
         /// The generation that was anchored, if the anchor could be believed.
         anchored: Option<u64>,
     },
+    /// The check of the store found something wrong.
+    StoreDamaged {
+        /// How much.
+        findings: u64,
+        /// The first of it.
+        first: String,
+    },
+    /// A backup was taken.
+    BackupTaken {
+        /// By whom.
+        peer: String,
+        /// Sessions in it.
+        sessions: u64,
+    },
+    /// The store was filled from a backup.
+    Restored {
+        /// Sessions in it.
+        sessions: u64,
+        /// The generation of the store that the backup was taken of.
+        generation: u64,
+    },
 }
 
 impl What {
@@ -252,7 +273,10 @@ impl What {
             | Self::KeysRecovered { .. }
             | Self::KeysNotRecovered { .. }
             | Self::RollbackNoticed { .. }
-            | Self::RollbackAccepted { .. } => None,
+            | Self::RollbackAccepted { .. }
+            | Self::StoreDamaged { .. }
+            | Self::BackupTaken { .. }
+            | Self::Restored { .. } => None,
         }
     }
 }

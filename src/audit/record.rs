@@ -128,6 +128,15 @@ impl From<&Event> for Record {
                 .with("peer", peer)
                 .with("found", found)
                 .with("anchored", or_dash(*anchored)),
+            What::StoreDamaged { findings, first } => {
+                warning(27, "store_damaged").with("findings", findings).with("first", first)
+            }
+            What::BackupTaken { peer, sessions } => {
+                notice(28, "backup_taken").with("peer", peer).with("sessions", sessions)
+            }
+            What::Restored { sessions, generation } => {
+                warning(29, "restored").with("sessions", sessions).with("generation", generation)
+            }
         }
     }
 }

@@ -4,6 +4,7 @@
 
 #[cfg(test)]
 mod account_tests;
+mod backup;
 mod device;
 mod find;
 mod history;
@@ -18,6 +19,7 @@ mod providers;
 mod purpose;
 mod reach;
 mod refuse;
+mod rollback;
 mod sessions;
 mod status;
 mod store;
@@ -43,10 +45,12 @@ pub use meter::{Connected, Meter};
 pub use status::Vitals;
 
 /// The configuration in force, as far as requests depend on it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct InForce {
     /// Who may do what.
     pub rules: Rules,
+    /// Whom backups are encrypted to.
+    pub backup_recipients: Vec<String>,
     /// When it was read.
     pub loaded_at: UnixSeconds,
 }
@@ -120,6 +124,9 @@ impl Service {
             Request::DeviceBegin(begin) => self.begin_device_login(peer, &begin).await.map(Reply::DeviceBegun),
             Request::DeviceWait(wait) => self.wait_for_device_login(peer, &wait).await.map(Reply::LoggedIn),
             Request::History(request) => self.history(peer, &request).await.map(Reply::History),
+            Request::StoreStats => self.store_stats(peer).await.map(Reply::StoreStats),
+            Request::StoreVerify(request) => self.verify_store(peer, &request).await.map(Reply::VerifyPage),
+            Request::StoreBackup => Err(store::needs_a_stream()),
             Request::Metrics => self.metrics(peer).await.map(Reply::Metrics),
             Request::KeysShow => self.show_keys(peer).await.map(Reply::Keys),
             Request::KeysRotate => self.rotate_keys(peer).await.map(Reply::KeysRotating),

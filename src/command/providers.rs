@@ -114,7 +114,11 @@ mod tests {
         ] {
             let on = On::Sessions { provider: Some(provider.clone()), reach: Reach::Own };
             let rule = Rule { who: Who::User(1000), may: vec![may], on, source: String::new() };
-            service.in_force.store(Arc::new(InForce { rules: Rules::from(vec![rule]), loaded_at: at(0) }));
+            service.in_force.store(Arc::new(InForce {
+                rules: Rules::from(vec![rule]),
+                backup_recipients: Vec::new(),
+                loaded_at: at(0),
+            }));
             assert_eq!(list(&service, &alice).await, usize::from(sees), "{may}");
             assert_eq!(list(&service, &stranger).await, 0);
             let answer = ask(&service, &alice, Request::ProviderTest(corp.clone())).await;

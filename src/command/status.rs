@@ -117,6 +117,10 @@ impl Service {
             status.failure.as_ref().map(|(_, why)| format!("provider {} fails: {why}", status.provider))
         });
         let store = self.keeper.vault().fault().map(|why| format!("the store takes no writes: {why}"));
+        let findings = Some(self.keeper.findings()).filter(|findings| *findings > 0);
+        let damaged = findings.map(|findings| {
+            format!("the last check of the store found {findings} things wrong; `tokenkeeper store verify` names them")
+        });
         let audit = (self.vitals.audit_fault)();
         let full = self.keeper.vault().outbox_is_full().unwrap_or(false);
         let full = full.then(|| "too many audit records wait: hand-outs and denials go unrecorded".to_owned());
@@ -141,6 +145,7 @@ impl Service {
             .chain(units)
             .chain(keys)
             .chain(store)
+            .chain(damaged)
             .chain(audit)
             .chain(full)
             .chain(config)
@@ -184,6 +189,16 @@ impl Disk {
     /// The share that is free.
     pub(super) fn free_thousandths(&self) -> u64 {
         (u128::from(self.free) * 1000 / u128::from(self.size)).try_into().unwrap_or(1000).min(1000)
+    }
+
+    /// Bytes that are free.
+    pub(super) fn free(&self) -> u64 {
+        self.free
+    }
+
+    /// All its bytes.
+    pub(super) fn size(&self) -> u64 {
+        self.size
     }
 
     fn is_low(&self) -> bool {

@@ -1,36 +1,82 @@
-//! The store as a whole: for those who look after the host.
+//! The store as a whole: what it holds, what is wrong with it, and a copy of it for those who may open one.
 
-use tokenkeeper_protocol::reply::RollbackAccepted;
+use std::sync::Arc;
+
+use tokenkeeper_protocol::reply::{Finding, SessionCounts, StoreStats, TableStats, VerifyPage};
+use tokenkeeper_protocol::request::StoreVerify;
 use tokenkeeper_protocol::{Code, Problem};
 
 use super::Service;
+use super::status::Disk;
 use crate::domain::Peer;
-use crate::keeper::KeeperError;
-use crate::policy::{Action, Target, judge};
+use crate::keeper::{Keeper, KeeperError};
+use crate::policy::{Action, Target};
+use crate::store::TableSize;
+use crate::vault::{self, Care, Cursor, VaultError};
+
+/// What the store is called where something is not allowed on it.
+pub(super) const STORE: &str = "the store";
 
 impl Service {
-    /// Ends the quarantine that follows a rollback.
-    pub(super) async fn accept_rollback(&self, peer: &Peer) -> Result<RollbackAccepted, Problem> {
-        let _permit = self.permit(peer, Action::Manage, Target::Daemon, "the store").await?;
-        if !self.manages_everything(peer) {
-            self.note_denial(peer, Action::Manage, "the store").await;
-            let words =
-                "this is about the sessions of all providers: it takes a rule for \"manage\" on all sessions of each";
-            return Err(Problem::new(Code::Denied, words));
-        }
-        let now = self.keeper.clock().now();
-        let accepted = self.keeper.vault().accept_rollback(peer.to_string(), now).await;
-        let rollback = accepted.map_err(|error| KeeperError::from(error).to_problem())?.ok_or_else(|| {
-            Problem::new(Code::NotFound, "there is no rollback to accept: all refresh tokens are used as usual")
-        })?;
-        let (found, anchored, noticed_at) = (rollback.found, rollback.anchored, rollback.noticed_at);
-        Ok(RollbackAccepted { found, anchored, why: rollback.why, noticed_at })
+    pub(super) async fn store_stats(&self, peer: &Peer) -> Result<StoreStats, Problem> {
+        let _permit = self.permit(peer, Action::Status, Target::Daemon, STORE).await?;
+        let (keeper, state_dir) = (Arc::clone(&self.keeper), self.vitals.state_dir.clone());
+        // Counting goes through an index as long as there are sessions: not on a thread that serves.
+        let stats = tokio::task::spawn_blocking(move || stats(&keeper, &Disk::under(&state_dir))).await;
+        let stats = stats.map_err(|_| KeeperError::Internal.to_problem())?;
+        stats.map_err(|error| KeeperError::from(error).to_problem())
     }
 
-    /// Whether a peer looks after all sessions, wherever they are.
-    fn manages_everything(&self, peer: &Peer) -> bool {
-        let rules = &self.in_force.load().rules;
-        let manages = |target| judge(rules, peer, Action::Manage, target).is_ok_and(|permit| permit.reaches().all);
-        manages(Target::Daemon) && self.keeper.providers().keys().all(|name| manages(Target::Provider(name)))
+    /// One page, one at a time whoever asks: the check takes no more than one core from those who are served.
+    pub(super) async fn verify_store(&self, peer: &Peer, request: &StoreVerify) -> Result<VerifyPage, Problem> {
+        let _permit = self.permit(peer, Action::Manage, Target::Daemon, STORE).await?;
+        let cursor = match &request.cursor {
+            None => Cursor::default(),
+            Some(text) => text.parse().map_err(|()| {
+                Problem::new(Code::BadRequest, "this is no place to go on at; begin from the beginning".to_owned())
+            })?,
+        };
+        let total = self.keeper.vault().table_sizes().map_err(|error| KeeperError::from(error).to_problem())?;
+        let page = self.keeper.verify(cursor).await.map_err(|error| error.to_problem())?;
+        Ok(VerifyPage {
+            table: page.table.name().to_owned(),
+            checked: page.checked as u64,
+            total: total.iter().map(|size| size.keys).sum(),
+            findings: page.findings.iter().map(finding).collect(),
+            next: page.next.map(|next| next.to_string()),
+        })
+    }
+}
+
+/// What the answer is where an answer is one message.
+pub(super) fn needs_a_stream() -> Problem {
+    Problem::new(Code::Unsupported, "a backup is a stream; take it with `tokenkeeper store backup`".to_owned())
+}
+
+fn stats(keeper: &Keeper, disk: &Disk) -> Result<StoreStats, VaultError> {
+    let vault = keeper.vault();
+    let counts = vault.count_states()?;
+    let table = |size: TableSize| TableStats { name: size.table.name().to_owned(), keys: size.keys, bytes: size.bytes };
+    Ok(StoreStats {
+        sessions: SessionCounts { active: counts.active, need_login: counts.need_login, ended: counts.ended },
+        bytes: vault.bytes_on_disk(),
+        ballast_bytes: vault.ballast(),
+        disk_free_bytes: disk.free(),
+        disk_bytes: disk.size(),
+        generation: vault.generation(),
+        schema: vault.schema(),
+        epoch: vault.epoch(),
+        tables: vault.table_sizes()?.into_iter().map(table).collect(),
+        last_backup_at: vault.last(Care::Backup),
+        last_verified_at: vault.last(Care::Scrub),
+    })
+}
+
+fn finding(found: &vault::Finding) -> Finding {
+    Finding {
+        table: found.table.name().to_owned(),
+        key: data_encoding::HEXLOWER.encode(&found.key),
+        session: found.session,
+        what: found.what.clone(),
     }
 }

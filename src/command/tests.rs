@@ -28,7 +28,7 @@ pub(crate) fn service(home: &Home) -> Service {
     let rules = Rules::from(vec![rule(1000, Reach::All), rule(1001, Reach::Own)]);
     Service {
         keeper: Arc::clone(&home.keeper),
-        in_force: Arc::new(ArcSwap::from_pointee(InForce { rules, loaded_at: at(0) })),
+        in_force: Arc::new(ArcSwap::from_pointee(InForce { rules, ..InForce::default() })),
         tally: Arc::new(Tally::default()),
         meter: Arc::new(Meter::default()),
         rotation: Arc::new(super::keys::tests::rotation(home)),
@@ -211,7 +211,7 @@ async fn a_rule_that_goes_away_during_a_refresh_keeps_its_token_back() {
     let bell = home.hold(renewal());
     let (answer, ()) = tokio::join!(token(&service, &alice, token_request(home.id)), async {
         until(|| home.posts() == 1).await;
-        service.in_force.store(Arc::new(InForce { rules: Rules::default(), loaded_at: at(300) }));
+        service.in_force.store(Arc::new(InForce { loaded_at: at(300), ..InForce::default() }));
         bell.notify_one();
     });
     assert_eq!(answer.unwrap_err().code, Code::Denied);
@@ -306,7 +306,7 @@ async fn the_sessions_of_a_unix_user_are_listed_found_and_ended_by_it_whoever_op
     let mut rules = Rules::from(vec![rule]);
     rules.users.add(provider.clone(), 1002, "carol".parse().unwrap());
     rules.users.add(provider.clone(), 1002, "carol2".parse().unwrap());
-    service.in_force.store(Arc::new(InForce { rules, loaded_at: at(0) }));
+    service.in_force.store(Arc::new(InForce { rules, ..InForce::default() }));
 
     let (mut seen, mut request) = (Vec::new(), SessionsRequest::default());
     loop {

@@ -14,9 +14,11 @@ use crate::policy::{Action, On, Reach, Rule, UserMap, Who};
 /// The rules of a daemon whose configuration has none: one's own, or looking after the host's as root.
 pub(super) fn built_in(mode: Mode, uid: u32) -> Rule {
     let (who, may, source) = match mode {
-        Mode::System => {
-            (Who::User(0), vec![Action::Status, Action::List, Action::Manage, Action::Keys], "built in for root")
-        }
+        Mode::System => (
+            Who::User(0),
+            vec![Action::Status, Action::List, Action::Manage, Action::Keys, Action::Backup],
+            "built in for root",
+        ),
         Mode::User => (Who::User(uid), Action::ALL.to_vec(), "built in for the user's own daemon"),
     };
     Rule { who, may, on: On::EVERYTHING, source: source.to_owned() }

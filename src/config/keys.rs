@@ -28,7 +28,7 @@ pub(super) const DAEMON: Keys = Keys {
 };
 
 pub(super) const SCHEDULE: Keys =
-    Keys { known: &["sweep", "prune", "retention", "rotate_keys", "reseal_rate"], later: &[] };
+    Keys { known: &["sweep", "prune", "scrub", "retention", "rotate_keys", "reseal_rate"], later: &[] };
 
 pub(super) const AUDIT: Keys = Keys { known: &["target"], later: &[] };
 
@@ -138,7 +138,7 @@ pub(super) const SERVICE_ACCOUNT: Keys = Keys { known: &["provider", "scopes", "
 pub(super) const ALLOW: Keys = Keys { known: &["who", "may", "provider", "sessions", "account"], later: &[] };
 
 /// Actions of `[[allow]]` that are planned.
-pub(super) const ACTIONS_LATER: &[&str] = &["id_token", "import", "export", "erase", "backup"];
+pub(super) const ACTIONS_LATER: &[&str] = &["id_token", "import", "export", "erase"];
 
 /// All of them, for the test that compares them with the guide.
 #[cfg(test)]

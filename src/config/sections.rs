@@ -21,6 +21,8 @@ const MAX_SOCKET_PATH: usize = 107;
 const SWEEP: &str = "0 */5 * * * *";
 /// Once a day, at a time that other jobs of a host do not crowd.
 const PRUNE: &str = "0 17 3 * * *";
+/// Once a week, in the quietest hours: a disk seldom spoils what it holds.
+const SCRUB: &str = "0 43 4 * * Sun";
 const RETENTION: Duration = Duration::from_secs(7 * DAY);
 /// A tenth of one core, and thirty synced writes: other work hardly notices. A million records take ten minutes.
 const RESEAL_RATE: u64 = 2_000;
@@ -83,6 +85,7 @@ pub(super) fn schedule(table: Option<Table<'_>>) -> ScheduleSettings {
     ScheduleSettings {
         sweep: cron("sweep", SWEEP),
         prune: cron("prune", PRUNE),
+        scrub: cron("scrub", SCRUB),
         retention: retention.unwrap_or(RETENTION),
         rotate_keys: table.and_then(|table| table.parsed("rotate_keys", value::cron)),
         reseal_rate: table.and_then(|table| table.number("reseal_rate", 1..=1_000_000)).unwrap_or(RESEAL_RATE),
@@ -170,6 +173,7 @@ mod tests {
         assert_eq!(settings.daemon.cache_sessions, 10_000);
         assert_eq!(settings.schedule.sweep, "0 */5 * * * *");
         assert_eq!(settings.schedule.prune, "0 17 3 * * *");
+        assert_eq!(settings.schedule.scrub, "0 43 4 * * Sun");
         assert_eq!(settings.schedule.retention.as_secs(), 7 * 24 * 3600);
         assert_eq!(settings.audit, AuditTarget::Local("/dev/log".into()));
         assert!(settings.providers.is_empty());

@@ -58,6 +58,8 @@ pub struct ScheduleSettings {
     pub sweep: String,
     /// Ends and removes sessions that are too old.
     pub prune: String,
+    /// Looks at every record of the store.
+    pub scrub: String,
     /// How long a session that is over stays visible.
     pub retention: Duration,
     /// Begins a new epoch of the record keys; never by itself, if none.

@@ -295,7 +295,7 @@ mod tests {
     fn a_misspelt_key_is_recognised_and_a_strange_one_gets_the_list() {
         let found = findings("sweap = 1\nxyz = 2\n", |table| table.check_keys(&keys::SCHEDULE));
         let expected = "a.toml:1:1: unknown key \"sweap\"; did you mean \"sweep\"?\n\
-                        a.toml:2:1: unknown key \"xyz\"; allowed are \"sweep\", \"prune\", \"retention\", \
+                        a.toml:2:1: unknown key \"xyz\"; allowed are \"sweep\", \"prune\", \"scrub\", \"retention\", \
                         \"rotate_keys\", \"reseal_rate\"";
         assert_eq!(found, expected);
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{Options, Task};
+use super::{Options, Restore, Task};
 
 const MORE: &str = "\
 Examples:
@@ -46,6 +46,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Setup(Setup),
+    Restore(RestoreArguments),
 }
 
 /// Make the identity of this host, which opens the keyring, and leave
@@ -62,10 +63,30 @@ struct Setup {
     file: bool,
 }
 
+/// Fill an empty store from a backup of `tokenkeeper store backup`, and leave
+///
+/// The daemon must be stopped, and this must run as its user. Refresh tokens in a backup may have been spent since it was taken, and
+/// many providers end a session when one is spent twice: so each is tried only once its access token has expired.
+#[derive(Debug, Args)]
+struct RestoreArguments {
+    /// The backup
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The age identity that opens it
+    #[arg(long, value_name = "FILE")]
+    identity_file: PathBuf,
+    /// Use the refresh tokens as if they had never been spent: for providers that do not rotate them
+    #[arg(long)]
+    try_stale: bool,
+}
+
 impl From<Arguments> for Options {
     fn from(Arguments { config, user, check_config, command }: Arguments) -> Self {
         let task = match command {
             Some(Command::Setup(Setup { rekey, file })) => Task::SetUp { rekey, file },
+            Some(Command::Restore(RestoreArguments { file, identity_file, try_stale })) => {
+                Task::Restore(Restore { file, identity_file, try_stale })
+            }
             None if check_config => Task::CheckConfig,
             None => Task::Serve,
         };

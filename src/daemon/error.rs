@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::RestoreError;
 use super::setup::CredentialError;
 use crate::audit::OutboxError;
 use crate::config::ConfigErrors;
@@ -26,6 +27,9 @@ pub enum StartError {
     /// The identity that opens the keyring is missing or wrong.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// A backup is not restored.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
     /// What was brought to open the keyring is no identity.
     #[error(transparent)]
     NotAnIdentity(SealError),

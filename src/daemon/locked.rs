@@ -85,7 +85,7 @@ fn stay_locked(ground: &Ground, service: &Service, error: &StartError) {
     *service.vitals.config_refused.lock().unwrap_or_else(PoisonError::into_inner) = refused;
     if !is_refused {
         let (rules, loaded_at) = (ground.settings.rules.clone(), ground.clock.now());
-        service.in_force.store(Arc::new(InForce { rules, loaded_at }));
+        service.in_force.store(Arc::new(InForce { rules, backup_recipients: Vec::new(), loaded_at }));
         service.lock.iter().for_each(|lock| lock.set_reason(error.first()));
     }
     tell(error);

@@ -9,6 +9,7 @@ mod locked;
 mod log;
 mod notify;
 mod reload;
+mod restore;
 mod running;
 mod setup;
 mod shutdown;
@@ -24,6 +25,7 @@ use crate::config::{Environment, Mode, Source, load};
 pub use arguments::Arguments;
 pub use error::StartError;
 pub use log::log_to_stderr;
+pub use restore::{Restore, RestoreError};
 pub use setup::CredentialError;
 
 /// What the command line asks for.
@@ -38,12 +40,14 @@ pub struct Options {
 }
 
 /// What a process of this program is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Task {
     /// Serve until told to stop.
     Serve,
     /// Check the configuration and leave.
     CheckConfig,
+    /// Fill an empty store from a backup and leave.
+    Restore(Restore),
     /// Make the identity of the host and leave.
     SetUp {
         /// Replace the one that is there.
@@ -62,10 +66,11 @@ impl Options {
 
 /// Does what the command line asks for, and returns when that is done or the daemon was told to stop.
 pub fn run(options: &Options) -> ExitCode {
-    let done = match options.task {
+    let done = match &options.task {
         Task::Serve => serve(options),
         Task::CheckConfig => check(options),
-        Task::SetUp { rekey, file } => setup::set_up(options, rekey, file),
+        Task::SetUp { rekey, file } => setup::set_up(options, *rekey, *file),
+        Task::Restore(restore) => run_restore(options, restore),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -86,6 +91,11 @@ fn check(options: &Options) -> Result<(), StartError> {
     let (files, providers) = (loaded.files.len(), loaded.settings.providers.len());
     println!("the configuration is valid: {}, {}", counted(files, "file"), counted(providers, "provider"));
     Ok(())
+}
+
+fn run_restore(options: &Options, restore: &Restore) -> Result<(), StartError> {
+    nix::sys::prctl::set_dumpable(false).map_err(|errno| StartError::Process(errno.into()))?;
+    Runtime::new().map_err(StartError::Process)?.block_on(restore::restore(options, restore))
 }
 
 fn serve(options: &Options) -> Result<(), StartError> {

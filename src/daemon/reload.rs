@@ -64,7 +64,8 @@ async fn try_reload(running: &mut Running) -> Result<(), StartError> {
     keeper.keep_accounts(loaded.settings.accounts.clone()).await;
     running.relay.retarget(loaded.settings.audit.clone());
     let (rules, loaded_at) = (loaded.settings.rules.clone(), keeper.clock().now());
-    running.service.in_force.store(Arc::new(InForce { rules, loaded_at }));
+    let backup_recipients = loaded.settings.daemon.backup_recipients.clone();
+    running.service.in_force.store(Arc::new(InForce { rules, backup_recipients, loaded_at }));
     running.settings = loaded.settings;
     Ok(())
 }

@@ -133,7 +133,11 @@ pub(super) fn build(
 ) -> Result<(Arc<Service>, Arc<Relay>), StartError> {
     let Ground { settings, clock, .. } = ground;
     let Parts { vault, rotation, identity_source, lock } = parts;
-    let rules = InForce { rules: settings.rules.clone(), loaded_at: clock.now() };
+    let rules = InForce {
+        rules: settings.rules.clone(),
+        backup_recipients: settings.daemon.backup_recipients.clone(),
+        loaded_at: clock.now(),
+    };
     let in_force = Arc::new(ArcSwap::from_pointee(rules));
     let keeper = Arc::new(Keeper::new(keeper::Parts {
         vault: Arc::clone(&vault),
@@ -181,7 +185,7 @@ fn is_well(service: &Arc<Service>) -> impl Fn() -> bool + Send + use<> {
 }
 
 /// Makes the state directory, or sees that nobody else can put anything into the one that is there.
-fn make_private(dir: &Path) -> Result<(), StartError> {
+pub(super) fn make_private(dir: &Path) -> Result<(), StartError> {
     let unusable = |source| StartError::StateDirectory { path: dir.to_owned(), source };
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(unusable)?;
     let found = std::fs::metadata(dir).map_err(unusable)?;

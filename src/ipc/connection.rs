@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use interprocess::os::unix::uds_local_socket::tokio::Stream;
 use tokenkeeper_protocol::codec::Encoded;
-use tokenkeeper_protocol::frame::{FrameTooLong, HEADER_LEN, HELLO_LEN, Header, Version};
-use tokenkeeper_protocol::{Code, Problem, Request};
+use tokenkeeper_protocol::frame::{FLAG_MORE, FrameTooLong, HEADER_LEN, HELLO_LEN, Header, Version};
+use tokenkeeper_protocol::{Code, Problem, Reply, Request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -24,6 +24,8 @@ use crate::domain::Peer;
 
 /// Requests of one connection that are worked on at the same time; more wait in the socket.
 const IN_FLIGHT: usize = 64;
+/// Parts of a stream that wait for the peer to read those before them.
+const PARTS: usize = 2;
 /// Bytes of replies that go out in one write; a peer that asks for more at once gets them one after the other.
 const GATHERED: usize = 64 * 1024;
 /// A peer that has begun a hello or a frame must end it within this time.
@@ -37,6 +39,7 @@ const TURN_AWAY_PATIENCE: Duration = Duration::from_secs(2);
 const WHOLE_CONNECTION: u64 = 0;
 
 type Finished = (u64, Arc<Encoded>);
+type Part = (u64, Encoded);
 
 /// Serves a connection until the peer leaves, breaks the protocol, or the daemon stops.
 pub(super) async fn run(
@@ -47,8 +50,10 @@ pub(super) async fn run(
     stop: CancellationToken,
 ) {
     let (finish, finished) = mpsc::channel(IN_FLIGHT);
+    let (part, parts) = mpsc::channel(PARTS);
     let (input, output) = (Input::new(), Zeroizing::new(Vec::new()));
-    let mut connection = Connection { stream, peer, service, tasks, input, output, finish, finished, in_flight: 0 };
+    let mut connection =
+        Connection { stream, peer, service, tasks, input, output, finish, finished, part, parts, in_flight: 0 };
     if let Err(error) = connection.serve(&stop).await {
         tracing::debug!(peer = %connection.peer, %error, "a connection ended early");
     }
@@ -57,7 +62,7 @@ pub(super) async fn run(
 /// Tells a peer that it cannot be served at all, and why.
 pub(super) async fn turn_away(mut stream: Stream, problem: Problem) {
     let mut output = Zeroizing::new(Version::CURRENT.hello().to_vec());
-    put(&mut output, WHOLE_CONNECTION, &Answer::from(problem).encoded());
+    put(&mut output, WHOLE_CONNECTION, 0, &Answer::from(problem).encoded());
     let mut hello = [0; HELLO_LEN];
     let farewell = async {
         // Whoever hangs up with unread bytes makes the kernel throw away what was written.
@@ -79,12 +84,16 @@ struct Connection {
     output: Zeroizing<Vec<u8>>,
     finish: mpsc::Sender<Finished>,
     finished: mpsc::Receiver<Finished>,
+    /// Frames that more will follow. Who makes them waits for room.
+    part: mpsc::Sender<Part>,
+    parts: mpsc::Receiver<Part>,
     in_flight: usize,
 }
 
 /// What the loop woke up for.
 enum Woken {
     Stop,
+    Part(Part),
     Finished(Finished),
     Received(usize),
 }
@@ -117,11 +126,13 @@ impl Connection {
             let wants_more = reading && self.in_flight < IN_FLIGHT;
             let woken = tokio::select! {
                 biased;
+                Some(part) = self.parts.recv(), if self.in_flight > 0 => Woken::Part(part),
                 Some(finished) = self.finished.recv(), if self.in_flight > 0 => Woken::Finished(finished),
                 () = stop.cancelled(), if reading => Woken::Stop,
                 count = receive(&mut self.stream, &mut self.input), if wants_more => Woken::Received(count?),
             };
             match woken {
+                Woken::Part(part) => self.put_part(&part),
                 Woken::Finished(finished) => self.collect(finished),
                 Woken::Received(count) if count > 0 => {}
                 // The peer has said all it wants to say, or we stop: what is in flight is still answered.
@@ -169,7 +180,7 @@ impl Connection {
                 }
             };
             if let Some(answer) = answer {
-                put(&mut self.output, header.id, &answer.encoded());
+                put(&mut self.output, header.id, 0, &answer.encoded());
             }
         }
         Ok(false)
@@ -179,23 +190,42 @@ impl Connection {
         self.in_flight += 1;
         let (service, peer) = (Arc::clone(&self.service), Arc::clone(&self.peer));
         let promise = Promise { id, finish: self.finish.clone(), kept: false };
-        self.tasks.spawn(async move { promise.keep(service.answer(&peer, request).await) });
+        if request == Request::StoreBackup {
+            let part = self.part.clone();
+            let send = move |reply: Reply| reply.encode().is_ok_and(|it| part.blocking_send((id, it)).is_ok());
+            self.tasks.spawn(async move { promise.keep(service.back_up(&peer, send).await) });
+        } else {
+            self.tasks.spawn(async move { promise.keep(service.answer(&peer, request).await) });
+        }
     }
 
     fn collect(&mut self, (id, encoded): Finished) {
+        // What was sent before an end goes out before it.
+        self.put_parts();
         self.in_flight -= 1;
-        put(&mut self.output, id, &encoded);
+        put(&mut self.output, id, 0, &encoded);
         while self.output.len() < GATHERED
             && let Ok((id, encoded)) = self.finished.try_recv()
         {
+            self.put_parts();
             self.in_flight -= 1;
-            put(&mut self.output, id, &encoded);
+            put(&mut self.output, id, 0, &encoded);
         }
+    }
+
+    fn put_parts(&mut self) {
+        while let Ok(part) = self.parts.try_recv() {
+            self.put_part(&part);
+        }
+    }
+
+    fn put_part(&mut self, (id, encoded): &Part) {
+        put(&mut self.output, *id, FLAG_MORE, encoded);
     }
 
     fn refuse_frame(&mut self, error: &FrameTooLong) {
         let problem = Problem::new(Code::BadRequest, format!("{error}; the connection ends here"));
-        put(&mut self.output, error.id, &Answer::from(problem).encoded());
+        put(&mut self.output, error.id, 0, &Answer::from(problem).encoded());
     }
 
     async fn flush(&mut self) -> io::Result<()> {
@@ -223,7 +253,7 @@ async fn receive(stream: &mut Stream, input: &mut Input) -> io::Result<usize> {
 }
 
 /// Appends a frame. Grows the buffer without leaving a copy of tokens behind.
-fn put(output: &mut Zeroizing<Vec<u8>>, id: u64, (kind, payload): &Encoded) {
+fn put(output: &mut Zeroizing<Vec<u8>>, id: u64, flags: u16, (kind, payload): &Encoded) {
     let needed = output.len() + HEADER_LEN + payload.len();
     if output.capacity() < needed {
         let mut larger = Zeroizing::new(Vec::with_capacity(needed.next_power_of_two()));
@@ -231,7 +261,7 @@ fn put(output: &mut Zeroizing<Vec<u8>>, id: u64, (kind, payload): &Encoded) {
         *output = larger;
     }
     let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-    output.extend_from_slice(&Header { length, kind: *kind, flags: 0, id }.to_bytes());
+    output.extend_from_slice(&Header { length, kind: *kind, flags, id }.to_bytes());
     output.extend_from_slice(payload);
 }
 

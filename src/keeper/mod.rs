@@ -23,6 +23,7 @@ mod recover;
 mod refresh;
 mod reuse;
 mod revoke;
+mod scrub;
 mod serve;
 mod sign_out;
 #[cfg(test)]
@@ -76,6 +77,7 @@ pub struct Keeper {
     device_logins: device_register::DeviceLogins,
     judge: Judge,
     clock: Clock,
+    scrubs: scrub::Scrubs,
     /// Every task that the keeper starts, so that shutdown can wait for what must still be written.
     tasks: TaskTracker,
     /// Told when nothing more is to be begun.
@@ -123,6 +125,7 @@ impl Keeper {
             device_logins: device_register::DeviceLogins::default(),
             judge: parts.judge,
             clock: parts.clock,
+            scrubs: scrub::Scrubs::default(),
             tasks: parts.tasks,
             stop: parts.stop,
             agenda: Notify::new(),

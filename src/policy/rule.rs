@@ -146,12 +146,14 @@ actions! {
     Status = "status",
     /// See the keys of the store, rotate and recover them.
     Keys = "keys",
+    /// Take a backup of all sessions, encrypted to those who may open it.
+    Backup = "backup",
 }
 
 impl Action {
     /// Whether it is about the daemon as a whole, so that a rule for it needs no provider.
     pub fn is_global(self) -> bool {
-        matches!(self, Self::Status | Self::Keys)
+        matches!(self, Self::Status | Self::Keys | Self::Backup)
     }
 }
 

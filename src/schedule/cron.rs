@@ -40,8 +40,12 @@ impl Cron {
         let scheduler = JobScheduler::new().await?;
         let work = stop.child_token();
         let (sweep, prune) = (Arc::new(Bell::default()), Arc::new(Bell::default()));
-        let mut bells =
-            vec![(settings.sweep.clone(), Arc::clone(&sweep)), (settings.prune.clone(), Arc::clone(&prune))];
+        let scrub = Arc::new(Bell::default());
+        let mut bells = vec![
+            (settings.sweep.clone(), Arc::clone(&sweep)),
+            (settings.prune.clone(), Arc::clone(&prune)),
+            (settings.scrub.clone(), Arc::clone(&scrub)),
+        ];
         if let Some(line) = &settings.rotate_keys {
             let rotate = Arc::new(Bell::default());
             bells.push((line.clone(), Arc::clone(&rotate)));
@@ -51,6 +55,7 @@ impl Cron {
         jobs.add().await?;
         tasks.spawn(answer(sweep, Arc::clone(keeper), Chore::Sweep, work.clone()));
         tasks.spawn(answer(prune, Arc::clone(keeper), Chore::Prune, work.clone()));
+        tasks.spawn(answer(scrub, Arc::clone(keeper), Chore::Scrub, work.clone()));
         tasks.spawn(heed_jumps(jobs, keeper.clock().clone(), work.clone()));
         scheduler.start().await?;
         Ok(Self { scheduler, work })
@@ -102,6 +107,7 @@ async fn heed_jumps(mut jobs: Jobs, clock: Clock, stop: CancellationToken) {
 enum Chore {
     Sweep,
     Prune,
+    Scrub,
     RotateKeys(Arc<Rotation>),
 }
 
@@ -148,6 +154,8 @@ async fn answer(bell: Arc<Bell>, keeper: Arc<Keeper>, chore: Chore, stop: Cancel
                 done = keeper.sweep() => ("sweep", done),
             },
             Chore::Prune => ("prune", keeper.prune(&stop).await),
+            // What it found is told already, one by one.
+            Chore::Scrub => ("check of the store", keeper.scrub(&stop).await.map(|_| 0)),
             Chore::RotateKeys(rotation) => {
                 rotate(rotation).await;
                 ("rotation", Ok(0))

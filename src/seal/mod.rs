@@ -14,6 +14,7 @@ mod keyring_file;
 mod place;
 mod record;
 mod stanza;
+mod stream;
 
 pub use durable::{create_durably, put_durably, replace_durably};
 pub use error::{IdentityError, KeptError, SealError};
@@ -23,3 +24,4 @@ pub use keyring::Keyring;
 pub use keyring_file::Recipients;
 pub use place::Place;
 pub use stanza::epoch_of;
+pub use stream::{Encrypting, decrypt_with, encrypt_to};

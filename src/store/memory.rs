@@ -10,7 +10,7 @@ use futures_util::future::{self, BoxFuture};
 
 use super::batch::{Before, Change};
 use super::lease::Leases;
-use super::{Batch, Row, Store, StoreError, Table, Written};
+use super::{Batch, Row, Snapshot, Store, StoreError, Table, TableSize, Written};
 
 /// A store in memory.
 #[derive(Debug, Default)]
@@ -19,7 +19,7 @@ pub struct MemoryStore {
     leases: Leases,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct State {
     rows: BTreeMap<(Table, Vec<u8>), Row>,
     generation: u64,
@@ -59,9 +59,9 @@ impl Before for State {
     }
 }
 
-impl Store for MemoryStore {
+impl Snapshot for State {
     fn read(&self, table: Table, key: &[u8]) -> Result<Option<Row>, StoreError> {
-        Ok(self.state().rows.get(&(table, key.to_vec())).cloned())
+        Ok(self.rows.get(&(table, key.to_vec())).cloned())
     }
 
     fn scan(
@@ -75,10 +75,29 @@ impl Store for MemoryStore {
             Some(after) if after >= prefix => Bound::Excluded((table, after.to_vec())),
             _ => Bound::Included((table, prefix.to_vec())),
         };
-        let state = self.state();
-        let rows = state.rows.range((start, Bound::Unbounded));
+        let rows = self.rows.range((start, Bound::Unbounded));
         let within = rows.take_while(|((found, key), _)| *found == table && key.starts_with(prefix));
         Ok(within.take(limit).map(|((_, key), row)| (key.clone(), row.clone())).collect())
+    }
+
+    fn generation(&self) -> Result<u64, StoreError> {
+        Ok(self.generation)
+    }
+}
+
+impl Store for MemoryStore {
+    fn read(&self, table: Table, key: &[u8]) -> Result<Option<Row>, StoreError> {
+        Ok(self.state().rows.get(&(table, key.to_vec())).cloned())
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Row)>, StoreError> {
+        Snapshot::scan(&*self.state(), table, prefix, after, limit)
     }
 
     fn write_if(&self, batch: Batch) -> Written {
@@ -99,6 +118,30 @@ impl Store for MemoryStore {
     }
 
     fn bytes_on_disk(&self) -> u64 {
+        0
+    }
+
+    fn look(&self, look: &mut dyn FnMut(&dyn Snapshot)) -> Result<(), StoreError> {
+        let state = self.state().clone();
+        look(&state);
+        Ok(())
+    }
+
+    fn sizes(&self) -> Result<Vec<TableSize>, StoreError> {
+        let state = self.state();
+        let size = |table| {
+            let rows = state.rows.range((table, Vec::new())..).take_while(move |((found, _), _)| *found == table);
+            let bytes = rows.clone().map(|((_, key), row)| key.len() + row.value.len()).sum::<usize>();
+            TableSize { table, keys: rows.count() as u64, bytes: bytes as u64 }
+        };
+        Ok(Table::ALL.into_iter().map(size).collect())
+    }
+
+    fn schema(&self) -> u32 {
+        0
+    }
+
+    fn ballast(&self) -> u64 {
         0
     }
 

@@ -11,6 +11,7 @@ mod error;
 mod lease;
 mod memory;
 mod rocksdb;
+mod snapshot;
 mod table;
 
 use std::time::Duration;
@@ -21,6 +22,7 @@ pub use batch::{Batch, Row};
 pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use rocksdb::RocksStore;
+pub use snapshot::{Snapshot, TableSize};
 pub use table::Table;
 
 /// The outcome of a write: the generation of the store after the batch.
@@ -61,6 +63,19 @@ pub trait Store: Send + Sync {
 
     /// Disk space in use.
     fn bytes_on_disk(&self) -> u64;
+
+    /// Lets `look` see all tables as they stand at one moment, for as long as it takes; others go on writing meanwhile. A store that
+    /// has to heal waits for its end: whoever takes long looks at [`Store::fault`] now and then, and gives up if there is one.
+    fn look(&self, look: &mut dyn FnMut(&dyn Snapshot)) -> Result<(), StoreError>;
+
+    /// What the tables hold, as far as that can be told without reading them.
+    fn sizes(&self) -> Result<Vec<TableSize>, StoreError>;
+
+    /// The layout of tables and rows.
+    fn schema(&self) -> u32;
+
+    /// Disk space that is held for the day on which the disk is full.
+    fn ballast(&self) -> u64;
 
     /// Why no writes are taken at the moment, if so. Reads go on, and the store heals itself once the disk takes writes.
     fn fault(&self) -> Option<String>;

@@ -122,7 +122,7 @@ impl Vault {
             return Ok(Some(session));
         }
         if let Some(disagreement) = self.check_entry(table, key)? {
-            self.note(&disagreement);
+            self.note_disagreement(&disagreement);
         }
         Ok(None)
     }
@@ -135,7 +135,7 @@ impl Vault {
             }
             match self.check_entry(Table::Due, &key) {
                 Ok(Some(stray)) => {
-                    self.note(&stray);
+                    self.note_disagreement(&stray);
                     self.mend(&stray).await?;
                 }
                 // A record that does not open is told of by those who wanted to attend to it.
@@ -150,7 +150,7 @@ impl Vault {
         self.entries_of(session).iter().any(|entry| entry.0 == table && entry.1 == key)
     }
 
-    fn note(&self, disagreement: &Disagreement) {
+    fn note_disagreement(&self, disagreement: &Disagreement) {
         self.disagreements.fetch_add(1, Ordering::Relaxed);
         let table = disagreement.entry().table;
         match disagreement {

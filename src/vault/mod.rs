@@ -5,6 +5,7 @@
 
 mod agreement;
 mod anchor;
+mod backup;
 mod bindings;
 mod census;
 mod change;
@@ -22,8 +23,10 @@ mod reseal;
 mod reuse;
 mod rotation;
 mod sessions;
+mod stats;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
@@ -36,6 +39,7 @@ use crate::store::Store;
 
 pub use agreement::{Disagreement, Entry};
 pub use anchor::NotGenuine;
+pub use backup::{BackedUp, BackupError, Content};
 pub use bindings::Binding;
 pub use change::Change;
 pub use error::VaultError;
@@ -47,6 +51,8 @@ pub use record::Versioned;
 pub use reuse::Reuse;
 pub use rotation::{BeginError, Progress, Rotation};
 pub use sessions::{AgendaItem, Page, Scope, StateCounts};
+pub use stats::Care;
+pub use verify::{Cursor, Finding, Verified};
 
 /// The store and the keys that open it.
 pub struct Vault {

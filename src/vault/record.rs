@@ -5,7 +5,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
 use super::{Vault, VaultError};
-use crate::seal::Place;
+use crate::seal::{Keyring, Place};
 use crate::store::{Row, Table};
 
 /// A value and the version of the row it was read from.
@@ -19,6 +19,18 @@ pub struct Versioned<T> {
 
 fn layout() -> impl Options {
     bincode::DefaultOptions::new().with_fixint_encoding().with_little_endian()
+}
+
+/// Opens a row with these keys.
+pub(super) fn open_in<T: DeserializeOwned>(
+    keyring: &Keyring,
+    table: Table,
+    key: &[u8],
+    row: &Row,
+) -> Result<Versioned<T>, VaultError> {
+    let plain = keyring.open(&Place { area: table.name(), key, version: row.version }, &row.value)?;
+    let value = layout().deserialize(&plain).map_err(|_| VaultError::Layout { table: table.name() })?;
+    Ok(Versioned { value, version: row.version })
 }
 
 impl Vault {
@@ -44,9 +56,7 @@ impl Vault {
         key: &[u8],
         row: &Row,
     ) -> Result<Versioned<T>, VaultError> {
-        let plain = self.keyring.load().open(&Place { area: table.name(), key, version: row.version }, &row.value)?;
-        let value = layout().deserialize(&plain).map_err(|_| VaultError::Layout { table: table.name() })?;
-        Ok(Versioned { value, version: row.version })
+        open_in(&self.keyring.load(), table, key, row)
     }
 
     /// Reads and opens the row at `key`, if there is one.

@@ -35,6 +35,7 @@ mod selection;
 mod shutdown;
 mod socket;
 mod startup;
+mod store;
 mod systemd;
 mod user_mode;
 mod why;

@@ -20,7 +20,7 @@ use crate::error::{Broken, Error, ProtocolError};
 use crate::wire::{Inbox, answer, frame, patience};
 use crate::{
     DEFAULT_TIMEOUT, DeviceBegin, DeviceWait, Explain, HistoryRequest, KeysRecover, LoginBegin, LoginComplete,
-    ProviderName, Selector, SessionRef, SessionsRequest, TokenFor, TokenRequest, connect,
+    ProviderName, Selector, SessionRef, SessionsRequest, StoreVerify, TokenFor, TokenRequest, connect,
 };
 
 /// Frames that wait for a daemon that reads nothing. More than any burst needs; without a limit, a caller that repeats what
@@ -169,6 +169,16 @@ impl Client {
     /// Opens the keyring of a daemon that has lost its identity.
     pub async fn keys_recover(&self, request: KeysRecover) -> Result<reply::KeysRecovered, Error> {
         self.call(Request::KeysRecover(request)).await.and_then(answer::keys_recovered)
+    }
+
+    /// What the store holds and how much room it takes.
+    pub async fn store_stats(&self) -> Result<reply::StoreStats, Error> {
+        self.call(Request::StoreStats).await.and_then(answer::store_stats)
+    }
+
+    /// One page of the check of the store. The next one begins where it says.
+    pub async fn store_verify(&self, request: StoreVerify) -> Result<reply::VerifyPage, Error> {
+        self.call(Request::StoreVerify(request)).await.and_then(answer::verify_page)
     }
 
     /// Ends the quarantine of the refresh tokens of a store that was put back.

@@ -13,7 +13,7 @@ use crate::error::{Broken, Error, ProtocolError};
 use crate::wire::{Inbox, answer, frame, patience};
 use crate::{
     DEFAULT_TIMEOUT, DeviceBegin, DeviceWait, Explain, HistoryRequest, KeysRecover, LoginBegin, LoginComplete,
-    ProviderName, Selector, SessionRef, SessionsRequest, TokenFor, TokenRequest,
+    ProviderName, Selector, SessionRef, SessionsRequest, StoreVerify, TokenFor, TokenRequest,
 };
 
 /// A valid access token of the only session at `provider` that this process may use.
@@ -154,12 +154,34 @@ impl Client {
         self.call(&Request::KeysRecover(request)).and_then(answer::keys_recovered)
     }
 
+    /// What the store holds and how much room it takes.
+    pub fn store_stats(&mut self) -> Result<reply::StoreStats, Error> {
+        self.call(&Request::StoreStats).and_then(answer::store_stats)
+    }
+
+    /// One page of the check of the store. The next one begins where it says.
+    pub fn store_verify(&mut self, request: StoreVerify) -> Result<reply::VerifyPage, Error> {
+        self.call(&Request::StoreVerify(request)).and_then(answer::verify_page)
+    }
+
+    /// Begins a backup of all sessions. Its parts come one after the other; hanging up ends it.
+    pub fn store_backup(&mut self) -> Result<BackupParts<'_>, Error> {
+        let id = self.send(&Request::StoreBackup)?;
+        Ok(BackupParts { client: self, id })
+    }
+
     /// Ends the quarantine of the refresh tokens of a store that was put back.
     pub fn accept_rollback(&mut self) -> Result<reply::RollbackAccepted, Error> {
         self.call(&Request::AcceptRollback).and_then(answer::rollback_accepted)
     }
 
     fn call(&mut self, request: &Request) -> Result<Reply, Error> {
+        let id = self.send(request)?;
+        self.wait_for(id)
+    }
+
+    /// Sends a request, and returns the id that its answer will have.
+    fn send(&mut self, request: &Request) -> Result<u64, Error> {
         if let Some(broken) = &self.broken {
             return Err(broken.clone().into());
         }
@@ -168,7 +190,7 @@ impl Client {
         self.last_id = id;
         self.set_timeouts(patience(request, self.timeout))?;
         match self.stream.write_all(&bytes) {
-            Ok(()) => self.wait_for(id),
+            Ok(()) => Ok(id),
             Err(error) => Err(self.last_words(id, &error)),
         }
     }
@@ -210,6 +232,19 @@ impl Client {
             _ => return Err(self.broken.insert(Broken::Disconnected).clone().into()),
         }
         Ok(())
+    }
+}
+
+/// A backup on its way.
+pub struct BackupParts<'a> {
+    client: &'a mut Client,
+    id: u64,
+}
+
+impl BackupParts<'_> {
+    /// The next part. The last one has an end; behind it comes nothing.
+    pub fn next_part(&mut self) -> Result<reply::BackupPart, Error> {
+        self.client.wait_for(self.id).and_then(answer::backup_part)
     }
 }
 

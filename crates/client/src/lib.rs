@@ -31,7 +31,7 @@ pub use error::{Error, ProtocolError};
 pub use tokenkeeper_protocol::frame::Version;
 pub use tokenkeeper_protocol::request::{
     DeviceBegin, DeviceWait, Explain, ExplainOn, HistoryRequest, Holder, KeysRecover, LoginBegin, LoginComplete,
-    Selector, SessionsRequest, Subject, TokenFor, TokenRequest,
+    Selector, SessionsRequest, StoreVerify, Subject, TokenFor, TokenRequest,
 };
 pub use tokenkeeper_protocol::{
     AccountName, Code, LoginId, Problem, ProviderName, Secret, SessionRef, UnixSeconds, UserName, reply,

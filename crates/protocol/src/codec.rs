@@ -49,6 +49,9 @@ impl Request {
             Self::KeysShow => payload(kind::KEYS_SHOW, &()),
             Self::KeysRotate => payload(kind::KEYS_ROTATE, &()),
             Self::KeysRecover(it) => payload(kind::KEYS_RECOVER, it),
+            Self::StoreStats => payload(kind::STORE_STATS, &()),
+            Self::StoreVerify(it) => payload(kind::STORE_VERIFY, it),
+            Self::StoreBackup => payload(kind::STORE_BACKUP, &()),
             Self::AcceptRollback => payload(kind::ACCEPT_ROLLBACK, &()),
         }
     }
@@ -76,6 +79,9 @@ impl Request {
             kind::KEYS_SHOW => nothing(kind, bytes, Self::KeysShow)?,
             kind::KEYS_ROTATE => nothing(kind, bytes, Self::KeysRotate)?,
             kind::KEYS_RECOVER => Self::KeysRecover(message(kind, bytes)?),
+            kind::STORE_STATS => nothing(kind, bytes, Self::StoreStats)?,
+            kind::STORE_VERIFY => Self::StoreVerify(message(kind, bytes)?),
+            kind::STORE_BACKUP => nothing(kind, bytes, Self::StoreBackup)?,
             kind::ACCEPT_ROLLBACK => nothing(kind, bytes, Self::AcceptRollback)?,
             other => return Err(CodecError::UnknownType(other)),
         })
@@ -104,6 +110,9 @@ impl Reply {
             Self::Keys(it) => payload(kind::KEYS, it),
             Self::KeysRotating(it) => payload(kind::KEYS_ROTATING, it),
             Self::KeysRecovered(it) => payload(kind::KEYS_RECOVERED, it),
+            Self::StoreStats(it) => payload(kind::STORE_STATS, it),
+            Self::VerifyPage(it) => payload(kind::VERIFY_PAGE, it),
+            Self::BackupPart(it) => payload(kind::BACKUP_PART, it),
             Self::RollbackAccepted(it) => payload(kind::ROLLBACK_ACCEPTED, it),
             Self::Problem(it) => payload(kind::PROBLEM, it),
         }
@@ -130,6 +139,9 @@ impl Reply {
             kind::KEYS => Self::Keys(message(kind, bytes)?),
             kind::KEYS_ROTATING => Self::KeysRotating(message(kind, bytes)?),
             kind::KEYS_RECOVERED => Self::KeysRecovered(message(kind, bytes)?),
+            kind::STORE_STATS => Self::StoreStats(message(kind, bytes)?),
+            kind::VERIFY_PAGE => Self::VerifyPage(message(kind, bytes)?),
+            kind::BACKUP_PART => Self::BackupPart(message(kind, bytes)?),
             kind::ROLLBACK_ACCEPTED => Self::RollbackAccepted(message(kind, bytes)?),
             kind::PROBLEM => Self::Problem(message(kind, bytes)?),
             other => return Err(CodecError::UnknownType(other)),

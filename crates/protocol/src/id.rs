@@ -29,9 +29,29 @@ pub enum InvalidId {
 }
 
 /// What people, audit records and requests call a session. Short, not secret, and no capability: knowing it grants nothing.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "[u8; 8]", into = "[u8; 8]")]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionRef([u8; 8]);
+
+/// As its characters: in a format for people a text, in any other the bare bytes.
+impl Serialize for SessionRef {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.serialize_str(self.as_str())
+        } else {
+            self.0.serialize(serializer)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for SessionRef {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use serde::de::Error;
+        if deserializer.is_human_readable() {
+            return String::deserialize(deserializer)?.parse().map_err(D::Error::custom);
+        }
+        Self::try_from(<[u8; 8]>::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
 
 impl SessionRef {
     /// A reference from 40 random bits.

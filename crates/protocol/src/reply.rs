@@ -3,6 +3,7 @@
 mod keys;
 mod oversight;
 mod rollback;
+mod store;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,7 @@ pub use oversight::{
     RuleOutcome, RuleView, StepOutcome,
 };
 pub use rollback::RollbackAccepted;
+pub use store::{BackupPart, BackupSummary, Finding, StoreStats, TableStats, VerifyPage};
 
 /// One reply, as it travels in one frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +61,12 @@ pub enum Reply {
     KeysRotating(u32),
     /// To an identity that opened the keyring.
     KeysRecovered(KeysRecovered),
+    /// To the question what the store holds.
+    StoreStats(StoreStats),
+    /// To a request for a page of the check of the store.
+    VerifyPage(VerifyPage),
+    /// To a request for a backup: one of many.
+    BackupPart(BackupPart),
     /// To the end of a quarantine: what it was about.
     RollbackAccepted(RollbackAccepted),
     /// To any request that failed.
@@ -84,6 +92,9 @@ pub(crate) mod kind {
     pub(crate) const KEYS: u16 = 0x8011;
     pub(crate) const KEYS_ROTATING: u16 = 0x8012;
     pub(crate) const KEYS_RECOVERED: u16 = 0x8013;
+    pub(crate) const STORE_STATS: u16 = 0x8014;
+    pub(crate) const VERIFY_PAGE: u16 = 0x8015;
+    pub(crate) const BACKUP_PART: u16 = 0x8016;
     pub(crate) const ROLLBACK_ACCEPTED: u16 = 0x8017;
     pub(crate) const PROBLEM: u16 = 0xffff;
 }

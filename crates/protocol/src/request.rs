@@ -46,6 +46,12 @@ pub enum Request {
     KeysRotate,
     /// Opens a keyring whose own identity is lost.
     KeysRecover(KeysRecover),
+    /// What the store holds and how much room it takes.
+    StoreStats,
+    /// One page of the check of every record and index entry.
+    StoreVerify(StoreVerify),
+    /// A backup, as a stream.
+    StoreBackup,
     /// The end of the quarantine that follows a store that was put back.
     AcceptRollback,
 }
@@ -71,6 +77,9 @@ pub(crate) mod kind {
     pub(crate) const KEYS_SHOW: u16 = 0x0011;
     pub(crate) const KEYS_ROTATE: u16 = 0x0012;
     pub(crate) const KEYS_RECOVER: u16 = 0x0013;
+    pub(crate) const STORE_STATS: u16 = 0x0014;
+    pub(crate) const STORE_VERIFY: u16 = 0x0015;
+    pub(crate) const STORE_BACKUP: u16 = 0x0016;
     pub(crate) const ACCEPT_ROLLBACK: u16 = 0x0017;
 }
 
@@ -203,6 +212,13 @@ pub struct KeysRecover {
     /// The age identity, as `age-keygen` writes it.
     #[serde(with = "secret::exposed")]
     pub identity: Secret,
+}
+
+/// Asks for the next page of the check of the store.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreVerify {
+    /// Where the page before said to go on; from the beginning if it is not given.
+    pub cursor: Option<String>,
 }
 
 /// Asks whether somebody may do something. About others it takes the `manage` action.

@@ -65,6 +65,9 @@ fn examples() -> Vec<What> {
         },
         What::RollbackNoticed { found: 412, anchored: Some(977), why: "the store is older than its anchor".into() },
         What::RollbackAccepted { peer: "uid 0 (pid 4711)".into(), found: 412, anchored: None },
+        What::StoreDamaged { findings: 2, first: "sessions 376b3376: a record does not open".into() },
+        What::BackupTaken { peer: "uid 0 (pid 4711)".into(), sessions: 1200 },
+        What::Restored { sessions: 1200, generation: 50_211 },
     ]
 }
 

@@ -114,6 +114,6 @@ async fn a_host_that_cannot_tell_units_is_complained_of_where_a_rule_needs_them(
     assert!(complaints(&service).await.is_empty());
     let mut rules = service.in_force.load().rules.clone();
     rules.list[1].who = Who::Unit("shop.service".to_owned());
-    service.in_force.store(Arc::new(InForce { rules, loaded_at: at(0) }));
+    service.in_force.store(Arc::new(InForce { rules, backup_recipients: Vec::new(), loaded_at: at(0) }));
     assert_eq!(complaints(&service).await, ["rules about units match nobody: the kernel is too old"]);
 }

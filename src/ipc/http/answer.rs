@@ -54,7 +54,10 @@ pub(super) fn to_reply(reply: &Reply, now: UnixSeconds) -> Answer {
         | Reply::Keys(_)
         | Reply::KeysRotating(_)
         | Reply::KeysRecovered(_)
-        | Reply::RollbackAccepted(_) => {
+        | Reply::RollbackAccepted(_)
+        | Reply::StoreStats(_)
+        | Reply::VerifyPage(_)
+        | Reply::BackupPart(_) => {
             to_failure(&Failure::from(Problem::new(Code::Internal, "the daemon answered something else")))
         }
     }

@@ -118,6 +118,22 @@ impl Store for Moody {
         0
     }
 
+    fn look(&self, look: &mut dyn FnMut(&dyn crate::store::Snapshot)) -> Result<(), StoreError> {
+        self.inner.look(look)
+    }
+
+    fn sizes(&self) -> Result<Vec<crate::store::TableSize>, StoreError> {
+        self.inner.sizes()
+    }
+
+    fn schema(&self) -> u32 {
+        self.inner.schema()
+    }
+
+    fn ballast(&self) -> u64 {
+        self.inner.ballast()
+    }
+
     fn fault(&self) -> Option<String> {
         (self.writes_left.load(Ordering::SeqCst) == 0).then(|| "no space left".to_owned())
     }

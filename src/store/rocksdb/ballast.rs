@@ -40,6 +40,11 @@ impl Ballast {
         }
     }
 
+    /// The space that is held.
+    pub(super) fn space(&self) -> u64 {
+        fs::metadata(&self.path).map_or(0, |file| file.len())
+    }
+
     /// Gives the space up; whether there was any.
     pub(super) fn drop_it(&self) -> bool {
         fs::remove_file(&self.path).is_ok()
@@ -66,7 +71,9 @@ mod tests {
         ballast.take();
         ballast.take();
         assert!(fs::metadata(dir.path().join("ballast")).unwrap().blocks() * 512 >= BYTES);
+        assert_eq!(ballast.space(), BYTES);
         assert!(ballast.drop_it());
+        assert_eq!(ballast.space(), 0);
         assert!(!ballast.drop_it());
     }
 }

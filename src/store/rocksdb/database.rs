@@ -2,11 +2,12 @@
 //!
 //! Invariant: values leave RocksDB only with their checksums verified, and its errors hold no values.
 
-use rocksdb::{ColumnFamily, DB, Direction, ErrorKind, IteratorMode, PrefixRange, ReadOptions, WriteBatch};
+use rocksdb::{ColumnFamily, DB, Direction, ErrorKind, IteratorMode, PrefixRange, ReadOptions, WriteBatch, properties};
 
+use super::view::View;
 use super::{options, row};
 use crate::store::batch::Change;
-use crate::store::{Row, StoreError, Table};
+use crate::store::{Row, StoreError, Table, TableSize};
 
 /// The column family every RocksDB database has; here the store's own numbers stand, apart from the tables.
 pub(super) const OWN: &str = "default";
@@ -15,7 +16,7 @@ pub(super) const OWN: &str = "default";
 const SCHEMA_KEY: &[u8] = b"schema";
 
 /// Under this key: the generation, u64 little-endian.
-const GENERATION_KEY: &[u8] = b"generation";
+pub(super) const GENERATION_KEY: &[u8] = b"generation";
 
 /// An open database.
 pub(super) struct Database(DB);
@@ -36,6 +37,22 @@ impl Database {
     pub(super) fn version(&self, table: Table, key: &[u8]) -> Result<u64, StoreError> {
         let found = self.0.get_pinned_cf(self.family(table)?, key).map_err(|error| read_error(&error))?;
         found.map_or(Ok(0), |bytes| row::version(table, &bytes))
+    }
+
+    /// All tables as they stand now.
+    pub(super) fn view(&self) -> View<'_> {
+        View::new(self, self.0.snapshot())
+    }
+
+    /// What a table holds, by the database's own estimates.
+    pub(super) fn size(&self, table: Table) -> Result<TableSize, StoreError> {
+        let family = self.family(table)?;
+        let number = |name| match self.0.property_int_value_cf(family, name) {
+            Ok(number) => Ok(number.unwrap_or(0)),
+            Err(error) => Err(read_error(&error)),
+        };
+        let bytes = number(properties::LIVE_SST_FILES_SIZE)? + number(properties::SIZE_ALL_MEM_TABLES)?;
+        Ok(TableSize { table, keys: number(properties::ESTIMATE_NUM_KEYS)?, bytes })
     }
 
     /// Makes all changes and the generation durable, or fails.
@@ -61,8 +78,7 @@ impl Database {
     ) -> Result<Vec<(Vec<u8>, Row)>, StoreError> {
         let mut bounds = ReadOptions::default();
         bounds.set_iterate_range(PrefixRange(prefix));
-        // The bytes of `after` and a zero: the first key behind it.
-        let start = after.map_or_else(|| prefix.to_vec(), |after| [after, &[0]].concat()).max(prefix.to_vec());
+        let start = first_behind(prefix, after);
         let rows = self.0.iterator_cf_opt(self.family(table)?, bounds, IteratorMode::From(&start, Direction::Forward));
         rows.take(limit)
             .map(|found| {
@@ -99,13 +115,18 @@ impl Database {
         self.0.write_opt(batch, &options::write()).map_err(|error| StoreError::Unwritable(error.into_string()))
     }
 
-    fn family(&self, table: Table) -> Result<&ColumnFamily, StoreError> {
+    pub(super) fn family(&self, table: Table) -> Result<&ColumnFamily, StoreError> {
         let missing = || StoreError::Corrupt(format!("the table {table} is missing"));
         self.0.cf_handle(table.name()).ok_or_else(missing)
     }
 }
 
-fn read_error(error: &rocksdb::Error) -> StoreError {
+/// The first key with `prefix` that is behind `after`: its bytes and a zero.
+pub(super) fn first_behind(prefix: &[u8], after: Option<&[u8]>) -> Vec<u8> {
+    after.map_or_else(|| prefix.to_vec(), |after| [after, &[0]].concat()).max(prefix.to_vec())
+}
+
+pub(super) fn read_error(error: &rocksdb::Error) -> StoreError {
     match error.kind() {
         ErrorKind::Corruption => StoreError::Corrupt(error.to_string()),
         _ => StoreError::Unreadable(error.to_string()),

@@ -7,14 +7,14 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use super::ballast::Ballast;
 use super::database::Database;
 use super::open;
 use super::writer::Target;
 use crate::store::batch::{Before, Change};
-use crate::store::{Row, StoreError, Table};
+use crate::store::{Row, Snapshot, StoreError, Table, TableSize};
 
 /// Written beside the database to see whether the disk takes writes.
 const PROBE: &str = "probe";
@@ -29,13 +29,13 @@ const BLOCK_BYTES: u64 = 512;
 pub(super) struct Disk {
     dir: PathBuf,
     ballast: Ballast,
-    database: RwLock<Option<Database>>,
+    database: RwLock<Option<Arc<Database>>>,
 }
 
 impl Disk {
     /// Opens the database in `dir`, or makes one there.
     pub(super) fn open(dir: &Path) -> Result<Self, StoreError> {
-        let database = RwLock::new(Some(open::open(dir)?));
+        let database = RwLock::new(Some(Arc::new(open::open(dir)?)));
         let this = Self { dir: dir.to_owned(), ballast: Ballast::in_directory(surroundings(dir)), database };
         this.ballast.take();
         Ok(this)
@@ -57,9 +57,27 @@ impl Disk {
         self.with(|database| database.scan(table, prefix, after, limit))
     }
 
+    /// As [`Store::look`](crate::store::Store::look).
+    pub(super) fn look(&self, look: &mut dyn FnMut(&dyn Snapshot)) -> Result<(), StoreError> {
+        // Not under the lock: who waits for it to open the database anew would have all readers wait.
+        let database = self.with(|database| Ok(Arc::clone(database)))?;
+        look(&database.view());
+        Ok(())
+    }
+
+    /// As [`Store::sizes`](crate::store::Store::sizes).
+    pub(super) fn sizes(&self) -> Result<Vec<TableSize>, StoreError> {
+        self.with(|database| Table::ALL.into_iter().map(|table| database.size(table)).collect())
+    }
+
+    /// The disk space that the ballast takes.
+    pub(super) fn ballast(&self) -> u64 {
+        self.ballast.space()
+    }
+
     /// The generation, 0 before the first batch.
     pub(super) fn generation(&self) -> Result<u64, StoreError> {
-        self.with(Database::generation)
+        self.with(|database| database.generation())
     }
 
     /// The disk space of the database; a file that vanishes meanwhile counts nothing.
@@ -68,7 +86,7 @@ impl Disk {
         entries.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.blocks() * BLOCK_BYTES).sum()
     }
 
-    fn with<T>(&self, read: impl FnOnce(&Database) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    fn with<T>(&self, read: impl FnOnce(&Arc<Database>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
         let closed = || StoreError::Unreadable("it could not be opened again after a write failed".to_owned());
         read(database.as_ref().ok_or_else(closed)?)
@@ -113,10 +131,13 @@ impl Target for Disk {
         }
         let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
         // Two at a time cannot be open.
+        if database.as_ref().is_some_and(|database| Arc::strong_count(database) > 1) {
+            return Err(StoreError::Unwritable("a backup or a check of the store has yet to end".to_owned()));
+        }
         *database = None;
         let opened = open::open(&self.dir)?;
         let generation = opened.generation()?;
-        *database = Some(opened);
+        *database = Some(Arc::new(opened));
         Ok(generation)
     }
 

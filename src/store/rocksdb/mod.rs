@@ -10,6 +10,7 @@ mod group;
 mod open;
 mod options;
 mod row;
+mod view;
 mod writer;
 
 use std::fmt;
@@ -23,7 +24,7 @@ use futures_util::future::BoxFuture;
 use self::disk::Disk;
 use self::writer::Writer;
 use super::lease::Leases;
-use super::{Batch, Row, Store, StoreError, Table, Written};
+use super::{Batch, Row, Snapshot, Store, StoreError, Table, TableSize, Written};
 
 /// A store in a directory of its own.
 pub struct RocksStore {
@@ -79,6 +80,22 @@ impl Store for RocksStore {
 
     fn bytes_on_disk(&self) -> u64 {
         self.disk.space()
+    }
+
+    fn look(&self, look: &mut dyn FnMut(&dyn Snapshot)) -> Result<(), StoreError> {
+        self.disk.look(look)
+    }
+
+    fn sizes(&self) -> Result<Vec<TableSize>, StoreError> {
+        self.disk.sizes()
+    }
+
+    fn schema(&self) -> u32 {
+        open::SCHEMA
+    }
+
+    fn ballast(&self) -> u64 {
+        self.disk.ballast()
     }
 
     fn fault(&self) -> Option<String> {

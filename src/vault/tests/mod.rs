@@ -1,6 +1,7 @@
 //! The vault over a store in memory and over the real one: what is written is found, by every way there is to find it.
 
 mod agreement;
+mod backup;
 mod history;
 mod indexes;
 mod logins;
@@ -9,6 +10,7 @@ mod outbox;
 mod rollback;
 mod rotation;
 mod searches;
+mod verify;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -14,6 +14,7 @@ mod provider;
 mod rollback;
 mod session;
 mod status;
+mod store;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -30,5 +31,6 @@ pub use provider::{Provider, ProviderReport, ProviderStep, Providers};
 pub use rollback::RollbackAccepted;
 pub use session::{Session, SessionSummary, SessionsPage};
 pub use status::{ProviderStatus, SessionCounts, Status};
+pub use store::{Finding, StoreStats};
 pub use time::rfc3339;
 pub use token::Token;

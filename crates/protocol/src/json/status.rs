@@ -37,7 +37,7 @@ impl<'a> From<&'a reply::StatusReply> for Status<'a> {
             complaints: &status.complaints,
             started_at: rfc3339(status.started_at),
             providers: status.providers.iter().map(ProviderStatus::from).collect(),
-            sessions: SessionCounts { active: counts.active, need_login: counts.need_login, ended: counts.ended },
+            sessions: SessionCounts::from(&counts),
             store_bytes: status.store_bytes,
             disk_free_percent: status.disk_free_percent,
             identity_source: &status.identity_source,
@@ -75,4 +75,10 @@ pub struct SessionCounts {
     active: u64,
     need_login: u64,
     ended: u64,
+}
+
+impl From<&reply::SessionCounts> for SessionCounts {
+    fn from(counts: &reply::SessionCounts) -> Self {
+        Self { active: counts.active, need_login: counts.need_login, ended: counts.ended }
+    }
 }

@@ -6,3 +6,4 @@ mod notation;
 mod oversight;
 mod replies;
 mod requests;
+mod store;

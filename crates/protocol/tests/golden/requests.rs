@@ -2,7 +2,7 @@
 
 use tokenkeeper_protocol::request::{
     DeviceBegin, DeviceWait, Explain, ExplainOn, HistoryRequest, Holder, KeysRecover, LoginBegin, LoginComplete,
-    Selector, SessionsRequest, Subject, TokenFor, TokenRequest,
+    Selector, SessionsRequest, StoreVerify, Subject, TokenFor, TokenRequest,
 };
 use tokenkeeper_protocol::{Request, Secret};
 
@@ -113,6 +113,11 @@ fn requests_of_those_who_look_after_the_daemon_are_these_bytes() {
     pin_request(Request::KeysRotate, 0x0012, "");
     let recover = KeysRecover { identity: Secret::from("AGE") };
     pin_request(Request::KeysRecover(recover), 0x0013, r#"0300000000000000 "AGE""#);
+    pin_request(Request::StoreStats, 0x0014, "");
+    pin_request(Request::StoreVerify(StoreVerify { cursor: None }), 0x0015, "00");
+    let verify = StoreVerify { cursor: Some("due:00".to_owned()) };
+    pin_request(Request::StoreVerify(verify), 0x0015, r#"01 0600000000000000 "due:00""#);
+    pin_request(Request::StoreBackup, 0x0016, "");
     pin_request(Request::AcceptRollback, 0x0017, "");
 }
 

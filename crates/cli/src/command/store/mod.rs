@@ -1,6 +1,9 @@
-//! `tokenkeeper store`: the store of the daemon as a whole.
+//! `tokenkeeper store`: the daemon's store as a whole, for whoever looks after the host.
 
 mod accept_rollback;
+mod backup;
+mod stats;
+mod verify;
 
 use clap::{Args, Subcommand};
 
@@ -8,12 +11,17 @@ use crate::context::Context;
 use crate::failure::Failure;
 
 const EXAMPLES: &str = "\
-Example:
+Examples:
+  tokenkeeper store stats
+  sudo tokenkeeper store verify
+  sudo tokenkeeper store backup --output /root/tokenkeeper.age
   sudo tokenkeeper store accept-rollback
 
-Exit status: that of the command.";
+Exit status: that of the command; `store verify` ends with 1 if something is wrong.";
 
-/// Look after the store
+/// See how large the store is, verify it, take a backup of it, or accept that it was put back
+///
+/// A backup is restored by tokenkeeperd(8), into an empty store.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Store {
@@ -23,12 +31,18 @@ pub(crate) struct Store {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Stats(stats::Stats),
+    Verify(verify::Verify),
+    Backup(backup::Backup),
     AcceptRollback(accept_rollback::AcceptRollback),
 }
 
 impl Store {
     pub(crate) fn run(&self, context: &Context) -> Result<u8, Failure> {
         match &self.command {
+            Command::Stats(stats) => stats.run(context),
+            Command::Verify(verify) => verify.run(context),
+            Command::Backup(backup) => backup.run(context),
             Command::AcceptRollback(accept) => accept.run(context),
         }
     }

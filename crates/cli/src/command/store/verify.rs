@@ -1,0 +1,87 @@
+//! `tokenkeeper store verify`: whether every record opens, and every index entry leads somewhere.
+
+use std::io::{IsTerminal, Write};
+
+use clap::Args;
+use serde::Serialize;
+use tokenkeeper_client::StoreVerify;
+use tokenkeeper_client::reply::{Finding, VerifyPage};
+use tokenkeeper_protocol::json;
+
+use crate::context::Context;
+use crate::escape::plain;
+use crate::exit;
+use crate::failure::Failure;
+
+/// Characters of a full bar.
+const BAR: u64 = 30;
+
+const EXAMPLES: &str = "\
+Examples:
+  sudo tokenkeeper store verify
+  sudo tokenkeeper store verify --json | jq -r '.findings[].session'
+
+Exit status: 0 nothing is wrong, 1 something is, 69 daemon not reachable, 77 refused.";
+
+/// Check every record of the store, and every index entry
+///
+/// The daemon goes on serving; Ctrl-C ends the check. What is wrong is listed by table and key, with the session it belongs to.
+/// Nothing is mended: who is named logs in again, or a backup is restored. The daemon checks by itself once a week.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Verify {}
+
+impl Verify {
+    #[expect(clippy::unused_self, reason = "like every command")]
+    pub(crate) fn run(&self, context: &Context) -> Result<u8, Failure> {
+        let mut client = context.connect()?;
+        let (mut findings, mut checked, mut cursor) = (Vec::new(), 0, None);
+        let shows = std::io::stderr().is_terminal() && !context.json;
+        loop {
+            let page = client.store_verify(StoreVerify { cursor: cursor.clone() })?;
+            checked += page.checked;
+            if shows {
+                show(checked, &page);
+            }
+            findings.extend(page.findings);
+            // One that does not advance would have us ask for ever.
+            cursor = page.next.filter(|next| cursor.as_ref() != Some(next));
+            if cursor.is_none() {
+                break;
+            }
+        }
+        let object = Object { checked, findings: findings.iter().map(json::Finding::from).collect() };
+        context.answer(describe(checked, &findings), &object)?;
+        Ok(if findings.is_empty() { 0 } else { exit::DEGRADED })
+    }
+}
+
+fn describe(checked: u64, findings: &[Finding]) -> String {
+    let mut text = String::new();
+    for Finding { table, key, session, what } in findings {
+        let session = session.map(|session| format!(" (session {session})")).unwrap_or_default();
+        text += &format!("{} {}{session}: {}\n", plain(table), plain(key), plain(what));
+    }
+    match findings.len() {
+        0 => text += &format!("{checked} rows checked, nothing is wrong.\n"),
+        1 => text += &format!("{checked} rows checked, 1 thing is wrong.\n"),
+        several => text += &format!("{checked} rows checked, {several} things are wrong.\n"),
+    }
+    text
+}
+
+/// A bar on the terminal; the last one is wiped away by the answer.
+fn show(checked: u64, page: &VerifyPage) {
+    let done = (checked * BAR).checked_div(page.total).unwrap_or(BAR).min(BAR);
+    let bar: String = (0..BAR).map(|place| if place < done { '#' } else { '.' }).collect();
+    let end = if page.next.is_none() { "\r\u{1b}[K" } else { "" };
+    // A bar that cannot be drawn is not missed.
+    let mut err = anstream::stderr();
+    drop(write!(err, "\r[{bar}] {} {checked}\u{1b}[K{end}", plain(&page.table)).and_then(|()| err.flush()));
+}
+
+#[derive(Serialize)]
+struct Object<'a> {
+    checked: u64,
+    findings: Vec<json::Finding<'a>>,
+}
