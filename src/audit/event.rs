@@ -203,6 +203,24 @@ pub enum What {
         /// What was wrong.
         why: String,
     },
+    /// The store is older than its anchor says, or the anchor is gone: somebody put an old copy back.
+    RollbackNoticed {
+        /// The generation of the store as it was found.
+        found: u64,
+        /// The generation that was anchored, if the anchor can be believed.
+        anchored: Option<u64>,
+        /// What was found, in words.
+        why: String,
+    },
+    /// Somebody ended the quarantine that follows a rollback.
+    RollbackAccepted {
+        /// Who.
+        peer: String,
+        /// The generation of the store as it was found.
+        found: u64,
+        /// The generation that was anchored, if the anchor could be believed.
+        anchored: Option<u64>,
+    },
 }
 
 impl What {
@@ -232,7 +250,9 @@ impl What {
             | Self::KeysRotating { .. }
             | Self::KeysRotated { .. }
             | Self::KeysRecovered { .. }
-            | Self::KeysNotRecovered { .. } => None,
+            | Self::KeysNotRecovered { .. }
+            | Self::RollbackNoticed { .. }
+            | Self::RollbackAccepted { .. } => None,
         }
     }
 }

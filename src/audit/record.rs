@@ -120,8 +120,20 @@ impl From<&Event> for Record {
             What::KeysNotRecovered { peer, why } => {
                 warning(24, "keys_not_recovered").with("peer", peer).with("why", why)
             }
+            What::RollbackNoticed { found, anchored, why } => warning(25, "rollback_noticed")
+                .with("found", found)
+                .with("anchored", or_dash(*anchored))
+                .with("why", why),
+            What::RollbackAccepted { peer, found, anchored } => warning(26, "rollback_accepted")
+                .with("peer", peer)
+                .with("found", found)
+                .with("anchored", or_dash(*anchored)),
         }
     }
+}
+
+fn or_dash(generation: Option<u64>) -> String {
+    generation.map_or_else(|| "-".to_owned(), |generation| generation.to_string())
 }
 
 /// The time in UTC; a time beyond the calendar is given as its number of seconds.

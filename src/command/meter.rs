@@ -56,6 +56,7 @@ kinds! {
     KeysShow = "keys_show",
     KeysRotate = "keys_rotate",
     KeysRecover = "keys_recover",
+    AcceptRollback = "accept_rollback",
 }
 
 /// The counters, from zero at the start of the process.

@@ -20,6 +20,7 @@ mod reach;
 mod refuse;
 mod sessions;
 mod status;
+mod store;
 #[cfg(test)]
 pub(crate) mod tests;
 mod token;
@@ -123,6 +124,7 @@ impl Service {
             Request::KeysShow => self.show_keys(peer).await.map(Reply::Keys),
             Request::KeysRotate => self.rotate_keys(peer).await.map(Reply::KeysRotating),
             Request::KeysRecover(request) => self.recover_keys(peer, request).await.map(Reply::KeysRecovered),
+            Request::AcceptRollback => self.accept_rollback(peer).await.map(Reply::RollbackAccepted),
         };
         answered.map_or_else(Answer::from, |reply| Answer::Reply(Box::new(reply)))
     }

@@ -10,6 +10,7 @@ use super::Service;
 use crate::domain::Peer;
 use crate::keeper::{KeeperError, clock_complaint};
 use crate::policy::{Action, Rule, Target, Who};
+use crate::vault::Rollback;
 
 /// An administrator should know when less is free than this share of the disk, and less than so many bytes: on a large disk, a
 /// small share is plenty.
@@ -125,6 +126,9 @@ impl Service {
         let about_units = |rule: &Rule| matches!(rule.who, Who::Unit(_));
         let units = self.vitals.why_no_units.filter(|_| self.in_force.load().rules.list.iter().any(about_units));
         let units = units.map(|why| format!("rules about units match nobody: {why}"));
+        let rolled_back = self.keeper.vault().rollback().map(|rollback| complaint(&rollback));
+        let anchor = self.keeper.vault().anchor_fault();
+        let anchor = rolled_back.into_iter().chain(anchor).chain(disagreements(self.keeper.vault().disagreements()));
         let locked = self.lock.as_ref().map(super::Lock::complaint);
         let keys = self.rotation.progress().and_then(|rotation| match rotation.damaged {
             0 => rotation.trouble.map(|why| format!("the rotation of the keys does not go on: {why}")),
@@ -133,6 +137,7 @@ impl Service {
         locked
             .into_iter()
             .chain(down)
+            .chain(anchor)
             .chain(units)
             .chain(keys)
             .chain(store)
@@ -143,6 +148,21 @@ impl Service {
             .chain(clock)
             .collect()
     }
+}
+
+/// What an administrator has to know of a store that was put back.
+fn complaint(rollback: &Rollback) -> String {
+    let why = &rollback.why;
+    format!(
+        "an old copy of the store was put back ({why}): its refresh tokens are only tried when their access tokens expire; \
+         `tokenkeeper store accept-rollback` ends that"
+    )
+}
+
+fn disagreements(count: u64) -> Option<String> {
+    (count > 0).then(|| {
+        format!("{count} entries of indexes did not fit the records of the store, and were ignored: somebody wrote to it, or its disk fails; the log says which")
+    })
 }
 
 /// The file system of the store.

@@ -19,6 +19,7 @@ pub(super) const DAEMON: Keys = Keys {
         "http_socket",
         "metrics_listen",
         "identity_file",
+        "anchor_file",
         "recovery_recipients",
         "backup_recipients",
         "cache_sessions",

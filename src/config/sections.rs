@@ -53,6 +53,7 @@ pub(super) fn daemon(
     let http_socket = table.and_then(|table| table.parsed("http_socket", http_socket)).unwrap_or_else(beside);
     let metrics_listen = table.and_then(|table| table.parsed("metrics_listen", loopback));
     let identity_file = path("identity_file");
+    let anchor_file = path("anchor_file");
     let recipients = |key| table.map(|table| recipients(table, key, mode)).unwrap_or_default();
     let (recovery_recipients, backup_recipients) = (recipients("recovery_recipients"), recipients("backup_recipients"));
     let cache_sessions =
@@ -66,6 +67,7 @@ pub(super) fn daemon(
         http_socket,
         metrics_listen,
         identity_file,
+        anchor_file,
         recovery_recipients,
         backup_recipients,
         cache_sessions,
@@ -164,6 +166,7 @@ mod tests {
         assert_eq!(settings.daemon.socket.as_os_str(), "/run/tokenkeeper/tokenkeeper.sock");
         assert_eq!(settings.daemon.http_socket, Some("/run/tokenkeeper/http.sock".into()));
         assert_eq!(settings.daemon.identity_file.as_os_str(), "/var/lib/tokenkeeper/identity");
+        assert_eq!(settings.daemon.anchor_file, None);
         assert_eq!(settings.daemon.cache_sessions, 10_000);
         assert_eq!(settings.schedule.sweep, "0 */5 * * * *");
         assert_eq!(settings.schedule.prune, "0 17 3 * * *");
@@ -230,10 +233,13 @@ mod tests {
     #[test]
     fn paths_are_absolute_and_a_socket_fits() {
         let long = format!("/{}", "x".repeat(107));
-        let host = Host::new().main(&format!("[daemon]\nstate_dir = 'state'\nsocket = '{long}'\nidentity_file = ''\n"));
+        let host = Host::new().main(&format!(
+            "[daemon]\nstate_dir = 'state'\nsocket = '{long}'\nidentity_file = ''\nanchor_file = 'anchor'\n"
+        ));
         let expected = "tokenkeeper.toml:2:13: state_dir must be an absolute path, not \"state\"\n\
                         tokenkeeper.toml:3:10: socket is too long for a socket: Linux allows 107 bytes\n\
-                        tokenkeeper.toml:4:17: identity_file must be an absolute path, not \"\"";
+                        tokenkeeper.toml:4:17: identity_file must be an absolute path, not \"\"\n\
+                        tokenkeeper.toml:5:15: anchor_file must be an absolute path, not \"anchor\"";
         assert_eq!(host.errors(), expected);
     }
 

@@ -41,6 +41,8 @@ pub struct DaemonSettings {
     pub metrics_listen: Option<SocketAddr>,
     /// Where the identity is when systemd hands over no credential.
     pub identity_file: PathBuf,
+    /// Where the generation of the store is anchored beside the state directory: best on another file system.
+    pub anchor_file: Option<PathBuf>,
     /// Age recipients that can open the keyring when the identity is lost.
     pub recovery_recipients: Vec<String>,
     /// Age recipients that backups are encrypted to.

@@ -1,5 +1,6 @@
 //! Wiring: from a configuration to a running daemon, and back to an empty process.
 
+mod anchor;
 mod arguments;
 mod counts;
 mod error;

@@ -6,6 +6,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::anchor::Anchors;
 use super::{StartError, reload, shutdown};
 use crate::audit::Relay;
 use crate::command::Service;
@@ -18,6 +19,7 @@ pub(super) struct Running {
     pub(super) environment: Environment,
     pub(super) settings: Settings,
     pub(super) service: Arc<Service>,
+    pub(super) anchors: Arc<Anchors>,
     pub(super) relay: Arc<Relay>,
     pub(super) cron: Option<Cron>,
     pub(super) tasks: TaskTracker,

@@ -27,6 +27,7 @@ pub(super) async fn shutdown(running: Running) {
     running.service.record(What::DaemonStopped).await;
     let relay = running.relay;
     let delivered = tokio::task::spawn_blocking(move || relay.finish(LAST_WORDS)).await.unwrap_or(false);
+    running.anchors.catch_up().await;
     if !delivered {
         tracing::warn!("some audit records wait for the next start");
     }

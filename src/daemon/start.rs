@@ -9,6 +9,7 @@ use nix::unistd::geteuid;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::anchor::Anchors;
 use super::keys::{self, Opened};
 use super::running::{Running, Signals};
 use super::{Options, StartError, counts, locked, notify, reload};
@@ -70,6 +71,9 @@ async fn run(ground: Ground, opened: Opened, sockets: Arc<ipc::Sockets>) -> Resu
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     let schedule = &ground.settings.schedule;
     let Opened { vault, kept, source } = opened;
+    // Before anything is done with what is in the store.
+    let anchors = Arc::new(Anchors::new(Arc::clone(&vault), &ground.settings.daemon));
+    anchors.compare(ground.clock.now()).await?;
     let rotation = Rotation::new(Arc::clone(&vault), kept, ground.clock.clone(), schedule.reseal_rate);
     let rotation = Arc::new(rotation);
     let parts = Parts { vault, rotation: Arc::clone(&rotation), identity_source: source.to_string(), lock: None };
@@ -108,6 +112,7 @@ async fn run(ground: Ground, opened: Opened, sockets: Arc<ipc::Sockets>) -> Resu
         }
     });
     tasks.spawn(rotation.run(stop.clone()));
+    tasks.spawn(Arc::clone(&anchors).follow(stop.clone()));
     tasks.spawn(notify::run_watchdog(is_well(&service), stop.clone()));
 
     service.record(crate::audit::What::DaemonStarted { version: env!("CARGO_PKG_VERSION").to_owned() }).await;
@@ -116,7 +121,7 @@ async fn run(ground: Ground, opened: Opened, sockets: Arc<ipc::Sockets>) -> Resu
     tasks.spawn(counts::run(Arc::clone(&service), stop.clone()));
     let Ground { source, environment, settings, signals, .. } = ground;
     tracing::info!(providers = settings.providers.len(), "ready");
-    Ok(Running { source, environment, settings, service, relay, cron: Some(cron), tasks, stop, signals })
+    Ok(Running { source, environment, settings, service, anchors, relay, cron: Some(cron), tasks, stop, signals })
 }
 
 /// A service, and the relay that sends its audit trail.

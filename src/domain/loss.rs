@@ -17,6 +17,8 @@ pub enum LoginReason {
     AnswerLost(Refusal),
     /// The user logged out of another session, at a provider that ends all of them then.
     SignedOut,
+    /// The store was put back from an older copy, and the provider does not take the refresh token in it any more.
+    RolledBack(Refusal),
 }
 
 /// What the provider said when it refused a refresh token.
@@ -45,11 +47,14 @@ pub enum Loss {
     AnswerLost,
     /// The user logged out elsewhere.
     SignedOut,
+    /// The store was put back from an older copy.
+    RolledBack,
 }
 
 impl Loss {
     /// All there are.
-    pub const ALL: [Self; 5] = [Self::Refused, Self::TooOld, Self::NoRefreshToken, Self::AnswerLost, Self::SignedOut];
+    pub const ALL: [Self; 6] =
+        [Self::Refused, Self::TooOld, Self::NoRefreshToken, Self::AnswerLost, Self::SignedOut, Self::RolledBack];
 
     /// Its name in the audit trail and the metrics.
     pub fn name(self) -> &'static str {
@@ -59,6 +64,7 @@ impl Loss {
             Self::NoRefreshToken => "no_refresh_token",
             Self::AnswerLost => "answer_lost",
             Self::SignedOut => "signed_out",
+            Self::RolledBack => "rolled_back",
         }
     }
 }
@@ -71,6 +77,7 @@ impl From<&LoginReason> for Loss {
             LoginReason::NoRefreshToken => Self::NoRefreshToken,
             LoginReason::AnswerLost(_) => Self::AnswerLost,
             LoginReason::SignedOut => Self::SignedOut,
+            LoginReason::RolledBack(_) => Self::RolledBack,
         }
     }
 }
@@ -82,6 +89,10 @@ impl fmt::Display for LoginReason {
             Self::SessionTooOld => f.write_str("the session reached its greatest age"),
             Self::NoRefreshToken => f.write_str("the token expired and the provider gave no refresh token"),
             Self::SignedOut => f.write_str("the user logged out elsewhere, which ends all sessions at this provider"),
+            Self::RolledBack(refusal) => write!(
+                f,
+                "the store was put back from an older copy, and the provider does not accept its refresh token: {refusal}"
+            ),
             Self::AnswerLost(refusal) => write!(
                 f,
                 "an answer of the provider was lost, and with it the refresh token; then the provider said: {refusal}"

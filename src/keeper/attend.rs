@@ -71,7 +71,10 @@ impl Keeper {
             let Some(last) = items.last() else { return Ok(attended) };
             after = Some(*last);
             attended += items.len();
-            self.attend_to_each(items.into_iter().map(|(_, session)| session)).await;
+            self.attend_to_each(items.clone().into_iter().map(|(_, session)| session)).await;
+            if let Err(error) = self.vault.mend_due(&items).await {
+                tracing::error!(%error, "the agenda cannot be checked");
+            }
         }
     }
 

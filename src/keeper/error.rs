@@ -54,6 +54,17 @@ pub enum KeeperError {
         /// When another try can succeed.
         wait: Duration,
     },
+    /// The refresh token may be a spent one, and is only tried when the live access token has expired.
+    #[error(
+        "the store was put back from an older copy, so session {session} gets no new token before this one expires, in {} s; log in again, or an administrator runs `tokenkeeper store accept-rollback`",
+        wait.as_secs().max(1)
+    )]
+    Quarantined {
+        /// Which.
+        session: SessionRef,
+        /// Until the access token expires.
+        wait: Duration,
+    },
     /// The caller began, or failed, more logins than anybody needs.
     #[error("too many logins were begun or failed; try again in {} s", wait.as_secs().max(1))]
     TooManyLogins {
@@ -134,7 +145,7 @@ impl KeeperError {
                 problem.session = Some(*session);
                 problem.since = Some(*since);
             }
-            Self::ProviderDown { wait, .. } | Self::TooManyLogins { wait } => {
+            Self::ProviderDown { wait, .. } | Self::Quarantined { wait, .. } | Self::TooManyLogins { wait } => {
                 problem.retry_after_ms = Some(u32::try_from(wait.as_millis()).unwrap_or(u32::MAX));
             }
             Self::StillWorking | Self::UserNotThere => problem.retry_after_ms = Some(1000),
@@ -149,6 +160,7 @@ impl KeeperError {
             Self::NoSuchSession { .. } => Code::NotFound,
             Self::LifetimeTooShort { .. } => Code::LifetimeTooShort,
             Self::ProviderDown { .. }
+            | Self::Quarantined { .. }
             | Self::TooManyLogins { .. }
             | Self::StillWorking
             | Self::UserNotThere

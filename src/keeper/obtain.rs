@@ -34,7 +34,7 @@ impl Keeper {
         }
         let outcome = provider.client_credentials(&session.value.scopes, &session.value.resource, now).await;
         let settings = Arc::clone(settings);
-        let answered = Answered { before: session.value, sent_at: now, settings, outcome };
+        let answered = Answered { before: session.value, sent_at: now, settings, is_stale: false, outcome };
         self.settle(answered).await.map_err(Attempt::Failed)
     }
 }

@@ -63,6 +63,9 @@ impl Keeper {
             if stop.is_cancelled() {
                 return Ok(moved);
             }
+            if let Err(error) = self.vault.mend_to_prune(&items).await {
+                tracing::error!(%error, "the agenda cannot be checked");
+            }
         }
     }
 

@@ -35,6 +35,10 @@ impl Keeper {
             }
             return self.require_login(&session, LoginReason::NoRefreshToken, now).await;
         }
+        let is_stale = self.vault.is_quarantined(session.value.id)?;
+        if is_stale && now < tokens.access.expires_at {
+            return self.spare(&session, tokens.access.expires_at, wish).await;
+        }
         self.hold_back(&session, settings, now).await?;
         if wish == Wish::Due && !self.refresh_is_due(&session, settings, now).await? {
             return Ok(Attended::NothingDue);
@@ -45,8 +49,26 @@ impl Keeper {
         change.commit().await?;
         let outcome = provider.refresh(&session.value, now).await;
         let settings = Arc::clone(settings);
-        let answered = Answered { before: session.value, sent_at: now, settings, outcome };
+        let answered = Answered { before: session.value, sent_at: now, settings, is_stale, outcome };
         self.settle(answered).await.map_err(Attempt::Failed)
+    }
+
+    /// Keeps a refresh token that may be a spent one from being sent while there is something to lose: the provider could end
+    /// the whole grant, and the live token with it.
+    async fn spare(
+        &self,
+        session: &Versioned<Session>,
+        expires_at: UnixSeconds,
+        wish: Wish,
+    ) -> Result<Attended, Attempt> {
+        self.put_off(session, expires_at).await?;
+        match wish {
+            Wish::Due => Ok(Attended::NothingDue),
+            Wish::NewToken => {
+                let wait = expires_at.since(self.clock.now());
+                Err(KeeperError::Quarantined { session: session.value.id, wait }.into())
+            }
+        }
     }
 
     /// The provider of a session. One whose provider is gone is put off.
@@ -235,6 +257,7 @@ fn after(
             let (error, description, correlation) = (error.clone(), description.clone(), correlation.clone());
             let refusal = Refusal { error, description, correlation, tries };
             let reason = match unknown_since {
+                _ if answered.is_stale => LoginReason::RolledBack(refusal),
                 Some(_) => LoginReason::AnswerLost(refusal),
                 None => LoginReason::Refused(refusal),
             };

@@ -18,6 +18,8 @@ pub(super) struct Answered {
     pub(super) sent_at: UnixSeconds,
     /// By the rules of which provider.
     pub(super) settings: Arc<ProviderSettings>,
+    /// Whether the refresh token may be a spent one, from an older copy of the store.
+    pub(super) is_stale: bool,
     /// What the provider said.
     pub(super) outcome: RefreshOutcome,
 }

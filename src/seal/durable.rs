@@ -38,6 +38,19 @@ pub fn replace_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_directory(path)
 }
 
+/// Puts `bytes` at `path`, in the place of what is there. For the one process that writes it: nothing piles up beside it when
+/// that is killed, however often.
+pub fn put_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut staged = path.as_os_str().to_owned();
+    staged.push(".new");
+    let staged = PathBuf::from(staged);
+    discard(&staged);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&staged)?;
+    let put = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&staged, path));
+    put.inspect_err(|_| discard(&staged))?;
+    sync_directory(path)
+}
+
 /// A synced file with the content, beside its later place and under a name nobody else uses.
 fn stage(path: &Path, bytes: &[u8], mode: u32) -> io::Result<PathBuf> {
     let staged = staging_path(path)?;
@@ -105,6 +118,18 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(mode(&path), 0o600);
         assert_eq!(names(dir.path()), ["keyring.age"]);
+    }
+
+    #[test]
+    fn what_is_put_replaces_what_was_there_and_what_a_crash_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("anchor");
+        fs::write(dir.path().join("anchor.new"), b"half").unwrap();
+        for content in [&b"first"[..], b"second"] {
+            put_durably(&path, content, 0o600).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), content);
+        }
+        assert_eq!((mode(&path), names(dir.path())), (0o600, vec!["anchor".into()]));
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod place;
 mod record;
 mod stanza;
 
-pub use durable::{create_durably, replace_durably};
+pub use durable::{create_durably, put_durably, replace_durably};
 pub use error::{IdentityError, KeptError, SealError};
 pub use identity::{HostIdentity, IdentitySource, SealedWith};
 pub use kept::{KeepKeyring, KeptKeyring};

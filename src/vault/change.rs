@@ -51,6 +51,7 @@ impl Change<'_> {
         self.sessions.push(Versioned { value: session.clone(), version: 0 });
         self.vault.index_new(&mut self.batch, session);
         self.moves.extend(move_of(None, Some(session)));
+        self.vault.release(&mut self.batch, session.id)?;
         Ok(self)
     }
 
@@ -59,6 +60,9 @@ impl Change<'_> {
         self.sessions.push(Versioned { value: new.clone(), version: old.version });
         self.vault.index_changed(&mut self.batch, &old.value, new);
         self.moves.extend(move_of(Some(&old.value), Some(new)));
+        if Vault::releases(&old.value, new) {
+            self.vault.release(&mut self.batch, new.id)?;
+        }
         Ok(self)
     }
 
@@ -67,6 +71,7 @@ impl Change<'_> {
         self.batch.delete(Table::Sessions, old.value.id.as_bytes(), old.version);
         self.vault.index_removed(&mut self.batch, &old.value);
         self.moves.extend(move_of(Some(&old.value), None));
+        self.vault.forget_release(&mut self.batch, old.value.id);
         self.vault.drop_history(&mut self.batch, old.value.id)?;
         Ok(self)
     }

@@ -90,8 +90,13 @@ impl Vault {
         entries
     }
 
+    /// Every entry of a session.
+    pub(super) fn entries_of(&self, session: &Session) -> Vec<(Table, Vec<u8>)> {
+        self.lasting_entries(session).into_iter().chain(Self::passing_entries(session)).collect()
+    }
+
     pub(super) fn index_new(&self, batch: &mut Batch, session: &Session) {
-        for (table, key) in self.lasting_entries(session).into_iter().chain(Self::passing_entries(session)) {
+        for (table, key) in self.entries_of(session) {
             batch.mark(table, &key);
         }
     }
@@ -112,7 +117,7 @@ impl Vault {
     }
 
     pub(super) fn index_removed(&self, batch: &mut Batch, session: &Session) {
-        for (table, key) in self.lasting_entries(session).into_iter().chain(Self::passing_entries(session)) {
+        for (table, key) in self.entries_of(session) {
             batch.unmark(table, &key);
         }
     }

@@ -3,6 +3,8 @@
 //! Invariant: nothing of a user is written in the clear. Values are sealed records bound to their place; index keys
 //! hold keyed hashes only. Every change is one [`Change`], committed as one synced batch.
 
+mod agreement;
+mod anchor;
 mod bindings;
 mod census;
 mod change;
@@ -14,6 +16,7 @@ mod intents;
 mod logins;
 mod open;
 mod outbox;
+mod quarantine;
 mod record;
 mod reseal;
 mod rotation;
@@ -24,18 +27,21 @@ mod tests;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::audit::{Counters, Counts, Waker};
 use crate::seal::Keyring;
 use crate::store::Store;
 
+pub use agreement::{Disagreement, Entry};
+pub use anchor::NotGenuine;
 pub use bindings::Binding;
 pub use change::Change;
 pub use error::VaultError;
 pub use history::History;
 pub use intents::Intent;
 pub use logins::{DoneLogin, PendingLogin};
+pub use quarantine::Rollback;
 pub use record::Versioned;
 pub use rotation::{BeginError, Progress, Rotation};
 pub use sessions::{AgendaItem, Page, Scope, StateCounts};
@@ -54,6 +60,14 @@ pub struct Vault {
     counts: Counters,
     /// Sessions by state, as far as known.
     census: census::Census,
+    /// What is added to the generation of the store: it was put back.
+    lift: AtomicU64,
+    /// That the store was put back, until somebody accepts it.
+    rollback: ArcSwapOption<Rollback>,
+    /// Why the generation cannot be anchored, if so.
+    anchor_fault: Mutex<Option<String>>,
+    /// Index entries that were found not to fit their records, since the start.
+    disagreements: AtomicU64,
     /// Woken when a batch with audit events was written.
     relay: OnceLock<Waker>,
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::{Vault, VaultError};
 use crate::audit::Counters;
@@ -27,6 +27,10 @@ impl Vault {
             outbox_full: AtomicBool::new(false),
             counts: Counters::default(),
             census: super::census::Census::default(),
+            lift: AtomicU64::new(0),
+            rollback: ArcSwapOption::empty(),
+            anchor_fault: Mutex::default(),
+            disagreements: AtomicU64::new(0),
             relay: OnceLock::new(),
         };
         let expected = vault.keyring.load().store_id();
@@ -37,6 +41,7 @@ impl Vault {
             Err(other) => return Err(other),
         }
         vault.find_end_of_outbox()?;
+        vault.find_rollback()?;
         Ok(vault)
     }
 

@@ -81,7 +81,8 @@ impl Vault {
         let rows = self.store.scan(table, &prefix, after.as_deref(), limit)?;
         let ids: Vec<_> = rows.iter().filter_map(|(key, _)| session_at_end(key)).collect();
         let next = ids.last().copied().filter(|_| rows.len() == limit);
-        let sessions = ids.into_iter().filter_map(|id| self.session(id).transpose()).collect::<Result<_, _>>()?;
+        let found = rows.iter().filter_map(|(key, _)| self.session_through(table, key).transpose());
+        let sessions = found.collect::<Result<_, _>>()?;
         Ok(Page { sessions, next })
     }
 

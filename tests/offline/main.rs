@@ -28,6 +28,7 @@ mod providers;
 mod refresh;
 mod refresh_trouble;
 mod reload;
+mod rollback;
 mod secrets;
 mod selection;
 mod shutdown;

@@ -15,6 +15,8 @@ pub(crate) struct Config {
     pub(crate) providers: Vec<Provider>,
     /// `[[allow]]` tables.
     pub(crate) rules: Vec<Rule>,
+    /// More lines of `[daemon]`.
+    pub(crate) daemon: Vec<String>,
     /// Lines of `[schedule]`.
     pub(crate) schedule: Vec<String>,
     /// `[audit] target`, if not the receiver that every [`Home`](super::Home) has.
@@ -43,7 +45,7 @@ pub(crate) struct Rule {
 impl Config {
     /// No provider and no rule.
     pub(crate) fn empty() -> Self {
-        Self { providers: vec![], rules: vec![], schedule: vec![], audit: None, more: String::new() }
+        Self { providers: vec![], rules: vec![], daemon: vec![], schedule: vec![], audit: None, more: String::new() }
     }
 
     /// `corp` at `issuer`, where whoever runs the tests may do everything with their own sessions.
@@ -71,6 +73,11 @@ impl Config {
 
     pub(crate) fn without_rules(mut self) -> Self {
         self.rules.clear();
+        self
+    }
+
+    pub(crate) fn daemon(mut self, line: &str) -> Self {
+        self.daemon.push(line.to_owned());
         self
     }
 

@@ -40,10 +40,11 @@ impl Home {
     pub(crate) fn configure(&self, config: &Config) {
         let target = config.audit.as_ref().unwrap_or(&self.syslog.target);
         let main = format!(
-            "[daemon]\nstate_dir = {:?}\nsocket = {:?}\nidentity_file = {:?}\n\n[audit]\ntarget = {target:?}\n\n[schedule]\n{}\n",
+            "[daemon]\nstate_dir = {:?}\nsocket = {:?}\nidentity_file = {:?}\n{}\n\n[audit]\ntarget = {target:?}\n\n[schedule]\n{}\n",
             text(self.state_dir()),
             text(self.socket()),
             text(self.identity_file()),
+            config.daemon.join("\n"),
             config.schedule.join("\n"),
         );
         fs::write(self.config_file(), main).expect("the configuration can be written");

@@ -35,6 +35,7 @@ fn every_command_prints_what_the_schema_says() {
             ("status", "status"),
             ("history", "history 7k3vq2mx"),
             ("metrics", "metrics"),
+            ("store-accept-rollback", "store accept-rollback"),
             ("provider-list", "provider list"),
             ("provider-show", "provider show corp"),
             ("provider-test", "provider test corp"),

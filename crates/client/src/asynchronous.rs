@@ -171,6 +171,11 @@ impl Client {
         self.call(Request::KeysRecover(request)).await.and_then(answer::keys_recovered)
     }
 
+    /// Ends the quarantine of the refresh tokens of a store that was put back.
+    pub async fn accept_rollback(&self) -> Result<reply::RollbackAccepted, Error> {
+        self.call(Request::AcceptRollback).await.and_then(answer::rollback_accepted)
+    }
+
     async fn call(&self, request: Request) -> Result<Reply, Error> {
         let shared = &self.connection.shared;
         let (id, arrival) = shared.send(&request)?;

@@ -154,6 +154,11 @@ impl Client {
         self.call(&Request::KeysRecover(request)).and_then(answer::keys_recovered)
     }
 
+    /// Ends the quarantine of the refresh tokens of a store that was put back.
+    pub fn accept_rollback(&mut self) -> Result<reply::RollbackAccepted, Error> {
+        self.call(&Request::AcceptRollback).and_then(answer::rollback_accepted)
+    }
+
     fn call(&mut self, request: &Request) -> Result<Reply, Error> {
         if let Some(broken) = &self.broken {
             return Err(broken.clone().into());

@@ -161,6 +161,7 @@ answers! {
     keys: Keys -> reply::KeysReply,
     keys_rotating: KeysRotating -> u32,
     keys_recovered: KeysRecovered -> reply::KeysRecovered,
+    rollback_accepted: RollbackAccepted -> reply::RollbackAccepted,
 }
 
 #[cfg(test)]

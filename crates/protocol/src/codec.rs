@@ -49,6 +49,7 @@ impl Request {
             Self::KeysShow => payload(kind::KEYS_SHOW, &()),
             Self::KeysRotate => payload(kind::KEYS_ROTATE, &()),
             Self::KeysRecover(it) => payload(kind::KEYS_RECOVER, it),
+            Self::AcceptRollback => payload(kind::ACCEPT_ROLLBACK, &()),
         }
     }
 
@@ -75,6 +76,7 @@ impl Request {
             kind::KEYS_SHOW => nothing(kind, bytes, Self::KeysShow)?,
             kind::KEYS_ROTATE => nothing(kind, bytes, Self::KeysRotate)?,
             kind::KEYS_RECOVER => Self::KeysRecover(message(kind, bytes)?),
+            kind::ACCEPT_ROLLBACK => nothing(kind, bytes, Self::AcceptRollback)?,
             other => return Err(CodecError::UnknownType(other)),
         })
     }
@@ -102,6 +104,7 @@ impl Reply {
             Self::Keys(it) => payload(kind::KEYS, it),
             Self::KeysRotating(it) => payload(kind::KEYS_ROTATING, it),
             Self::KeysRecovered(it) => payload(kind::KEYS_RECOVERED, it),
+            Self::RollbackAccepted(it) => payload(kind::ROLLBACK_ACCEPTED, it),
             Self::Problem(it) => payload(kind::PROBLEM, it),
         }
     }
@@ -127,6 +130,7 @@ impl Reply {
             kind::KEYS => Self::Keys(message(kind, bytes)?),
             kind::KEYS_ROTATING => Self::KeysRotating(message(kind, bytes)?),
             kind::KEYS_RECOVERED => Self::KeysRecovered(message(kind, bytes)?),
+            kind::ROLLBACK_ACCEPTED => Self::RollbackAccepted(message(kind, bytes)?),
             kind::PROBLEM => Self::Problem(message(kind, bytes)?),
             other => return Err(CodecError::UnknownType(other)),
         })

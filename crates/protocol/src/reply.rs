@@ -2,6 +2,7 @@
 
 mod keys;
 mod oversight;
+mod rollback;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,7 @@ pub use oversight::{
     Explanation, HistoryEntry, HistoryPage, Identity, ProviderReport, ProviderStep, ProviderView, ProvidersReply,
     RuleOutcome, RuleView, StepOutcome,
 };
+pub use rollback::RollbackAccepted;
 
 /// One reply, as it travels in one frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +59,8 @@ pub enum Reply {
     KeysRotating(u32),
     /// To an identity that opened the keyring.
     KeysRecovered(KeysRecovered),
+    /// To the end of a quarantine: what it was about.
+    RollbackAccepted(RollbackAccepted),
     /// To any request that failed.
     Problem(Problem),
 }
@@ -80,6 +84,7 @@ pub(crate) mod kind {
     pub(crate) const KEYS: u16 = 0x8011;
     pub(crate) const KEYS_ROTATING: u16 = 0x8012;
     pub(crate) const KEYS_RECOVERED: u16 = 0x8013;
+    pub(crate) const ROLLBACK_ACCEPTED: u16 = 0x8017;
     pub(crate) const PROBLEM: u16 = 0xffff;
 }
 

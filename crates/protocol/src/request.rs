@@ -46,6 +46,8 @@ pub enum Request {
     KeysRotate,
     /// Opens a keyring whose own identity is lost.
     KeysRecover(KeysRecover),
+    /// The end of the quarantine that follows a store that was put back.
+    AcceptRollback,
 }
 
 /// Type numbers of requests.
@@ -69,6 +71,7 @@ pub(crate) mod kind {
     pub(crate) const KEYS_SHOW: u16 = 0x0011;
     pub(crate) const KEYS_ROTATE: u16 = 0x0012;
     pub(crate) const KEYS_RECOVER: u16 = 0x0013;
+    pub(crate) const ACCEPT_ROLLBACK: u16 = 0x0017;
 }
 
 /// Which session a token is wanted of.

@@ -63,6 +63,8 @@ fn examples() -> Vec<What> {
             peer: "uid 0 (pid 4711)".into(),
             why: "the keyring does not open with this identity".into(),
         },
+        What::RollbackNoticed { found: 412, anchored: Some(977), why: "the store is older than its anchor".into() },
+        What::RollbackAccepted { peer: "uid 0 (pid 4711)".into(), found: 412, anchored: None },
     ]
 }
 

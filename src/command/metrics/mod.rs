@@ -40,6 +40,12 @@ impl Service {
         providers(&mut text, &status);
         let mut gauge = |name, help, value: u64| text.gauge(name, help).value(value);
         gauge("audit_events_waiting", "Audit events that syslog has not taken yet.", waiting);
+        let rolled_back = u64::from(vault.rollback().is_some());
+        gauge(
+            "store_rolled_back",
+            "1 if an old copy of the store was put back and nobody has accepted it.",
+            rolled_back,
+        );
         gauge("store_bytes", "Disk space that the store takes.", status.store_bytes);
         gauge("cache_sessions", "Sessions whose token is in memory.", self.keeper.cached());
         gauge("connections_open", "Connections of peers that are open.", self.meter.connections());

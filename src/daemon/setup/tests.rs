@@ -35,6 +35,7 @@ impl Machine {
             http_socket: None,
             metrics_listen: None,
             identity_file: path("state/identity"),
+            anchor_file: None,
             recovery_recipients: Vec::new(),
             backup_recipients: Vec::new(),
             cache_sessions: 1,

@@ -48,11 +48,13 @@ pub(super) fn to_reply(reply: &Reply, now: UnixSeconds) -> Answer {
         Reply::Providers(providers) => usual(&json::Providers::from(providers)),
         Reply::Metrics(text) => response(StatusCode::OK, METRICS, Bytes::from(text.clone())),
         Reply::Problem(problem) => to_failure(&Failure::from(problem.clone())),
+        // No path leads to these.
         Reply::Explanation(_)
         | Reply::ProviderReport(_)
         | Reply::Keys(_)
         | Reply::KeysRotating(_)
-        | Reply::KeysRecovered(_) => {
+        | Reply::KeysRecovered(_)
+        | Reply::RollbackAccepted(_) => {
             to_failure(&Failure::from(Problem::new(Code::Internal, "the daemon answered something else")))
         }
     }

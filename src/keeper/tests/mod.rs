@@ -11,6 +11,7 @@ mod lives;
 mod logging_in;
 mod logging_out;
 mod outcomes;
+mod quarantine;
 mod refreshing;
 mod serving;
 mod signing_out;

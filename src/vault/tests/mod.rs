@@ -1,10 +1,12 @@
 //! The vault over a store in memory and over the real one: what is written is found, by every way there is to find it.
 
+mod agreement;
 mod history;
 mod indexes;
 mod logins;
 mod opening;
 mod outbox;
+mod rollback;
 mod rotation;
 mod searches;
 

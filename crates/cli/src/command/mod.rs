@@ -11,6 +11,7 @@ pub(crate) mod provider;
 mod session;
 mod sessions;
 mod status;
+mod store;
 mod token;
 
 use clap::Subcommand;
@@ -36,6 +37,7 @@ pub(crate) enum Command {
     Policy(policy::Policy),
     Keys(keys::Keys),
     Metrics(metrics::Metrics),
+    Store(store::Store),
     Completions(completions::Completions),
 }
 
@@ -55,6 +57,7 @@ impl Command {
             Self::Policy(policy) => policy.run(context),
             Self::Keys(keys) => keys.run(context),
             Self::Metrics(metrics) => metrics.run(context),
+            Self::Store(store) => store.run(context),
             Self::Completions(completions) => completions.run(context),
         }
     }

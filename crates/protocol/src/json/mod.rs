@@ -11,6 +11,7 @@ mod logout;
 mod policy;
 mod problem;
 mod provider;
+mod rollback;
 mod session;
 mod status;
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub use logout::LoggedOut;
 pub use policy::{Explanation, Identity, Rule, RuleOutcome};
 pub use problem::ProblemDetails;
 pub use provider::{Provider, ProviderReport, ProviderStep, Providers};
+pub use rollback::RollbackAccepted;
 pub use session::{Session, SessionSummary, SessionsPage};
 pub use status::{ProviderStatus, SessionCounts, Status};
 pub use time::rfc3339;

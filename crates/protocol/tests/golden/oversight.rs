@@ -3,7 +3,7 @@
 use tokenkeeper_protocol::Reply;
 use tokenkeeper_protocol::reply::{
     Explanation, HistoryEntry, HistoryPage, Identity, KeysRecovered, KeysReply, KeysRotation, ProviderReport,
-    ProviderStatus, ProviderStep, ProviderView, ProvidersReply, RuleOutcome, RuleView, StepOutcome,
+    ProviderStatus, ProviderStep, ProviderView, ProvidersReply, RollbackAccepted, RuleOutcome, RuleView, StepOutcome,
 };
 
 use crate::notation::{AT, EVENING, pin_reply};
@@ -123,4 +123,16 @@ fn the_keys_are_these_bytes() {
     pin_reply(Reply::KeysRotating(4), 0x8012, "04000000");
     let recovered = KeysRecovered { identity_file: Some("/i".to_owned()), advice: "x".to_owned() };
     pin_reply(Reply::KeysRecovered(recovered), 0x8013, r#"01 0200000000000000 "/i" 0100000000000000 "x""#);
+}
+
+#[test]
+fn the_end_of_a_quarantine_is_these_bytes() {
+    let reply = RollbackAccepted {
+        found: 7,
+        anchored: Some(256),
+        why: "old".to_owned(),
+        noticed_at: tokenkeeper_protocol::UnixSeconds(9),
+    };
+    let golden = r#"0700000000000000 01 0001000000000000 0300000000000000 "old" 0900000000000000"#;
+    pin_reply(Reply::RollbackAccepted(reply), 0x8017, golden);
 }

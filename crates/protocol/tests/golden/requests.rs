@@ -113,6 +113,7 @@ fn requests_of_those_who_look_after_the_daemon_are_these_bytes() {
     pin_request(Request::KeysRotate, 0x0012, "");
     let recover = KeysRecover { identity: Secret::from("AGE") };
     pin_request(Request::KeysRecover(recover), 0x0013, r#"0300000000000000 "AGE""#);
+    pin_request(Request::AcceptRollback, 0x0017, "");
 }
 
 #[test]
