@@ -50,8 +50,8 @@ impl Change<'_> {
     pub fn insert(&mut self, session: &Session) -> Result<&mut Self, VaultError> {
         self.sessions.push(Versioned { value: session.clone(), version: 0 });
         self.vault.index_new(&mut self.batch, session);
-        self.moves.extend(move_of(None, Some(session)));
         self.vault.release(&mut self.batch, session.id)?;
+        self.moves.extend(move_of(None, Some(session)));
         Ok(self)
     }
 
@@ -59,10 +59,10 @@ impl Change<'_> {
     pub fn update(&mut self, old: &Versioned<Session>, new: &Session) -> Result<&mut Self, VaultError> {
         self.sessions.push(Versioned { value: new.clone(), version: old.version });
         self.vault.index_changed(&mut self.batch, &old.value, new);
-        self.moves.extend(move_of(Some(&old.value), Some(new)));
         if Vault::releases(&old.value, new) {
             self.vault.release(&mut self.batch, new.id)?;
         }
+        self.moves.extend(move_of(Some(&old.value), Some(new)));
         Ok(self)
     }
 
@@ -70,8 +70,8 @@ impl Change<'_> {
     pub fn remove(&mut self, old: &Versioned<Session>) -> Result<&mut Self, VaultError> {
         self.batch.delete(Table::Sessions, old.value.id.as_bytes(), old.version);
         self.vault.index_removed(&mut self.batch, &old.value);
-        self.moves.extend(move_of(Some(&old.value), None));
         self.vault.forget_release(&mut self.batch, old.value.id);
+        self.moves.extend(move_of(Some(&old.value), None));
         self.vault.drop_history(&mut self.batch, old.value.id)?;
         Ok(self)
     }

@@ -58,8 +58,6 @@ pub struct Vault {
     outbox_full: AtomicBool,
     /// What was written of since the start.
     counts: Counters,
-    /// Sessions by state, as far as known.
-    census: census::Census,
     /// What is added to the generation of the store: it was put back.
     lift: AtomicU64,
     /// That the store was put back, until somebody accepts it.
@@ -68,6 +66,8 @@ pub struct Vault {
     anchor_fault: Mutex<Option<String>>,
     /// Index entries that were found not to fit their records, since the start.
     disagreements: AtomicU64,
+    /// Sessions by state, as far as known.
+    census: census::Census,
     /// Woken when a batch with audit events was written.
     relay: OnceLock<Waker>,
 }

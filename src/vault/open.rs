@@ -26,11 +26,11 @@ impl Vault {
             outbox_next: AtomicU64::new(0),
             outbox_full: AtomicBool::new(false),
             counts: Counters::default(),
-            census: super::census::Census::default(),
             lift: AtomicU64::new(0),
             rollback: ArcSwapOption::empty(),
             anchor_fault: Mutex::default(),
             disagreements: AtomicU64::new(0),
+            census: super::census::Census::default(),
             relay: OnceLock::new(),
         };
         let expected = vault.keyring.load().store_id();
