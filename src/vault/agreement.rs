@@ -92,7 +92,10 @@ impl Vault {
                 };
             }
         }
-        match self.store.write_if(batch).await.map_err(VaultError::from) {
+        let written = self.store.write_if(batch).await.map_err(VaultError::from);
+        // The index of states may be another now.
+        self.census.forget();
+        match written {
             Ok(_) => Ok(true),
             Err(VaultError::Conflict) => Ok(false),
             Err(error) => Err(error),
