@@ -76,7 +76,7 @@ fn write(
     let providers: BTreeSet<_> = keeper.providers().keys().cloned().collect();
     let stopping = || keeper.is_stopping();
     let mut out = Watched { out: &mut encrypting, stopping };
-    let done = keeper.vault().back_up(providers, keeper.clock().now(), &mut out)?;
+    let done = keeper.vault().back_up(&providers, keeper.clock().now(), &mut out)?;
     Ok((encrypting.finish()?.bytes, done))
 }
 

@@ -31,6 +31,16 @@ pub enum StoreError {
         /// The newest this version knows.
         known: u32,
     },
+    /// A version before the first release wrote the store: begin with an empty one.
+    #[error(
+        "the store has schema {found} of a version before the first release, and this one reads {known} only; move its directory away to begin with an empty one"
+    )]
+    OlderSchema {
+        /// As the store says.
+        found: u32,
+        /// The one that this version reads.
+        known: u32,
+    },
     /// The directory of the store cannot be made or entered: correct it.
     #[error("the store directory {dir} cannot be created or entered: {source}; check its owner and the free space")]
     Directory {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -96,7 +97,6 @@ fn a_backup_is_an_age_file_of_its_owner_with_everything_in_it() {
     let session = host.home.login("alice");
     let token = host.home.token();
     let file = host.backup();
-    use std::os::unix::fs::PermissionsExt as _;
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let bytes = fs::read(&file).unwrap();
     assert!(bytes.starts_with(b"age-encryption.org/v1\n"));
@@ -158,7 +158,7 @@ fn a_backup_that_is_taken_under_load_is_of_one_moment_and_comes_back_whole() {
     set_mode(&other.home.state_dir(), 0o700);
     let restored = other.restore(&file, &["--try-stale"]);
     assert!(restored.status.success(), "{restored:?}");
-    let _daemon = other.start();
+    let daemon = other.start();
     let listed: Vec<_> =
         other.home.sessions().iter().map(|session| session["session"].as_str().unwrap().to_owned()).collect();
     assert_eq!(listed.len(), sessions.len());
@@ -169,7 +169,7 @@ fn a_backup_that_is_taken_under_load_is_of_one_moment_and_comes_back_whole() {
     }
     other.home.cli(["store", "verify"]).ok();
     // What is there is not overwritten.
-    drop(_daemon);
+    drop(daemon);
     let again = other.restore(&file, &[]);
     assert!(!again.status.success());
     assert!(String::from_utf8_lossy(&again.stderr).contains("there are sessions in this store already"), "{again:?}");

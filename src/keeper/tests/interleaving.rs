@@ -4,6 +4,8 @@
 //! answered, before the outcome is written, and after that. Whatever comes in between, no refresh token that has a successor on
 //! disk is sent, nobody is served after a logout was written, and no token that the provider gave is forgotten.
 
+#![expect(clippy::disallowed_methods, reason = "these tests race tasks that nobody else waits for")]
+
 use std::collections::BTreeMap;
 
 use super::*;

@@ -1,5 +1,7 @@
 //! What providers do that no standard foresees: none of it costs a session, and no dead token is handed out.
 
+#![expect(clippy::disallowed_methods, reason = "these tests race tasks that nobody else waits for")]
+
 use super::*;
 use crate::keeper::Look;
 

@@ -15,7 +15,7 @@ use super::options;
 use crate::store::{StoreError, Table};
 
 /// The layout of tables and rows that this version writes, and the newest it reads.
-pub(super) const SCHEMA: u32 = 1;
+pub(super) const SCHEMA: u32 = 2;
 
 /// Only the daemon may enter.
 const DIRECTORY_MODE: u32 = 0o700;
@@ -63,7 +63,7 @@ fn check_schema(database: &Database) -> Result<(), StoreError> {
     match database.schema()? {
         Some(SCHEMA) => Ok(()),
         Some(found) if found > SCHEMA => Err(StoreError::NewerSchema { found, known: SCHEMA }),
-        Some(found) => Err(StoreError::Corrupt(format!("schema {found} never existed"))),
+        Some(found) => Err(StoreError::OlderSchema { found, known: SCHEMA }),
         // New, or its making was cut short: nothing can have been written before the schema was.
         None if database.generation()? == 0 => database.set_schema(SCHEMA),
         None => Err(StoreError::Corrupt("its schema number is missing".to_owned())),
@@ -176,7 +176,7 @@ mod tests {
         }
         for _ in 0..2 {
             let error = RocksStore::open(dir.path()).unwrap_err();
-            assert!(matches!(error, StoreError::NewerSchema { found: 2, known: 1 }), "{error}");
+            assert!(matches!(error, StoreError::NewerSchema { found: 3, known: SCHEMA }), "{error}");
         }
     }
 

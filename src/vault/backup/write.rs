@@ -41,7 +41,7 @@ impl Vault {
     /// When a record does not open, too: a backup that lacks something is none.
     pub fn back_up(
         &self,
-        providers: BTreeSet<ProviderName>,
+        providers: &BTreeSet<ProviderName>,
         now: UnixSeconds,
         out: &mut dyn Write,
     ) -> Result<BackedUp, BackupError> {

@@ -31,7 +31,7 @@ async fn filled() -> Vault {
 fn backup(vault: &Vault) -> Vec<u8> {
     let mut bytes = Vec::new();
     let known = BTreeSet::from(["known".parse().unwrap()]);
-    let done = vault.back_up(known, NOW, &mut bytes).unwrap();
+    let done = vault.back_up(&known, NOW, &mut bytes).unwrap();
     assert_eq!(done.sessions, 200);
     bytes
 }
@@ -126,7 +126,7 @@ async fn a_record_that_does_not_open_is_no_part_of_a_backup_and_so_there_is_none
     let mut batch = crate::store::Batch::default();
     batch.set(Table::Sessions, &key, row.value);
     vault.store.write_if(batch).await.unwrap();
-    let error = vault.back_up(BTreeSet::new(), NOW, &mut Vec::new()).unwrap_err();
+    let error = vault.back_up(&BTreeSet::new(), NOW, &mut Vec::new()).unwrap_err();
     assert!(error.to_string().contains("verify"), "{error}");
 }
 
@@ -155,7 +155,7 @@ async fn a_backup_shows_one_moment_whatever_is_written_while_it_is_taken() {
         insert(&vault, &session(number)).await;
     }
     let mut out = Meddling(&vault, Vec::new());
-    let done = vault.back_up(BTreeSet::new(), NOW, &mut out).unwrap();
+    let done = vault.back_up(&BTreeSet::new(), NOW, &mut out).unwrap();
     assert_eq!(done.sessions, 20);
     let new = in_memory().await;
     new.restore(Content::check(&out.1[..]).unwrap(), &out.1[..], true, LATER).await.unwrap();

@@ -73,7 +73,7 @@ fn copy(
 }
 
 /// Has a file written beside `path` and moves it there once it is whole and on the disk.
-fn replace<T>(path: &Path, fill: impl FnOnce(&mut fs::File) -> Result<T, Failure>) -> Result<T, Failure> {
+fn replace<T>(path: &Path, write: impl FnOnce(&mut fs::File) -> Result<T, Failure>) -> Result<T, Failure> {
     let failed = |source| Failure::File { path: path.to_owned(), source };
     let no_name = || failed(io::Error::new(io::ErrorKind::InvalidInput, "this is no name of a file"));
     let mut beside = OsString::from(".");
@@ -82,7 +82,7 @@ fn replace<T>(path: &Path, fill: impl FnOnce(&mut fs::File) -> Result<T, Failure
     let beside = path.with_file_name(beside);
     // A file that is there already, or a link that somebody has laid there, is not written to.
     let mut file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&beside).map_err(failed)?;
-    let written = fill(&mut file).and_then(|done| {
+    let written = write(&mut file).and_then(|done| {
         let moved = file.sync_all().and_then(|()| fs::rename(&beside, path)).and_then(|()| sync_directory(path));
         moved.map(|()| done).map_err(failed)
     });

@@ -43,8 +43,8 @@ fn describe<Zone: TimeZone<Offset: Display>>(stats: &StoreStats, calendar: &Cale
     let each = stats.bytes.checked_div(sessions).map(|each| format!(", {} for each session", size(each)));
     let when = |at: Option<UnixSeconds>| at.map_or_else(|| "never".to_owned(), |at| calendar.full(at));
     let mut whole = Table::default();
-    let states = format!("{} active, {} need login, {} ended", counts.active, counts.need_login, counts.ended);
-    whole.row(["sessions".into(), states.into()]);
+    let by_state = format!("{} active, {} need login, {} ended", counts.active, counts.need_login, counts.ended);
+    whole.row(["sessions".into(), by_state.into()]);
     whole.row(["on disk".into(), format!("{}{}", size(stats.bytes), each.unwrap_or_default()).into()]);
     whole.row(["disk".into(), format!("{} free of {}", size(stats.disk_free_bytes), size(stats.disk_bytes)).into()]);
     whole.row(["held for a full disk".into(), size(stats.ballast_bytes).into()]);

@@ -57,17 +57,16 @@ impl Verify {
 }
 
 fn describe(checked: u64, findings: &[Finding]) -> String {
-    let mut text = String::new();
-    for Finding { table, key, session, what } in findings {
+    let told = findings.iter().map(|Finding { table, key, session, what }| {
         let session = session.map(|session| format!(" (session {session})")).unwrap_or_default();
-        text += &format!("{} {}{session}: {}\n", plain(table), plain(key), plain(what));
-    }
-    match findings.len() {
-        0 => text += &format!("{checked} rows checked, nothing is wrong.\n"),
-        1 => text += &format!("{checked} rows checked, 1 thing is wrong.\n"),
-        several => text += &format!("{checked} rows checked, {several} things are wrong.\n"),
-    }
-    text
+        format!("{} {}{session}: {}\n", plain(table), plain(key), plain(what))
+    });
+    let sum = match findings.len() {
+        0 => "nothing is wrong".to_owned(),
+        1 => "1 thing is wrong".to_owned(),
+        several => format!("{several} things are wrong"),
+    };
+    format!("{}{checked} rows checked, {sum}.\n", told.collect::<String>())
 }
 
 /// A bar on the terminal; the last one is wiped away by the answer.
