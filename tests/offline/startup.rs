@@ -156,13 +156,20 @@ fn a_store_of_a_newer_version_is_refused_and_left_as_it_is() {
         let database = rocksdb::DB::open_cf(&options, &store, families).unwrap();
         database.put(b"schema", schema.to_le_bytes()).unwrap();
     };
+    let schema = || {
+        let options = rocksdb::Options::default();
+        let families = rocksdb::DB::list_cf(&options, &store).unwrap();
+        let database = rocksdb::DB::open_cf_for_read_only(&options, &store, families, false).unwrap();
+        u32::from_le_bytes(database.get(b"schema").unwrap().unwrap().try_into().unwrap())
+    };
+    let written = schema();
     set_schema(999);
 
     let failed = start_fails(&home);
     assert_eq!(failed.status, CONFIGURATION);
     assert!(failed.stderr.contains("999") && failed.stderr.contains("newer"), "{failed:?}");
 
-    set_schema(1);
+    set_schema(written);
     let _daemon = Daemon::start(&home);
     home.login("alice");
 }

@@ -9,10 +9,10 @@ use std::sync::LazyLock;
 use common::{AT, Daemon, session, user};
 use serde_json::{Map, Value};
 use tokenkeeper_protocol::reply::{
-    Authentication, DeviceBegun, Explanation, Health, HistoryEntry, HistoryPage, Identity, KeysReply, KeysRotation,
-    LoggedIn, LoggedOut, LoginBegun, ProviderReport, ProviderStatus, ProviderStep, ProviderView, ProvidersReply,
-    Revocation, RuleOutcome, RuleView, SessionCounts, SessionDetail, SessionState, SessionsPage, StatusReply,
-    StepOutcome, TokenReply,
+    Authentication, DeviceBegun, Explanation, Finding, Health, HistoryEntry, HistoryPage, Identity, KeysReply,
+    KeysRotation, LoggedIn, LoggedOut, LoginBegun, ProviderReport, ProviderStatus, ProviderStep, ProviderView,
+    ProvidersReply, Revocation, RollbackAccepted, RuleOutcome, RuleView, SessionCounts, SessionDetail, SessionState,
+    SessionsPage, StatusReply, StepOutcome, StoreStats, TableStats, TokenReply, VerifyPage,
 };
 use tokenkeeper_protocol::{Code, LoginId, Problem, Reply, Request, UnixSeconds};
 
@@ -36,6 +36,8 @@ fn every_command_prints_what_the_schema_says() {
             ("history", "history 7k3vq2mx"),
             ("metrics", "metrics"),
             ("store-accept-rollback", "store accept-rollback"),
+            ("store-stats", "store stats"),
+            ("store-verify", "store verify"),
             ("provider-list", "provider list"),
             ("provider-show", "provider show corp"),
             ("provider-test", "provider test corp"),
@@ -291,6 +293,31 @@ fn answer(request: Request, knows_much: bool) -> Reply {
             }),
         }),
         Request::KeysRotate => Reply::KeysRotating(3),
+        Request::AcceptRollback => Reply::RollbackAccepted(RollbackAccepted {
+            found: 412,
+            anchored: knows_much.then_some(977),
+            why: "the store is older than its anchor".to_owned(),
+            noticed_at: AT,
+        }),
+        Request::StoreStats => Reply::StoreStats(StoreStats {
+            sessions: SessionCounts::default(),
+            bytes: 4096,
+            ballast_bytes: 0,
+            disk_free_bytes: 1 << 30,
+            disk_bytes: 1 << 40,
+            generation: 412,
+            schema: 2,
+            epoch: 1,
+            tables: vec![TableStats { name: "sessions".to_owned(), keys: 3, bytes: 4096 }],
+            last_backup_at: at,
+            last_verified_at: at,
+        }),
+        Request::StoreVerify(_) => {
+            let (table, key) = ("sessions".to_owned(), "376b".to_owned());
+            let finding =
+                Finding { table: table.clone(), key, session: at.map(|_| summary.session), what: "so".to_owned() };
+            Reply::VerifyPage(VerifyPage { table, checked: 3, total: 3, findings: vec![finding], next: None })
+        }
         other => panic!("{other:?}"),
     }
 }

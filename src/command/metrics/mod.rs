@@ -19,7 +19,7 @@ use crate::keeper::{KeeperError, Providers};
 use crate::policy::{Action, Target};
 
 /// Providers that are told of one by one: so many fit into a frame, however long their names are.
-const PROVIDERS: usize = 20;
+const PROVIDERS: usize = 16;
 
 impl Service {
     pub(super) async fn metrics(&self, peer: &Peer) -> Result<String, Problem> {
@@ -124,7 +124,7 @@ fn events(text: &mut Exposition, status: &StatusReply, counts: &Counts) {
 fn providers(text: &mut Exposition, status: &StatusReply) {
     let providers = || status.providers.iter().take(PROVIDERS);
     let configured = status.providers.len();
-    text.gauge("providers", "Providers of the configuration; those beyond 20 are not told of by name.")
+    text.gauge("providers", "Providers of the configuration; those beyond 16 are not told of by name.")
         .value(configured);
     let mut up = text.gauge("provider_up", "1 if a provider answered well the last time, 0 if not. None before that.");
     for it in providers().filter(|it| it.failure.is_some() || it.last_success_at.is_some()) {
