@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use tokenkeeper_protocol::{Code, Problem, Reply};
+use tokenkeeper_protocol::{Code, Problem, Reply, Request};
 
 use crate::support::canary::assert_none_leaked;
 use crate::support::deadline::Stopwatch;
@@ -150,6 +150,9 @@ fn a_stop_does_not_wait_for_users_who_may_come_later() {
     let begun = Wire::connect(&home.socket()).begin_device();
     let mut waiting = Wire::connect(&home.socket());
     waiting.send(&wait_for_device(begun.login_id));
+    // What is answered behind it shows that it was taken.
+    waiting.send(&Request::Status);
+    assert!(matches!(waiting.receive().1, Reply::Status(_)));
     let watch = Stopwatch::start();
     assert!(daemon.stop().success());
     assert!(watch.elapsed() < Duration::from_secs(10), "{:?}", watch.elapsed());
