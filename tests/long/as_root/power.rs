@@ -2,9 +2,10 @@
 //! which the kernel had not been made to write. Lost caches are shown by that, torn sectors are not.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rand::Rng as _;
+use tempfile::TempDir;
 
 use super::run;
 use crate::extent;
@@ -31,12 +32,11 @@ const CUT: &str = r#"
 
 #[test]
 fn no_acknowledged_write_is_lost_when_the_power_goes() {
-    let mut random = extent::random();
-    let cuts = extent::times(10, 200);
-    let home = tempfile::tempdir().unwrap();
-    let disk = Disk::make(home.path());
+    let course = extent::course(10, 200);
+    let cuts = course.len();
+    let disk = Disk::make();
     let (mut steps, mut acknowledged) = (vec![0; SESSIONS], 0);
-    for _ in 0..cuts {
+    for mut random in course {
         disk.mount();
         let life = Life::begin(&disk.mounted_at, &steps);
         pause(random.random_range(LIFE));
@@ -44,6 +44,7 @@ fn no_acknowledged_write_is_lost_when_the_power_goes() {
         let heard = life.end();
         disk.unmount();
         disk.mount();
+        disk.copy_what_is_there();
         acknowledged += heard.len();
         steps = lives::judge(&disk.mounted_at, steps, &heard);
         disk.unmount();
@@ -54,8 +55,7 @@ fn no_acknowledged_write_is_lost_when_the_power_goes() {
 
 #[test]
 fn what_was_not_synced_is_gone_when_the_power_goes() {
-    let home = tempfile::tempdir().unwrap();
-    let disk = Disk::make(home.path());
+    let disk = Disk::make();
     disk.mount();
     let (synced, unsynced) = (disk.mounted_at.join("synced"), disk.mounted_at.join("unsynced"));
     fs::write(&synced, "kept").unwrap();
@@ -69,20 +69,22 @@ fn what_was_not_synced_is_gone_when_the_power_goes() {
     assert_eq!((fs::read_to_string(&synced).unwrap(), unsynced.exists()), ("kept".to_owned(), false));
 }
 
-/// An ext4 in a file.
+/// An ext4 in a file. What it was like is kept, and where is said, if the test fails.
 struct Disk {
+    home: Option<TempDir>,
     image: PathBuf,
     mounted_at: PathBuf,
+    found: PathBuf,
 }
 
 impl Disk {
-    fn make(home: &Path) -> Self {
-        let (image, mounted_at) = (home.join("image"), home.join("mounted"));
+    fn make() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let [image, mounted_at, found] = ["image", "mounted", "found"].map(|name| home.path().join(name));
         fs::File::create(&image).unwrap().set_len(256 << 20).unwrap();
         fs::create_dir(&mounted_at).unwrap();
-        let this = Self { image, mounted_at };
-        run("mkfs.ext4", &["-q", "-F", &this.image.display().to_string()]);
-        this
+        run("mkfs.ext4", &["-q", "-F", &image.display().to_string()]);
+        Self { home: Some(home), image, mounted_at, found }
     }
 
     fn mount(&self) {
@@ -91,6 +93,13 @@ impl Disk {
 
     fn unmount(&self) {
         run("umount", &[&self.mounted_at.display().to_string()]);
+    }
+
+    /// Opening a store changes it: this is what the power cut left.
+    fn copy_what_is_there(&self) {
+        let [from, to] = [&self.mounted_at, &self.found].map(|path| path.display().to_string());
+        run("rm", &["-rf", &to]);
+        run("cp", &["-a", &from, &to]);
     }
 
     /// For `process`, if it is one, and the disk.
@@ -103,5 +112,14 @@ impl Drop for Disk {
     fn drop(&mut self) {
         // Not mounted any more, if all went well.
         let _ = nix::mount::umount2(&self.mounted_at, nix::mount::MntFlags::MNT_DETACH);
+        if std::thread::panicking() {
+            let kept = self.home.take().map(TempDir::keep);
+            println!(
+                "kept: {} is the disk now, {} is what the power cut left",
+                self.image.display(),
+                self.found.display()
+            );
+            drop(kept);
+        }
     }
 }
