@@ -1,12 +1,13 @@
 //! How far a proof goes, and the chance it is left to.
 
 use std::ops::Range;
+use std::str::FromStr;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 /// Rounds between two words about how far a course has come.
-const WORD_EVERY: u64 = 50;
+const WORD_EVERY: usize = 50;
 
 /// `long` with `TOKENKEEPER_LONG=1`, else `short`.
 pub(crate) fn times(short: usize, long: usize) -> usize {
@@ -25,13 +26,13 @@ pub(crate) fn random() -> StdRng {
 /// from the round that it had come to.
 pub(crate) struct Course {
     seed: u64,
-    rounds: Range<u64>,
+    rounds: Range<usize>,
 }
 
 /// A course of as many rounds as [`times`] says.
 pub(crate) fn course(short: usize, long: usize) -> Course {
     let (seed, from) = (seed(), given("TOKENKEEPER_FROM").unwrap_or(0));
-    let rounds = from..times(short, long) as u64;
+    let rounds = from..times(short, long);
     println!("repeat with TOKENKEEPER_SEED={seed}; TOKENKEEPER_FROM=N goes on from round N of {}", rounds.end);
     Course { seed, rounds }
 }
@@ -39,19 +40,20 @@ pub(crate) fn course(short: usize, long: usize) -> Course {
 impl Course {
     /// Rounds that are left.
     pub(crate) fn len(&self) -> usize {
-        self.rounds.clone().count()
+        self.rounds.len()
     }
 }
 
 impl Iterator for Course {
-    type Item = StdRng;
+    /// The number of the round, and its chance.
+    type Item = (usize, StdRng);
 
-    fn next(&mut self) -> Option<StdRng> {
+    fn next(&mut self) -> Option<Self::Item> {
         let round = self.rounds.next()?;
-        if round > 0 && round.is_multiple_of(WORD_EVERY) {
+        if round > 0 && round % WORD_EVERY == 0 {
             println!("round {round} of {}", self.rounds.end);
         }
-        Some(StdRng::seed_from_u64(self.seed.wrapping_add(round)))
+        Some((round, StdRng::seed_from_u64(self.seed.wrapping_add(round as u64))))
     }
 }
 
@@ -67,6 +69,6 @@ fn seed() -> u64 {
     given("TOKENKEEPER_SEED").unwrap_or_else(rand::random)
 }
 
-fn given(name: &str) -> Option<u64> {
+fn given<T: FromStr>(name: &str) -> Option<T> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
 }

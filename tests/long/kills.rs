@@ -17,7 +17,7 @@ fn no_acknowledged_write_is_lost_by_a_sigkill() {
     let kills = course.len();
     let dir = tempfile::tempdir().unwrap();
     let (mut steps, mut acknowledged, mut cut_off) = (vec![0; SESSIONS], 0, 0);
-    for mut random in course {
+    for (_, mut random) in course {
         let life = Life::begin(dir.path(), &steps);
         pause(random.random_range(LIFE));
         let heard = life.end();

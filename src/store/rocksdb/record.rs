@@ -124,8 +124,8 @@ impl Wrong {
     }
 }
 
+/// The kinds of fragments; of the one between, a record begins with it and does not end.
 const FULL: u8 = 1;
-const FIRST: u8 = 2;
 const MIDDLE: u8 = 3;
 const LAST: u8 = 4;
 

@@ -36,7 +36,7 @@ fn no_acknowledged_write_is_lost_when_the_power_goes() {
     let cuts = course.len();
     let disk = Disk::make();
     let (mut steps, mut acknowledged) = (vec![0; SESSIONS], 0);
-    for mut random in course {
+    for (_, mut random) in course {
         disk.mount();
         let life = Life::begin(&disk.mounted_at, &steps);
         pause(random.random_range(LIFE));
