@@ -82,7 +82,7 @@ fn write_well(store: &dyn Store, good: usize) {
     }
 }
 
-fn fail(outcome: Result<u64, StoreError>) {
+fn assert_failed(outcome: &Result<u64, StoreError>) {
     assert!(matches!(outcome, Err(StoreError::Unwritable(_))), "{outcome:?}");
 }
 
@@ -96,9 +96,10 @@ fn heal(store: &dyn Store) {
 
 pub(in crate::store) fn a_write_that_failed_has_happened_wholly_or_not_at_all(store: &dyn Store, good: usize) {
     write_well(store, good);
-    fail(write(store, |batch| {
+    let outcome = write(store, |batch| {
         batch.put(Table::Sessions, b"a", 0, b"one").put(Table::Bindings, b"a", 0, b"two").mark(Table::Due, b"a");
-    }));
+    });
+    assert_failed(&outcome);
     heal(store);
     let has_happened = read(store, b"a").is_some();
     assert_eq!(store.read(Table::Bindings, b"a").unwrap().is_some(), has_happened);
@@ -115,7 +116,7 @@ pub(in crate::store) fn what_was_acknowledged_is_read_while_the_store_is_unwell_
         let rows = store.scan(Table::Sessions, b"0", None, 10).unwrap();
         rows.len() == good && rows.iter().all(|(_, found)| *found == row(1, b"acknowledged"))
     };
-    fail(put(store, b"a", 0, b"one"));
+    assert_failed(&put(store, b"a", 0, b"one"));
     assert!(acknowledged());
     heal(store);
     assert!(acknowledged());
@@ -123,7 +124,7 @@ pub(in crate::store) fn what_was_acknowledged_is_read_while_the_store_is_unwell_
 
 pub(in crate::store) fn a_write_that_failed_can_be_repeated_and_is_made_once(store: &dyn Store, good: usize) {
     write_well(store, good);
-    fail(put(store, b"a", 0, b"one"));
+    assert_failed(&put(store, b"a", 0, b"one"));
     heal(store);
     let had_happened = read(store, b"a").is_some();
     let outcome = put(store, b"a", 0, b"one");

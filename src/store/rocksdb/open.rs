@@ -233,7 +233,7 @@ mod tests {
         write(&store, "first", b"kept");
         let log = newest_log(dir);
         let begin = fs::metadata(&log).unwrap().len().try_into().unwrap();
-        write(&store, "second", &[0x5a; 100_000]);
+        write(&store, "second", &vec![0x5a; 100_000]);
         drop(store);
         let mut bytes = fs::read(&log).unwrap();
         spoil(&mut bytes, begin);

@@ -54,8 +54,8 @@ struct Walk {
 struct Wrong {
     at: u64,
     is_known_kind: bool,
-    goes_beyond_the_end: bool,
-    is_lost_in_part: bool,
+    /// A part of it is missing, or reads as zeros.
+    is_in_part: bool,
     is_followed_by_a_record: bool,
 }
 
@@ -103,8 +103,7 @@ impl Wrong {
         Self {
             at,
             is_known_kind: rest.get(6).is_none_or(|kind| *kind <= LAST),
-            goes_beyond_the_end: is_last && HEADER + length > rest.len(),
-            is_lost_in_part: false,
+            is_in_part: is_last && HEADER + length > rest.len(),
             is_followed_by_a_record: false,
         }
     }
@@ -114,13 +113,13 @@ impl Wrong {
         let sectors = (0..block.len()).step_by(SECTOR).map(|start| start.max(from)..block.len().min(start + SECTOR));
         let is_zero =
             |sector: std::ops::Range<usize>| !sector.is_empty() && block[sector].iter().all(|byte| *byte == 0);
-        self.is_lost_in_part |= sectors.into_iter().any(is_zero);
-        let mut places = (from..block.len()).map(|place| Fragment::read(&block[place..]));
-        self.is_followed_by_a_record |= places.any(|found| found.is_some_and(|fragment| !fragment.continues()));
+        self.is_in_part |= sectors.into_iter().any(is_zero);
+        let mut fragments = (from..block.len()).filter_map(|place| Fragment::read(&block[place..]));
+        self.is_followed_by_a_record |= fragments.any(|fragment| !fragment.continues());
     }
 
     fn is_torn(&self) -> bool {
-        (self.is_lost_in_part || self.goes_beyond_the_end) && !self.is_followed_by_a_record
+        self.is_in_part && !self.is_followed_by_a_record
     }
 }
 
@@ -202,7 +201,7 @@ mod tests {
             let mut batch = Batch::default();
             batch.put(Table::Sessions, key, 0, vec![0x5a; size]);
             runtime.block_on(store.write_if(batch)).unwrap();
-            fs::metadata(&log).unwrap().len() as usize
+            fs::read(&log).unwrap().len()
         });
         (fs::read(&log).unwrap(), ends)
     }
