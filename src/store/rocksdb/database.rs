@@ -21,39 +21,38 @@ const SCHEMA_KEY: &[u8] = b"schema";
 pub(super) const GENERATION_KEY: &[u8] = b"generation";
 
 /// An open database.
-pub(super) struct Database {
-    db: DB,
-    /// Nobody else opens it. Given up once it is closed.
-    _lock: File,
-}
+pub(super) struct Database(
+    DB,
+    #[allow(dead_code, reason = "a lock, which is given up once the database is closed")] File,
+);
 
 impl Database {
     /// Takes a database in which every table is open, and the lock that it was opened under.
     pub(super) fn new(db: DB, lock: File) -> Self {
-        Self { db, _lock: lock }
+        Self(db, lock)
     }
 
     /// As [`Store::read`](crate::store::Store::read).
     pub(super) fn read(&self, table: Table, key: &[u8]) -> Result<Option<Row>, StoreError> {
-        let found = self.db.get_pinned_cf(self.family(table)?, key).map_err(|error| read_error(&error))?;
+        let found = self.0.get_pinned_cf(self.family(table)?, key).map_err(|error| read_error(&error))?;
         found.map(|bytes| row::decode(table, &bytes)).transpose()
     }
 
     /// The version of a row, 0 if there is none.
     pub(super) fn version(&self, table: Table, key: &[u8]) -> Result<u64, StoreError> {
-        let found = self.db.get_pinned_cf(self.family(table)?, key).map_err(|error| read_error(&error))?;
+        let found = self.0.get_pinned_cf(self.family(table)?, key).map_err(|error| read_error(&error))?;
         found.map_or(Ok(0), |bytes| row::version(table, &bytes))
     }
 
     /// All tables as they stand now.
     pub(super) fn view(&self) -> View<'_> {
-        View::new(self, self.db.snapshot())
+        View::new(self, self.0.snapshot())
     }
 
     /// What a table holds, by the database's own estimates.
     pub(super) fn size(&self, table: Table) -> Result<TableSize, StoreError> {
         let family = self.family(table)?;
-        let number = |name| match self.db.property_int_value_cf(family, name) {
+        let number = |name| match self.0.property_int_value_cf(family, name) {
             Ok(number) => Ok(number.unwrap_or(0)),
             Err(error) => Err(read_error(&error)),
         };
@@ -85,7 +84,7 @@ impl Database {
         let mut bounds = ReadOptions::default();
         bounds.set_iterate_range(PrefixRange(prefix));
         let start = first_behind(prefix, after);
-        let rows = self.db.iterator_cf_opt(self.family(table)?, bounds, IteratorMode::From(&start, Direction::Forward));
+        let rows = self.0.iterator_cf_opt(self.family(table)?, bounds, IteratorMode::From(&start, Direction::Forward));
         rows.take(limit)
             .map(|found| {
                 let (key, bytes) = found.map_err(|error| read_error(&error))?;
@@ -112,18 +111,18 @@ impl Database {
     }
 
     fn number<const N: usize>(&self, key: &[u8]) -> Result<Option<[u8; N]>, StoreError> {
-        let found = self.db.get_pinned(key).map_err(|error| read_error(&error))?;
+        let found = self.0.get_pinned(key).map_err(|error| read_error(&error))?;
         let malformed = |_| StoreError::Corrupt("a number of the store itself has the wrong length".to_owned());
         found.map(|bytes| <[u8; N]>::try_from(&bytes[..]).map_err(malformed)).transpose()
     }
 
     fn write(&self, batch: WriteBatch) -> Result<(), StoreError> {
-        self.db.write_opt(batch, &options::write()).map_err(|error| StoreError::Unwritable(error.into_string()))
+        self.0.write_opt(batch, &options::write()).map_err(|error| StoreError::Unwritable(error.into_string()))
     }
 
     pub(super) fn family(&self, table: Table) -> Result<&ColumnFamily, StoreError> {
         let missing = || StoreError::Corrupt(format!("the table {table} is missing"));
-        self.db.cf_handle(table.name()).ok_or_else(missing)
+        self.0.cf_handle(table.name()).ok_or_else(missing)
     }
 }
 

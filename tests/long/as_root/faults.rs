@@ -86,10 +86,9 @@ impl Bed {
             self.renew_all();
         }
         let struck = strace.has_struck();
-        // It is not waited for: whoever asks is told to try later until it is back.
-        self.renew_all();
         strace.detach();
-        // Now no call fails any more, and what is renewed is written: it must outlive whatever comes.
+        // It is not waited for: whoever asks is told to try later until it is back. Now no call fails, so that what is renewed is
+        // written, and must outlive whatever comes.
         self.renew_all();
         struck
     }
