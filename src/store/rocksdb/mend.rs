@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use super::record::{self, Log};
 use crate::store::StoreError;
 
-/// The file that names the manifest.
-const CURRENT: &str = "CURRENT";
+/// The file that every RocksDB database has: it names the manifest, which is the list of files.
+pub(super) const CURRENT: &str = "CURRENT";
 
 /// Looks through the logs of the database in `dir`, and cuts the torn end of the last write off.
 pub(super) fn mend(dir: &Path) -> Result<(), StoreError> {
@@ -28,6 +28,8 @@ pub(super) fn mend(dir: &Path) -> Result<(), StoreError> {
     let manifest = manifest(dir).map_err(unreadable)?;
     for last in newest.iter().chain(&manifest) {
         match judge(last)? {
+            // It was synced before it came into force.
+            Log::Torn(0) if manifest.as_ref() == Some(last) => return Err(damaged(last, 0)),
             Log::Torn(whole) => cut(last, whole).map_err(|error| StoreError::Unwritable(error.to_string()))?,
             Log::Damaged(at) => return Err(damaged(last, at)),
             // RocksDB knows, or says that it does not.
@@ -52,7 +54,7 @@ pub(super) fn logs(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(logs.into_iter().map(|(_, path)| path).collect())
 }
 
-/// The list of files that is in force, if there is a database.
+/// The manifest that is in force, if there is a database.
 fn manifest(dir: &Path) -> io::Result<Option<PathBuf>> {
     match fs::read_to_string(dir.join(CURRENT)) {
         Ok(name) => Ok(Some(dir.join(name.trim_end())).filter(|path| path.is_file())),

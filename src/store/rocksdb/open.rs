@@ -11,7 +11,7 @@ use std::path::Path;
 use rocksdb::{DB, ErrorKind};
 
 use super::database::{self, Database};
-use super::mend;
+use super::mend::{self, CURRENT};
 use super::options;
 use crate::store::{StoreError, Table};
 
@@ -20,9 +20,6 @@ pub(super) const SCHEMA: u32 = 2;
 
 /// Only the daemon may enter.
 const DIRECTORY_MODE: u32 = 0o700;
-
-/// The file that every RocksDB database has.
-const CURRENT: &str = "CURRENT";
 
 /// Opens the database in `dir`, or makes one there.
 pub(super) fn open(dir: &Path) -> Result<Database, StoreError> {
@@ -227,7 +224,7 @@ mod tests {
         assert_eq!(store.generation(), 1);
     }
 
-    /// Writes two rows, and lets `spoil` do to the log what it likes; where the second row's record begins, and where it ends.
+    /// Writes two rows, lets `spoil` do to the log what it likes, and opens the store again. It is told where the second record begins.
     fn spoiled(dir: &Path, spoil: impl FnOnce(&mut Vec<u8>, usize)) -> Result<RocksStore, StoreError> {
         let store = RocksStore::open(dir).unwrap();
         write(&store, "first", b"kept");

@@ -5,6 +5,7 @@
 //! zeros where the file had grown and its content had not yet arrived. Whatever else is wrong with a log is damage.
 
 use std::io::{self, Read};
+use std::ops::Range;
 
 /// No fragment goes beyond the end of one.
 const BLOCK: usize = 32 * 1024;
@@ -111,8 +112,7 @@ impl Wrong {
     /// Goes through the block that it is in, from where it is, and through all that follow.
     fn look_behind(&mut self, block: &[u8], from: usize) {
         let sectors = (0..block.len()).step_by(SECTOR).map(|start| start.max(from)..block.len().min(start + SECTOR));
-        let is_zero =
-            |sector: std::ops::Range<usize>| !sector.is_empty() && block[sector].iter().all(|byte| *byte == 0);
+        let is_zero = |sector: Range<usize>| !sector.is_empty() && block[sector].iter().all(|byte| *byte == 0);
         self.is_in_part |= sectors.into_iter().any(is_zero);
         let mut fragments = (from..block.len()).filter_map(|place| Fragment::read(&block[place..]));
         self.is_followed_by_a_record |= fragments.any(|fragment| !fragment.continues());

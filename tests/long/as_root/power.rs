@@ -22,8 +22,7 @@ const LIFE: std::ops::Range<u64> = 20..600;
 ///
 /// It has to be stopped, for an fdatasync that meets the shutdown may report success, and nothing is there. That is ext4's and not
 /// ours: a loop of write, fdatasync and a word into a pipe lost acknowledged writes in 14 of 340 cuts while it ran, and in none of 680
-/// once it was stopped (Linux 6.18). Perl, for Debian is never without it, and a test has no
-/// business with unsafe code.
+/// once it was stopped (Linux 6.18). Perl, for Debian is never without it, and a test has no business with unsafe code.
 const CUT: &str = r#"
     my ($dir, $process) = @ARGV;
     open(my $disk, "<", $dir) or die "open: $!";
