@@ -5,7 +5,7 @@
 //! docs/decisions/0022. The neighbour below judges one log; whoever calls this holds the lock of the store.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::record::{self, Log};
@@ -64,7 +64,7 @@ fn manifest(dir: &Path) -> io::Result<Option<PathBuf>> {
 }
 
 fn judge(log: &Path) -> Result<Log, StoreError> {
-    File::open(log).and_then(|file| record::judge(BufReader::new(file))).map_err(unreadable)
+    File::open(log).and_then(record::judge).map_err(unreadable)
 }
 
 fn cut(log: &Path, whole: u64) -> io::Result<()> {
