@@ -2,7 +2,7 @@
 //!
 //! Invariant: it is the only place that it keeps a value in. What is replaced, removed or pushed out is dropped before the call
 //! returns, or else by the last reader that still has it. A cache that notes its readers for later, or frees when nobody can be
-//! looking any more, would keep tokens that nobody can ask for (docs/decisions/0022).
+//! looking any more, would keep tokens that nobody can ask for (docs/decisions/0024).
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
