@@ -24,7 +24,7 @@ help: ## show this list
 	    printf 'make %-14s %s\n' "$$name" "$$does"; done
 
 deps: ## install what is missing to build and test (apt, npm)
-	@scripts/prerequisites build clock provider
+	@scripts/prerequisites build backup clock provider
 	@$(MAKE) --no-print-directory $(PROVIDER)
 
 build: ## build daemon and command line, for development
@@ -44,7 +44,7 @@ endif
 	@$(BROWSER) || echo 'NOT RUN: the tests with a real browser. They need chromedriver.'
 
 test-offline: ## run the tests that need neither npm nor pip
-	@scripts/prerequisites build clock
+	@scripts/prerequisites build backup clock
 	cargo build --workspace --bins --tests
 ifdef NEXTEST
 	cargo nextest run --workspace -E 'not binary(real) and not binary(long) $(ONLY)'

@@ -10,7 +10,7 @@ use futures_util::future::{self, BoxFuture};
 
 use super::batch::{Before, Change};
 use super::lease::Leases;
-use super::{Batch, Row, Snapshot, Store, StoreError, Table, TableSize, Written};
+use super::{Batch, Row, SCHEMA, Snapshot, Store, StoreError, Table, TableSize, Written};
 
 /// A store in memory.
 #[derive(Debug, Default)]
@@ -138,7 +138,11 @@ impl Store for MemoryStore {
     }
 
     fn schema(&self) -> u32 {
-        0
+        SCHEMA
+    }
+
+    fn set_schema(&self, _schema: u32) -> Result<(), StoreError> {
+        Ok(())
     }
 
     fn ballast(&self) -> u64 {
@@ -214,6 +218,10 @@ mod tests {
 
         fn schema(&self) -> u32 {
             self.inner.schema()
+        }
+
+        fn set_schema(&self, schema: u32) -> Result<(), StoreError> {
+            self.inner.set_schema(schema)
         }
 
         fn ballast(&self) -> u64 {

@@ -4,6 +4,7 @@
 //! the database was opened anew (`disk`): what reached the disk is not known, and a failed fsync must not be tried again.
 
 mod ballast;
+mod copies;
 mod database;
 mod disk;
 mod group;
@@ -18,11 +19,14 @@ mod writer;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use tokenkeeper_protocol::UnixSeconds;
 
+use self::copies::Copies;
 use self::disk::Disk;
 use self::writer::Writer;
 use super::lease::Leases;
@@ -35,16 +39,19 @@ pub struct RocksStore {
     writer: Writer,
     disk: Arc<Disk>,
     leases: Leases,
+    /// The schema that was found, or made since.
+    schema: AtomicU32,
 }
 
 impl RocksStore {
     /// Opens the store in `dir`, which is created with mode 0700 if it is missing.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        let disk = Arc::new(Disk::open(dir)?);
+        let (disk, schema) = Disk::open(dir)?;
+        let disk = Arc::new(disk);
         let generation = disk.generation()?;
         let writer = Writer::start(Arc::clone(&disk), generation)
             .map_err(|source| StoreError::Directory { dir: dir.to_owned(), source })?;
-        Ok(Self { dir: dir.to_owned(), writer, disk, leases: Leases::default() })
+        Ok(Self { dir: dir.to_owned(), writer, disk, leases: Leases::default(), schema: AtomicU32::new(schema) })
     }
 }
 
@@ -93,7 +100,25 @@ impl Store for RocksStore {
     }
 
     fn schema(&self) -> u32 {
-        open::SCHEMA
+        self.schema.load(Ordering::Acquire)
+    }
+
+    fn set_schema(&self, schema: u32) -> Result<(), StoreError> {
+        self.disk.set_schema(schema)?;
+        self.schema.store(schema, Ordering::Release);
+        Ok(())
+    }
+
+    fn keep_copy(&self, anew: bool) -> Result<Option<PathBuf>, StoreError> {
+        self.disk.keep_copy(self.schema(), anew).map(Some)
+    }
+
+    fn forget_copies(&self, before: UnixSeconds) {
+        Copies { dir: &self.dir }.forget(self.schema(), before);
+    }
+
+    fn kept_bytes(&self) -> u64 {
+        Copies { dir: &self.dir }.space(self.schema())
     }
 
     fn ballast(&self) -> u64 {

@@ -10,19 +10,17 @@ use std::path::Path;
 
 use rocksdb::{DB, ErrorKind};
 
-use super::database::{self, Database};
+use super::copies::Copies;
+use super::database::{self, Database, VERSION};
 use super::mend::{self, CURRENT};
 use super::options;
-use crate::store::{StoreError, Table};
-
-/// The layout of tables and rows that this version writes, and the newest it reads.
-pub(super) const SCHEMA: u32 = 2;
+use crate::store::{OLDEST_SCHEMA, SCHEMA, StoreError, Table};
 
 /// Only the daemon may enter.
-const DIRECTORY_MODE: u32 = 0o700;
+pub(super) const DIRECTORY_MODE: u32 = 0o700;
 
-/// Opens the database in `dir`, or makes one there.
-pub(super) fn open(dir: &Path) -> Result<Database, StoreError> {
+/// Opens the database in `dir`, or makes one there; also returns the schema that it has.
+pub(super) fn open(dir: &Path) -> Result<(Database, u32), StoreError> {
     make_directory(dir).map_err(|source| StoreError::Directory { dir: dir.to_owned(), source })?;
     let lock = lock(dir)?;
     mend::mend(dir)?;
@@ -33,8 +31,8 @@ pub(super) fn open(dir: &Path) -> Result<Database, StoreError> {
     let tables = names.into_iter().map(|name| (name, options::table(&cache)));
     let db = DB::open_cf_with_opts(&options, dir, tables).map_err(|error| refusal(dir, &error))?;
     let opened = Database::new(db, lock);
-    check_schema(&opened)?;
-    Ok(opened)
+    let schema = check_schema(dir, &opened)?;
+    Ok((opened, schema))
 }
 
 fn make_directory(dir: &Path) -> io::Result<()> {
@@ -71,15 +69,39 @@ fn existing_tables(options: &rocksdb::Options, dir: &Path) -> Result<Vec<String>
     }
 }
 
-fn check_schema(database: &Database) -> Result<(), StoreError> {
+fn check_schema(dir: &Path, database: &Database) -> Result<u32, StoreError> {
     match database.schema()? {
-        Some(SCHEMA) => Ok(()),
-        Some(found) if found > SCHEMA => Err(StoreError::NewerSchema { found, known: SCHEMA }),
-        Some(found) => Err(StoreError::OlderSchema { found, known: SCHEMA }),
+        Some(found) if found > SCHEMA => Err(newer(dir, found, database.writer()?)),
+        Some(found) if found < OLDEST_SCHEMA => {
+            Err(StoreError::Corrupt(format!("its schema number is {found}, which never was one")))
+        }
+        // One that has to be changed is first kept as it is.
+        Some(found) if found < SCHEMA => Ok(found),
+        Some(found) => database.note_writer().map(|()| found),
         // New, or its making was cut short: nothing can have been written before the schema was.
-        None if database.generation()? == 0 => database.set_schema(SCHEMA),
+        None if database.generation()? == 0 => database.set_schema(SCHEMA).map(|()| SCHEMA),
         None => Err(StoreError::Corrupt("its schema number is missing".to_owned())),
     }
+}
+
+/// Who wrote what cannot be read, and the way back.
+fn newer(dir: &Path, found: u32, writer: Option<String>) -> StoreError {
+    let writer = writer.map_or_else(|| "a newer tokenkeeperd".to_owned(), |version| format!("tokenkeeperd {version}"));
+    let copies = Copies { dir };
+    let way_back = match copies.newest(SCHEMA) {
+        Some(copy) => {
+            let (store, aside, copy) = (dir.display(), copies.path(found), copy.display());
+            format!(
+                "or go back to the copy of the store that was kept before it was changed, and lose what happened since: stop the daemon \
+                 and its sockets, run\n  mv {store} {}\n  mv {copy} {store}\nand start the daemon",
+                aside.display()
+            )
+        }
+        None => {
+            "or move the store away and restore a backup from before the upgrade (no copy of it is left)".to_owned()
+        }
+    };
+    StoreError::NewerSchema { found, known: SCHEMA, writer, version: VERSION, way_back }
 }
 
 /// RocksDB has no error code of its own for a lock that is taken.
@@ -186,7 +208,7 @@ mod tests {
         }
         for _ in 0..2 {
             let error = RocksStore::open(dir.path()).unwrap_err();
-            assert!(matches!(error, StoreError::NewerSchema { found: 3, known: SCHEMA }), "{error}");
+            assert!(matches!(error, StoreError::NewerSchema { found: 3, known: SCHEMA, .. }), "{error}");
         }
     }
 
