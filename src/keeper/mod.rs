@@ -17,10 +17,8 @@ mod login;
 mod login_quota;
 mod logout;
 mod narrowed;
-mod obtain;
 mod prune;
 mod recover;
-mod refresh;
 mod reuse;
 mod revoke;
 mod scrub;
@@ -30,7 +28,6 @@ mod sign_out;
 pub(crate) mod tests;
 mod timekeeping;
 mod timing;
-mod unwritten;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -70,7 +67,7 @@ pub struct Keeper {
     flights: flight::Flights,
     lanes: lanes::Lanes,
     reuse: reuse::ReuseKnown,
-    unwritten: unwritten::Unwritten,
+    unwritten: flight::Unwritten,
     accounts: accounts::Accounts,
     logins: LoginLocks,
     login_quota: login_quota::LoginQuota,
@@ -118,7 +115,7 @@ impl Keeper {
             flights: flight::Flights::default(),
             lanes: lanes::Lanes::default(),
             reuse: reuse::ReuseKnown::default(),
-            unwritten: unwritten::Unwritten::default(),
+            unwritten: flight::Unwritten::default(),
             accounts: accounts::Accounts::default(),
             logins: LoginLocks::default(),
             login_quota: login_quota::LoginQuota::default(),
@@ -192,7 +189,7 @@ impl Keeper {
 
     /// Reads a session into the cache.
     fn load(&self, id: SessionRef) -> Result<Option<Session>, VaultError> {
-        self.cache.load(id, || Ok(self.vault.session(id)?.map(|session| session.value)))
+        self.cache.load(id, || Ok(self.vault.session(id)?.map(|session| self.with_unwritten(session))))
     }
 
     fn retention(&self) -> Duration {
