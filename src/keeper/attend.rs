@@ -5,10 +5,11 @@ use std::sync::Arc;
 use tokenkeeper_protocol::reply::Revocation;
 use tokenkeeper_protocol::{SessionRef, UnixSeconds};
 
+use super::closing::needing_login;
 use super::flight::Ticket;
 use super::{Keeper, KeeperError};
 use crate::audit::What;
-use crate::domain::{LoginReason, Session, State};
+use crate::domain::{LoginReason, Session};
 use crate::provider::{Pass, Provider, Turn};
 use crate::vault::{VaultError, Versioned};
 
@@ -73,13 +74,7 @@ impl Keeper {
         reason: LoginReason,
         now: UnixSeconds,
     ) -> Result<Attended, Attempt> {
-        let mut new = session.value.clone();
-        new.state = State::NeedsLogin { reason: reason.clone(), since: now };
-        new.generation += 1;
-        new.trouble = None;
-        // What is left of the tokens is revoked, not kept.
-        new.due_at = new.tokens.is_some().then_some(now);
-        new.prune_at = now.max(new.ends_at) + self.retention();
+        let new = needing_login(&session.value, reason.clone(), now, self.retention());
         let event = What::Expired {
             session: new.id,
             provider: new.provider.clone(),

@@ -7,6 +7,7 @@ mod accounts;
 mod admit;
 mod attend;
 mod cache;
+mod closing;
 mod device;
 mod device_poll;
 mod device_register;

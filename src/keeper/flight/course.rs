@@ -25,8 +25,8 @@ const LOOKS: u8 = 5;
 /// A flight on its way.
 #[derive(Clone)]
 pub(super) struct Flight {
-    wish: Wish,
-    looks: u8,
+    pub(super) wish: Wish,
+    pub(super) looks: u8,
     pub(super) state: State,
 }
 
@@ -50,7 +50,7 @@ pub(super) enum State {
     /// The session is read again, for the answer to be taken into it. `is_kept`: the answer waits in memory already.
     Rereading { answered: Arc<Answered>, is_kept: bool },
     /// What the answer makes of the session is written; nothing, if the answer is not about it any more.
-    Writing { answered: Arc<Answered>, is_kept: bool, change: Option<Changed>, then: Outcome },
+    Writing { answered: Arc<Answered>, is_kept: bool, change: Option<Box<Changed>>, then: Outcome },
     /// The store did not take the answer, which goes to those that wait in memory.
     Keeping { answered: Arc<Answered>, then: Outcome },
     /// What is new is shown to those whom the session is served to.
@@ -136,10 +136,13 @@ impl Flight {
                 State::Landed(then)
             }
             (State::Closing { .. } | State::Revoking { .. }, Event::Attended(Ok(done))) => State::Landed(Ok(done)),
-            (_, Event::Found(Err(error)) | Event::Admitted(Err(error)))
-            | (_, Event::Written(Err(Attempt::Failed(error))) | Event::Attended(Err(Attempt::Failed(error)))) => {
-                State::Landed(Err(error))
-            }
+            (
+                _,
+                Event::Found(Err(error))
+                | Event::Admitted(Err(error))
+                | Event::Written(Err(Attempt::Failed(error)))
+                | Event::Attended(Err(Attempt::Failed(error))),
+            ) => State::Landed(Err(error)),
             // An event that is none of this state.
             _ => State::Landed(Err(KeeperError::Internal)),
         };

@@ -4,7 +4,8 @@
 //! `explore` has a model do it instead, in every order in which store, provider and others can get in the way.
 
 mod course;
-
+#[cfg(test)]
+mod explore;
 mod need;
 mod outcome;
 mod passengers;

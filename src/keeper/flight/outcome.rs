@@ -40,12 +40,12 @@ pub(super) fn settled(
     session: Option<Versioned<Session>>,
     answered: &Answered,
     known: Known,
-) -> (Option<Changed>, Outcome) {
+) -> (Option<Box<Changed>>, Outcome) {
     let Some(old) = session.filter(|session| answered.is_about(&session.value)) else {
         return (None, Ok(Attended::NothingDue));
     };
     let (new, verdict) = after(&old.value, answered, known);
-    (Some(Changed { old, new }), verdict)
+    (Some(Box::new(Changed { old, new })), verdict)
 }
 
 /// What becomes of a session by the outcome of a refresh.

@@ -40,7 +40,7 @@ impl Keeper {
                     Event::Reread(session, self.known(&answered.settings))
                 }
                 State::Writing { answered, change, then, .. } => {
-                    Event::Written(self.write(answered, change.as_ref(), then).await)
+                    Event::Written(self.write(answered, change.as_deref(), then).await)
                 }
                 State::Keeping { answered, .. } => {
                     tracing::error!(session = %id, "the answer to a refresh waits in memory: it cannot be written");
