@@ -1,6 +1,6 @@
 //! The only place where tokens change: serving, refresh, login, logout, growing old.
 //!
-//! Invariants: what a provider gave is durable before anybody sees it; a refresh token is sent at most once at a time
+//! Invariants: what a provider gave is durable before anybody sees it, or kept while the store takes no writes; a refresh token is sent at most once at a time
 //! (one flight per session) and never again once its successor is durable; a session that ended is served to nobody.
 
 mod accounts;

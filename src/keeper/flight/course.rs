@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokenkeeper_protocol::UnixSeconds;
 
 use super::Outcome;
-use super::need::{Found, needed};
+use super::need::{Found, admitted, needed};
 use super::outcome::{Changed, Known, settled};
 use super::unwritten::Answered;
 use crate::domain::{LoginReason, Session};
@@ -64,6 +64,8 @@ pub(super) enum State {
 pub(super) struct Errand {
     pub(super) session: Versioned<Session>,
     pub(super) provider: Arc<Provider>,
+    /// How long after a lost answer the provider takes the same refresh token again.
+    pub(super) grace: Duration,
     /// Whether the refresh token may be a spent one, from an older copy of the store.
     pub(super) is_stale: bool,
 }
@@ -97,11 +99,7 @@ impl Flight {
     pub(super) fn next(mut self, event: Event) -> Self {
         self.state = match (self.state, event) {
             (State::Looking, Event::Found(Ok(found))) => needed(found, self.wish),
-            (State::Queueing(errand), Event::Admitted(Ok(now))) if errand.session.value.account().is_some() => {
-                // Nothing is spent.
-                State::Asking(errand, now)
-            }
-            (State::Queueing(errand), Event::Admitted(Ok(now))) => State::Intending(errand, now),
+            (State::Queueing(errand), Event::Admitted(Ok(now))) => admitted(errand, now),
             (State::Intending(errand, now), Event::Written(Ok(()))) => State::Asking(errand, now),
             (State::Asking(errand, now), Event::Answered(outcome)) => {
                 let answered = Arc::new(Answered::to(errand, now, outcome));

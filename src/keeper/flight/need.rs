@@ -81,7 +81,19 @@ pub(super) fn needed(found: Found, wish: Wish) -> State {
             return put_off(session, now, keep_alive, Ok(Attended::NothingDue));
         }
     }
-    State::Queueing(Errand { session, provider, is_stale })
+    State::Queueing(Errand { session, provider, grace, is_stale })
+}
+
+/// What is done once the gate was passed. That may have taken longer than a grace.
+pub(super) fn admitted(errand: Errand, now: UnixSeconds) -> State {
+    if let Some((until, why)) = held_back(&errand.session.value, errand.grace, now) {
+        return put_off(errand.session, now, until, Err(why));
+    }
+    if errand.session.value.account().is_some() {
+        // Nothing is spent.
+        return State::Asking(errand, now);
+    }
+    State::Intending(errand, now)
 }
 
 /// Until when a try is held back that would come too soon after the last one, and what is told of that.

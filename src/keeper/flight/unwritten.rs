@@ -27,7 +27,7 @@ pub(in crate::keeper) struct Answered {
 
 impl Answered {
     pub(super) fn to(errand: Errand, sent_at: UnixSeconds, outcome: RefreshOutcome) -> Self {
-        let Errand { session, provider, is_stale } = errand;
+        let Errand { session, provider, is_stale, .. } = errand;
         Self { before: session.value, sent_at, settings: Arc::clone(provider.settings()), is_stale, outcome }
     }
 

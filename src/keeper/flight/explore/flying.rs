@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::moves::Move;
-use super::oracle::Given;
+use super::oracle::{Given, Refused};
 use super::world::{Daemon, Request, World, flying, kept, number, tokens};
 use crate::domain::Session;
 use crate::keeper::KeeperError;
@@ -53,8 +53,8 @@ impl World {
             }
             State::Intending(errand, at) => {
                 let intent = Intent { generation: errand.session.value.generation, at: *at };
-                let intend = |next: &mut Self| next.disk.intent = Some(intent.clone());
-                return self.write(Some(&errand.session), &intend, &Event::Written);
+                let write = |next: &mut Self| next.disk.intent = Some(intent.clone());
+                return self.write(Some(&errand.session), &write, &Event::Written);
             }
             State::Asking(errand, _) => return self.asking(&errand.session, daemon.request),
             State::Rereading { .. } => {
@@ -77,7 +77,8 @@ impl World {
                 push("is kept in memory", next);
             }
             State::Showing(_) => push("is shown", self.shown().after(Event::Done)),
-            State::Queueing(_) | State::Landed(_) => {}
+            State::Queueing(_) => push("passes the gate", self.after(Event::Admitted(Ok(self.now)))),
+            State::Landed(_) => {}
         }
         steps
     }
@@ -97,18 +98,17 @@ impl World {
             daemon.unwritten = None;
         }
         let flight = Flight::clone(daemon.flight.as_ref().unwrap()).next(event);
-        // Nobody can come between these and what follows.
-        daemon.flight = match flight.state {
-            State::Queueing(_) => Some(flying(flight.next(Event::Admitted(Ok(self.now))))),
-            State::Landed(_) => None,
-            _ => Some(flying(flight)),
-        };
+        daemon.flight = (!matches!(flight.state, State::Landed(_))).then(|| flying(flight));
         next
+    }
+
+    fn has_faults(&self) -> bool {
+        self.left.has(|left| &mut left.faults)
     }
 
     fn after_a_fault(&self, event: Event) -> Self {
         let mut next = self.after(event);
-        next.left.faults -= 1;
+        next.left.take(|left| &mut left.faults);
         next
     }
 
@@ -129,7 +129,7 @@ impl World {
         let mut written = self.clone();
         change(&mut written);
         let mut steps = vec![(Move::Flight("is written"), written.after(event(Ok(()))))];
-        if self.left.faults > 0 {
+        if self.has_faults() {
             for (name, world) in [("is not written", self), ("is written, and an error is told", &written)] {
                 let mut world = world.clone();
                 world.disk.takes_writes = false;
@@ -152,7 +152,7 @@ impl World {
         let answered = |outcome| Event::Answered(outcome);
         let mut steps = Vec::new();
         let mut push = |name, next| steps.push((Move::Flight(name), next));
-        let has_faults = self.left.faults > 0;
+        let has_faults = self.has_faults();
         match request {
             None => {
                 push("sends the refresh token", requesting(Some(Request { refresh, answer: None })));
@@ -185,13 +185,11 @@ impl World {
         steps
     }
 
-    fn told(&self, answer: Option<Given>) -> RefreshOutcome {
-        match answer {
-            Some(given) => RefreshOutcome::Renewed(tokens(given, self.now)),
-            None => {
-                let error = "invalid_grant".to_owned();
-                RefreshOutcome::Refused { error, description: None, correlation: None }
-            }
-        }
+    fn told(&self, answer: Result<Given, Refused>) -> RefreshOutcome {
+        let error = || "invalid_grant".to_owned();
+        answer.map_or_else(
+            |Refused| RefreshOutcome::Refused { error: error(), description: None, correlation: None },
+            |given| RefreshOutcome::Renewed(tokens(given, self.now)),
+        )
     }
 }

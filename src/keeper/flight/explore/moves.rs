@@ -1,7 +1,5 @@
 //! What can happen next: to the flight, and around it.
 
-use std::sync::Arc;
-
 use super::oracle::GRACE;
 use super::world::{Daemon, World, flying};
 use crate::domain::{EndReason, LoginReason, Session};
@@ -53,7 +51,7 @@ impl World {
         }
         if let Some(refresh) = self.stray {
             let mut next = Self { stray: None, ..self.clone() };
-            next.oracle.spend(refresh, next.now);
+            next.oracle.spend(refresh, next.now).ok();
             moves.push((Move::StrayArrives, next));
         }
         if self.left.ticks > 0
@@ -85,7 +83,7 @@ impl World {
         let mut push = |step, next| moves.push((step, next));
         let others = |change: &dyn Fn(&mut Self)| {
             let mut next = self.clone();
-            next.left.others -= 1;
+            next.left.take(|left| &mut left.others);
             change(&mut next);
             next
         };
@@ -110,10 +108,10 @@ impl World {
         if !self.is_configured {
             push(Move::Configure, Self { is_configured: true, ..self.clone() });
         }
-        if self.left.crashes > 0 {
+        if self.left.has(|left| &mut left.crashes) {
             push(Move::Crash, self.crashed(daemon));
         }
-        if self.left.others > 0 {
+        if self.left.has(|left| &mut left.others) {
             if daemon.flight.is_none() && session.state.is_active() {
                 push(Move::Caller, others(&|next| *next = next.boarded(Wish::NewToken)));
             }
@@ -156,7 +154,7 @@ impl World {
     pub(super) fn boarded(&self, wish: Wish) -> Self {
         let mut next = self.clone();
         let daemon = next.daemon_mut();
-        let unwritten = daemon.unwritten.as_ref().map(|unwritten| Arc::clone(unwritten));
+        let unwritten = daemon.unwritten.as_deref().cloned();
         daemon.flight = Some(flying(Flight::new(wish, unwritten)));
         next
     }
@@ -164,7 +162,7 @@ impl World {
     /// With the cache filled anew.
     pub(super) fn shown(&self) -> Self {
         let mut next = self.clone();
-        let shown = self.daemon.as_ref().and_then(|daemon| self.to_show(daemon.unwritten.as_ref().map(|it| &***it)));
+        let shown = self.daemon.as_ref().and_then(|daemon| self.to_show(daemon.unwritten.as_deref()));
         next.daemon_mut().shown = shown;
         next.seen = next.seen.max(shown.unwrap_or(0));
         next
@@ -172,7 +170,7 @@ impl World {
 
     fn crashed(&self, daemon: &Daemon) -> Self {
         let mut next = self.clone();
-        next.left.crashes -= 1;
+        next.left.take(|left| &mut left.crashes);
         next.daemon = None;
         // A logout that is on disk and was not answered counts.
         next.is_over |= daemon.is_closing;

@@ -39,6 +39,10 @@ pub(super) struct Given {
     pub(super) refresh: Option<u32>,
 }
 
+/// It is no good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Refused;
+
 /// The provider.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct Oracle {
@@ -56,23 +60,23 @@ impl Oracle {
         Self { rotation, newest: 0, spent: BTreeMap::new(), is_revoked: false }
     }
 
-    /// Spends a refresh token; nothing if it is refused.
-    pub(super) fn spend(&mut self, refresh: u32, now: UnixSeconds) -> Option<Given> {
+    /// Spends a refresh token.
+    pub(super) fn spend(&mut self, refresh: u32, now: UnixSeconds) -> Result<Given, Refused> {
         let rotates = matches!(self.rotation, Rotation::Strict | Rotation::Forgiving);
         if rotates && let Some(at) = self.spent.get(&refresh) {
             self.is_revoked |= self.rotation == Rotation::Strict || now >= *at + GRACE;
         }
         if self.is_revoked {
-            return None;
+            return Err(Refused);
         }
         self.spent.entry(refresh).or_insert(now);
         self.newest += 1;
-        Some(Given { access: self.newest, refresh: rotates.then_some(self.newest) })
+        Ok(Given { access: self.newest, refresh: rotates.then_some(self.newest) })
     }
 
     /// Whether a refresh token would be taken.
     pub(super) fn takes(&self, refresh: u32, now: UnixSeconds) -> bool {
-        self.clone().spend(refresh, now).is_some()
+        self.clone().spend(refresh, now).is_ok()
     }
 
     /// Whether it was spent and has a successor.

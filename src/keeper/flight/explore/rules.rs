@@ -10,43 +10,9 @@ use crate::provider::RefreshOutcome;
 
 /// What must hold whenever one state follows on another.
 pub(super) fn hold_between(before: &World, next: &World) -> Result<(), String> {
+    hold_when_sent(before, next)?;
+    hold_when_served(before, next)?;
     let fail = |words: &str| Err(words.to_owned());
-    let Some(daemon) = &next.daemon else { return Ok(()) };
-    let earlier = before.daemon.as_ref();
-    if earlier.is_none_or(|earlier| earlier.request.is_none())
-        && let Some(request) = daemon.request
-    {
-        let session = &next.disk.session.value;
-        if next.disk.intent.is_none() {
-            return fail("a refresh token is sent without a durable intent");
-        }
-        if session.state.is_active() && next.refresh() != Some(request.refresh) {
-            return fail("a refresh token is sent whose successor is on disk");
-        }
-        if next.stray == Some(request.refresh) && next.oracle.rotation == Rotation::Strict {
-            return fail("a refresh token is on its way twice");
-        }
-        if daemon.unwritten.is_some() {
-            return fail("a refresh token is sent while the answer to it waits to be written");
-        }
-    }
-    if let Some(shown) = daemon.shown {
-        if next.is_over {
-            return fail("somebody is served after the session is over");
-        }
-        let on_disk = next.disk.session.value.tokens.as_ref().map(|tokens| number(&tokens.access.token));
-        let in_memory = daemon.unwritten.as_ref().and_then(|answered| match &answered.outcome {
-            RefreshOutcome::Renewed(tokens) => Some(number(&tokens.access.token)),
-            _ => None,
-        });
-        let is_new = earlier.is_none_or(|earlier| earlier.shown != daemon.shown);
-        if is_new && Some(shown) != on_disk.max(in_memory) {
-            return fail("a token is served that is neither on disk nor kept in memory");
-        }
-        if shown < before.seen && before.daemon.is_some() {
-            return fail("a token is served after its successor was");
-        }
-    }
     match next.loss() {
         Some(_) if before.loss().is_some() => Ok(()),
         Some(LoginReason::AnswerLost(_)) if before.is_exposed => match next.oracle.rotation {
@@ -59,10 +25,62 @@ pub(super) fn hold_between(before: &World, next: &World) -> Result<(), String> {
     }
 }
 
+fn hold_when_sent(before: &World, next: &World) -> Result<(), String> {
+    let fail = |words: &str| Err(words.to_owned());
+    let Some(daemon) = &next.daemon else { return Ok(()) };
+    if before.daemon.as_ref().is_none_or(|earlier| earlier.request.is_none())
+        && let Some(request) = daemon.request
+    {
+        let session = &next.disk.session.value;
+        let Some(intent) = &next.disk.intent else {
+            return fail("a refresh token is sent without a durable intent");
+        };
+        if session.state.is_active() && next.refresh() != Some(request.refresh) {
+            return fail("a refresh token is sent whose successor is on disk");
+        }
+        if next.stray == Some(request.refresh) && next.oracle.rotation == Rotation::Strict {
+            return fail("a refresh token is on its way twice");
+        }
+        if let (Some(trouble), Some(tokens)) = (&session.trouble, &session.tokens)
+            && let Some(since) = trouble.unknown_since
+            && (since + next.oracle.rotation.believed_grace()..tokens.access.expires_at).contains(&intent.at)
+        {
+            return fail("a refresh token that may be spent is sent while there is something to lose");
+        }
+        if daemon.unwritten.is_some() {
+            return fail("a refresh token is sent while the answer to it waits to be written");
+        }
+    }
+    Ok(())
+}
+
+fn hold_when_served(before: &World, next: &World) -> Result<(), String> {
+    let fail = |words: &str| Err(words.to_owned());
+    let Some(daemon) = &next.daemon else { return Ok(()) };
+    if let Some(shown) = daemon.shown {
+        if next.is_over {
+            return fail("somebody is served after the session is over");
+        }
+        let on_disk = next.disk.session.value.tokens.as_ref().map(|tokens| number(&tokens.access.token));
+        let in_memory = daemon.unwritten.as_ref().and_then(|answered| match &answered.outcome {
+            RefreshOutcome::Renewed(tokens) => Some(number(&tokens.access.token)),
+            _ => None,
+        });
+        let is_new = before.daemon.as_ref().is_none_or(|earlier| earlier.shown != daemon.shown);
+        if is_new && Some(shown) != on_disk.max(in_memory) {
+            return fail("a token is served that is neither on disk nor kept in memory");
+        }
+        if shown < before.seen && before.daemon.is_some() {
+            return fail("a token is served after its successor was");
+        }
+    }
+    Ok(())
+}
+
 /// What must hold once nothing goes wrong any more: the session is live or closed, and nothing that the provider gave is
 /// forgotten. `good` are states of which that is known.
 pub(super) fn hold_at_the_end_of(world: &World, good: &mut HashSet<u64>) -> Result<(), String> {
-    let nothing = Budget { crashes: 0, faults: 0, others: 0, ticks: u8::MAX, ..world.left };
+    let nothing = Budget { in_all: 0, crashes: 0, faults: 0, others: 0, ticks: u8::MAX, ..world.left };
     let mut world = World { left: nothing, ..world.clone() };
     let mut way = Vec::new();
     for _ in 0..200 {

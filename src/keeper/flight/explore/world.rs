@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokenkeeper_protocol::{Secret, UnixSeconds};
 
-use super::oracle::{Given, Oracle, Rotation};
+use super::oracle::{Given, Oracle, Refused, Rotation};
 use crate::domain::{AccessToken, LoginReason, Session, State as SessionState, Tokens};
 use crate::keeper::flight::course::{Flight, State};
 use crate::keeper::flight::outcome::{Known, settled};
@@ -25,6 +25,8 @@ pub(super) struct Budget {
     pub(super) faults: u8,
     /// A logout, a prune, a reload, a caller.
     pub(super) others: u8,
+    /// Of all these together.
+    pub(super) in_all: u8,
     /// Times that the clock moves to the next time that means something.
     pub(super) ticks: u8,
     /// The clock only moves when nothing else is to be done.
@@ -59,6 +61,19 @@ impl<T> Keyed<T> {
     }
 }
 
+impl Budget {
+    /// What is left of one kind.
+    pub(super) fn has(self, kind: impl Fn(&mut Self) -> &mut u8) -> bool {
+        self.in_all > 0 && *kind(&mut { self }) > 0
+    }
+
+    /// Takes one of a kind.
+    pub(super) fn take(&mut self, kind: impl Fn(&mut Self) -> &mut u8) {
+        *kind(self) -= 1;
+        self.in_all -= 1;
+    }
+}
+
 /// The disk.
 #[derive(Clone)]
 pub(super) struct Disk {
@@ -71,8 +86,7 @@ pub(super) struct Disk {
 #[derive(Clone, Copy, Hash)]
 pub(super) struct Request {
     pub(super) refresh: u32,
-    /// `Some(None)`: it was refused.
-    pub(super) answer: Option<Option<Given>>,
+    pub(super) answer: Option<Result<Given, Refused>>,
 }
 
 /// The memory of a daemon.
@@ -138,7 +152,7 @@ impl World {
     }
 
     /// What the cache holds after it was filled anew.
-    pub(super) fn to_show(&self, unwritten: Option<&Answered>) -> Option<u32> {
+    pub(super) fn to_show(&self, unwritten: Option<&Arc<Answered>>) -> Option<u32> {
         let read = (*self.disk.session).clone();
         let change = unwritten.and_then(|answered| settled(Some(read.clone()), answered, self.known()).0);
         let session = change.map_or(read.value, |change| change.new);
@@ -200,19 +214,22 @@ fn read_by(flight: &Flight) -> Option<&Versioned<Session>> {
 pub(super) fn flying(flight: Flight) -> Keyed<Flight> {
     Keyed::new(flight, |flight, key| {
         (format!("{:?}", flight.wish), flight.looks, std::mem::discriminant(&flight.state)).hash(key);
-        read_by(flight).iter().for_each(|read| hash_session(&read.value, key));
+        if let Some(read) = read_by(flight) {
+            hash_session(&read.value, key);
+        }
         match &flight.state {
             State::PuttingOff { until, then, .. } => (until.0, format!("{then:?}")).hash(key),
             State::Closing { reason, now, .. } => (format!("{reason:?}"), now.0).hash(key),
-            State::Revoking { now, .. } => now.0.hash(key),
-            State::Intending(_, now) | State::Asking(_, now) => now.0.hash(key),
+            State::Revoking { now, .. } | State::Intending(_, now) | State::Asking(_, now) => now.0.hash(key),
             State::Rereading { answered, is_kept } => {
                 is_kept.hash(key);
                 hash_answered(answered, key);
             }
             State::Writing { answered, is_kept, change, then } => {
                 (is_kept, change.is_some(), format!("{then:?}")).hash(key);
-                change.iter().for_each(|change| hash_session(&change.new, key));
+                if let Some(change) = change {
+                    hash_session(&change.new, key);
+                }
                 hash_answered(answered, key);
             }
             State::Keeping { answered, then } => {
