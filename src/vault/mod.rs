@@ -48,7 +48,7 @@ pub use intents::Intent;
 pub use logins::{DoneLogin, PendingLogin};
 pub use quarantine::Rollback;
 pub use record::Versioned;
-pub use reuse::Reuse;
+pub use reuse::{Grace, Reuse};
 pub use rotation::{BeginError, Progress, Rotation};
 pub use sessions::{AgendaItem, Page, Scope, StateCounts};
 pub use stats::Care;

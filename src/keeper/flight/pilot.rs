@@ -13,6 +13,7 @@ use crate::audit::What;
 use crate::config::ProviderSettings;
 use crate::domain::{self, Session};
 use crate::keeper::attend::{Attempt, Attended, Wish};
+use crate::keeper::reuse::Lesson;
 use crate::keeper::{Keeper, KeeperError, narrowed};
 use crate::vault::{Intent, VaultError, Versioned};
 
@@ -121,22 +122,19 @@ impl Keeper {
     async fn write(&self, answered: &Answered, changed: Option<&Changed>, verdict: &Outcome) -> Result<(), Attempt> {
         let mut change = self.vault.change(self.clock.now());
         change.settle(answered.before.id);
-        let mut lesson = None;
+        let mut lesson = Lesson::default();
         if let Some(Changed { old, new }) = changed {
             change.update(old, new)?;
-            lesson = self.lesson(&answered.before, &answered.outcome, &answered.settings);
-            if let Some(lesson) = &lesson {
-                change.learn(&answered.settings.name, lesson)?;
-            }
+            let Answered { before, sent_at, outcome, settings, .. } = answered;
+            lesson = self.lesson(before, *sent_at, outcome, settings);
+            lesson.keep(&mut change, &settings.name)?;
             for event in events(&answered.before, new, verdict) {
                 change.audit(event)?;
             }
         }
         change.commit().await?;
         self.unwritten.forget(answered.before.id);
-        if let Some(lesson) = lesson {
-            self.learned(&answered.settings, lesson);
-        }
+        self.learned(&answered.settings, lesson);
         Ok(())
     }
 
