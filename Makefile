@@ -58,7 +58,7 @@ test-systemd: deps ## try the systemd units with the real daemon, in a Debian bo
 	cargo build --workspace --bins
 	tests/systemd/run
 
-test-long: ## prove at length what the store promises: PART=kills for one proof, TOKENKEEPER_SEED=N for one course of it
+test-long: ## prove at length what the store promises: PART=kills for one proof, TOKENKEEPER_SEED=N for one course of it, TOKENKEEPER_FROM=N from a round on
 	@scripts/prerequisites build long
 	cargo build --workspace --bins --tests
 	TOKENKEEPER_LONG=1 cargo test --package tokenkeeperd --test long -- $(PART) --nocapture --test-threads=1 $(LEFT_OUT)

@@ -47,6 +47,9 @@ pub trait Store: Send + Sync {
     ///
     /// The batch takes its place in the queue when this is called; while the queue is full, the call waits for room.
     ///
+    /// A batch that fails otherwise has happened wholly or not at all, and so have those that were written with it: what is read
+    /// once the store has healed tells, and a batch that names the versions it builds on can be repeated without being made twice.
+    ///
     /// # Cancel safety
     ///
     /// Dropping the future cancels nothing: the batch is written all the same.

@@ -2,6 +2,8 @@
 //!
 //! Invariant: values leave RocksDB only with their checksums verified, and its errors hold no values.
 
+use std::fs::File;
+
 use rocksdb::{ColumnFamily, DB, Direction, ErrorKind, IteratorMode, PrefixRange, ReadOptions, WriteBatch, properties};
 
 use super::view::View;
@@ -19,12 +21,15 @@ const SCHEMA_KEY: &[u8] = b"schema";
 pub(super) const GENERATION_KEY: &[u8] = b"generation";
 
 /// An open database.
-pub(super) struct Database(DB);
+pub(super) struct Database(
+    DB,
+    #[allow(dead_code, reason = "a lock, which is given up once the database is closed")] File,
+);
 
 impl Database {
-    /// Takes a database in which every table is open.
-    pub(super) fn new(db: DB) -> Self {
-        Self(db)
+    /// Takes a database in which every table is open, and the lock that it was opened under.
+    pub(super) fn new(db: DB, lock: File) -> Self {
+        Self(db, lock)
     }
 
     /// As [`Store::read`](crate::store::Store::read).

@@ -7,8 +7,10 @@ mod ballast;
 mod database;
 mod disk;
 mod group;
+mod mend;
 mod open;
 mod options;
+mod record;
 mod row;
 mod view;
 mod writer;
@@ -115,8 +117,11 @@ impl fmt::Debug for RocksStore {
 
 #[cfg(test)]
 mod tests {
+    use super::writer::Target;
     use super::*;
+    use crate::store::batch::{Before, Change};
     use crate::store::conformance::conformance;
+    use crate::store::conformance::failure::{Failure, conformance_in_failure};
 
     fn fresh() -> (RocksStore, tempfile::TempDir) {
         let dir = tempfile::tempdir().unwrap();
@@ -124,6 +129,40 @@ mod tests {
     }
 
     conformance!(fresh());
+    conformance_in_failure!(failing);
+
+    /// A store on a disk of which one write fails. It heals as it does on any other: the database is closed and opened anew.
+    fn failing(failure: Failure) -> (RocksStore, tempfile::TempDir) {
+        let (store, dir) = fresh();
+        let disk = Arc::clone(&store.disk);
+        let writer = Writer::start(Arc::new(Failing { disk, failure }), store.generation()).unwrap();
+        (RocksStore { writer, ..store }, dir)
+    }
+
+    struct Failing {
+        disk: Arc<Disk>,
+        failure: Failure,
+    }
+
+    impl Before for Failing {
+        fn version(&self, table: Table, key: &[u8]) -> Result<u64, StoreError> {
+            self.disk.version(table, key)
+        }
+
+        fn is(&self, table: Table, key: &[u8], row: &Row) -> Result<bool, StoreError> {
+            self.disk.is(table, key, row)
+        }
+    }
+
+    impl Target for Failing {
+        fn commit(&self, changes: &[Change], generation: u64) -> Result<(), StoreError> {
+            self.failure.strike(|| self.disk.commit(changes, generation))
+        }
+
+        fn revive(&self) -> Result<u64, StoreError> {
+            self.disk.revive()
+        }
+    }
 
     #[test]
     fn everything_is_still_there_after_the_store_was_closed_and_opened_again() {
