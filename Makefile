@@ -62,6 +62,7 @@ test-long: ## prove at length what the store promises: PART=kills for one proof,
 	@scripts/prerequisites build long
 	cargo build --workspace --bins --tests
 	TOKENKEEPER_LONG=1 cargo test --package tokenkeeperd --test long -- $(PART) --nocapture --test-threads=1 $(LEFT_OUT)
+	$(if $(PART),,TOKENKEEPER_LONG=1 cargo test --package tokenkeeperd --lib keeper::flight::explore -- --nocapture)
 	@$(if $(ONLY),echo 'NOT RUN: power cuts, injected faults and the core dump. They need root.')
 
 lint: ## check format, lints, dependencies and documentation

@@ -1,7 +1,7 @@
 //! Service accounts: which sessions they have. The configuration says which there are, and the vault follows.
 //!
 //! Invariant: an account is served only by a session of the provider, issuer, client, scopes and resources that the
-//! configuration in force gives it. How such a session gets its tokens is in `obtain`.
+//! configuration in force gives it. Its tokens are obtained by a flight, like any session's.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,12 +1,13 @@
 //! The only place where tokens change: serving, refresh, login, logout, growing old.
 //!
-//! Invariants: what a provider gave is durable before anybody sees it; a refresh token is sent at most once at a time
+//! Invariants: what a provider gave is durable before anybody sees it, or kept while the store takes no writes; a refresh token is sent at most once at a time
 //! (one flight per session) and never again once its successor is durable; a session that ended is served to nobody.
 
 mod accounts;
 mod admit;
 mod attend;
 mod cache;
+mod closing;
 mod device;
 mod device_poll;
 mod device_register;
@@ -18,10 +19,8 @@ mod login;
 mod login_quota;
 mod logout;
 mod narrowed;
-mod obtain;
 mod prune;
 mod recover;
-mod refresh;
 mod reuse;
 mod revoke;
 mod scrub;
@@ -32,7 +31,6 @@ mod sign_out;
 pub(crate) mod tests;
 mod timekeeping;
 mod timing;
-mod unwritten;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -74,7 +72,7 @@ pub struct Keeper {
     lanes: lanes::Lanes,
     gate: leaving::Gate,
     reuse: reuse::ReuseKnown,
-    unwritten: unwritten::Unwritten,
+    unwritten: flight::Unwritten,
     accounts: accounts::Accounts,
     logins: LoginLocks,
     login_quota: login_quota::LoginQuota,
@@ -123,7 +121,7 @@ impl Keeper {
             lanes: lanes::Lanes::default(),
             gate: leaving::Gate::default(),
             reuse: reuse::ReuseKnown::default(),
-            unwritten: unwritten::Unwritten::default(),
+            unwritten: flight::Unwritten::default(),
             accounts: accounts::Accounts::default(),
             logins: LoginLocks::default(),
             login_quota: login_quota::LoginQuota::default(),
@@ -200,7 +198,7 @@ impl Keeper {
 
     /// Reads a session into the cache.
     fn load(&self, id: SessionRef) -> Result<Option<Session>, VaultError> {
-        self.cache.load(id, || Ok(self.vault.session(id)?.map(|session| session.value)))
+        self.cache.load(id, || Ok(self.vault.session(id)?.map(|session| self.with_unwritten(session))))
     }
 
     fn retention(&self) -> Duration {

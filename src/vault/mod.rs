@@ -52,7 +52,7 @@ pub use migrate::Migrating;
 pub use moved_out::MovedOut;
 pub use quarantine::Rollback;
 pub use record::Versioned;
-pub use reuse::Reuse;
+pub use reuse::{Grace, Reuse};
 pub use rotation::{BeginError, Progress, Rotation};
 pub use sessions::{AgendaItem, Page, Scope, StateCounts};
 pub use stats::Care;

@@ -43,7 +43,7 @@ use crate::provider::scripted::{NOW, Reply, Server, session};
 use crate::seal::Keyring;
 use crate::vault::Vault;
 
-const RETENTION: Duration = Duration::from_hours(24 * 7);
+pub(crate) const RETENTION: Duration = Duration::from_hours(24 * 7);
 
 /// A keeper with one session, whose token is due at 200 s and expires at 300 s.
 pub(crate) struct Home {
