@@ -37,7 +37,8 @@ impl Keeper {
         let outcome = provider.client_credentials(&session.value.scopes, &session.value.resource, now).await;
         pass.came_back((&outcome).into());
         let settings = Arc::clone(settings);
-        let answered = Answered { before: session.value, sent_at: now, settings, is_stale: false, outcome };
+        let answered =
+            Answered { before: session.value, sent_at: now, settings, is_stale: false, waited: false, outcome };
         self.settle(answered).await.map_err(Attempt::Failed)
     }
 }

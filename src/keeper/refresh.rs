@@ -15,6 +15,7 @@ use crate::audit::What;
 use crate::config::ProviderSettings;
 use crate::domain::session::Trouble;
 use crate::domain::{LoginReason, Refusal, Session, State, Tokens};
+use crate::failpoint::failpoint;
 use crate::provider::{Fault, Provider, RefreshOutcome};
 use crate::vault::{Intent, VaultError, Versioned};
 
@@ -46,14 +47,17 @@ impl Keeper {
         let pass = self.enter(&provider, &session.value, wish).await?;
         // That may have taken a while. If the session was changed meanwhile, the intent is not written.
         let now = self.clock.now();
+        failpoint!("refresh.before-intent", session.value.id);
         let intent = Intent { generation: session.value.generation, at: now };
         let mut change = self.vault.change(now);
         change.unchanged(&session).intend(session.value.id, &intent)?;
         change.commit().await?;
+        failpoint!("refresh.intended", session.value.id);
         let outcome = provider.refresh(&session.value, now).await;
+        failpoint!("refresh.answered", session.value.id);
         pass.came_back((&outcome).into());
         let settings = Arc::clone(settings);
-        let answered = Answered { before: session.value, sent_at: now, settings, is_stale, outcome };
+        let answered = Answered { before: session.value, sent_at: now, settings, is_stale, waited: false, outcome };
         self.settle(answered).await.map_err(Attempt::Failed)
     }
 
@@ -151,8 +155,10 @@ impl Keeper {
                 // The session was changed meanwhile: what follows for it as it is now?
                 Err(VaultError::Conflict) => {}
                 Err(error) => {
-                    tracing::error!(session = %id, %error, "the answer to a refresh waits in memory: it cannot be written");
-                    self.unwritten.keep(answered);
+                    if !answered.waited {
+                        tracing::error!(session = %id, %error, "the answer to a refresh waits in memory: it cannot be written");
+                    }
+                    self.unwritten.keep(Answered { waited: true, ..answered });
                     return Err(error.into());
                 }
             }
@@ -192,8 +198,11 @@ impl Keeper {
         if let (Ok(Attended::Renewed), Some(narrowed)) = (&verdict, narrowed) {
             change.audit(narrowed)?;
         }
+        failpoint!("refresh.before-result", id);
         change.commit().await?;
+        failpoint!("refresh.kept", id);
         self.publish(id);
+        failpoint!("refresh.published", id);
         if let Some(lesson) = lesson {
             self.learned(&answered.settings, lesson);
         }

@@ -20,6 +20,8 @@ pub(super) struct Answered {
     pub(super) settings: Arc<ProviderSettings>,
     /// Whether the refresh token may be a spent one, from an older copy of the store.
     pub(super) is_stale: bool,
+    /// Whether it had to wait before.
+    pub(super) waited: bool,
     /// What the provider said.
     pub(super) outcome: RefreshOutcome,
 }

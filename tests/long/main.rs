@@ -12,5 +12,6 @@ mod canaries;
 mod extent;
 mod kills;
 mod lives;
+mod oracle;
 mod sample;
 mod tampering;
