@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build test test-offline test-systemd test-long lint bench bench-scale demo deps man
+.PHONY: help build failpoints test test-offline test-systemd test-long lint bench bench-scale demo deps man
 
 # Where scripts/ puts tools that the system does not have.
 export PATH := $(abspath $(or $(CARGO_TARGET_DIR),target))/tools/bin:$(PATH):$(HOME)/.cargo/bin
@@ -31,9 +31,14 @@ build: ## build daemon and command line, for development
 	@scripts/prerequisites build
 	cargo build --workspace
 
+# The daemon that tests kill at chosen points. With the features of the tests, so that no dependency is built twice.
+failpoints:
+	cargo build --workspace --example tokenkeeperd-failpoints --features tokenkeeperd/failpoints
+
 test: deps ## run all tests: unit, black box, with real OpenID providers and a real browser
 	@scripts/prerequisites browser django long
 	cargo build --workspace --bins --tests
+	@$(MAKE) --no-print-directory failpoints
 ifdef NEXTEST
 	cargo nextest run --workspace -E "all() $(ONLY) $$($(BROWSER) || echo 'and not test(/^web_backend::/)')"
 else
@@ -46,6 +51,7 @@ endif
 test-offline: ## run the tests that need neither npm nor pip
 	@scripts/prerequisites build backup clock
 	cargo build --workspace --bins --tests
+	@$(MAKE) --no-print-directory failpoints
 ifdef NEXTEST
 	cargo nextest run --workspace -E 'not binary(real) and not binary(long) $(ONLY)'
 else
@@ -61,14 +67,16 @@ test-systemd: deps ## try the systemd units with the real daemon, in a Debian bo
 test-long: ## prove at length what the store promises: PART=kills for one proof, TOKENKEEPER_SEED=N for one course of it, TOKENKEEPER_FROM=N from a round on
 	@scripts/prerequisites build long
 	cargo build --workspace --bins --tests
-	TOKENKEEPER_LONG=1 cargo test --package tokenkeeperd --test long -- $(PART) --nocapture --test-threads=1 $(LEFT_OUT)
-	$(if $(PART),,TOKENKEEPER_LONG=1 cargo test --package tokenkeeperd --lib keeper::flight::explore -- --nocapture)
+	@$(MAKE) --no-print-directory failpoints
+	TOKENKEEPER_LONG=1 cargo test --workspace --test long -- $(PART) --nocapture --test-threads=1 $(LEFT_OUT)
+	$(if $(PART),,TOKENKEEPER_LONG=1 cargo test --workspace --lib keeper::flight::explore -- --nocapture)
 	@$(if $(ONLY),echo 'NOT RUN: power cuts, injected faults and the core dump. They need root.')
 
 lint: ## check format, lints, dependencies and documentation
 	@scripts/prerequisites build
 	cargo fmt --all -- --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --workspace --example tokenkeeperd-failpoints --features tokenkeeperd/failpoints -- -D warnings
 	scripts/deny
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --workspace
 

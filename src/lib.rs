@@ -24,6 +24,8 @@ pub mod clock;
 
 pub mod domain;
 
+mod failpoint;
+
 /// Tokens pass through buffers of libraries that wipe nothing. Here, whatever is freed is wiped.
 #[global_allocator]
 static ALLOCATOR: tokenkeeper_sys::Wiping = tokenkeeper_sys::Wiping;

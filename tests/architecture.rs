@@ -23,6 +23,7 @@ const FLOORS: &[&[&str]] = &[
     &["policy"],
     &["clock"],
     &["domain"],
+    &["failpoint"],
 ];
 
 /// Uses that break the rule of the floors nevertheless: (from, to, reason).

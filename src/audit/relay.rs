@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::receiver::{NotTaken, Receiver};
 use super::{Outbox, OutboxError};
 use crate::config::AuditTarget;
+use crate::failpoint::failpoint;
 
 /// Events read at a time: some kilobytes of memory, and few enough that a reload takes effect soon.
 const BATCH: usize = 64;
@@ -220,6 +221,7 @@ impl Worker {
         self.confirm()?;
         let batch = self.outbox.pending(BATCH)?;
         for (number, event) in &batch {
+            failpoint!("outbox.before-send");
             if let Err(not_taken) = self.receiver.send(event) {
                 self.confirm()?;
                 return Err(not_taken.into());

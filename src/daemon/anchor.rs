@@ -13,6 +13,7 @@ use tokenkeeper_protocol::UnixSeconds;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::DaemonSettings;
+use crate::failpoint::failpoint;
 use crate::seal::put_durably;
 use crate::vault::{Vault, VaultError};
 
@@ -133,6 +134,7 @@ impl Anchors {
     fn write(&self) -> Result<(), String> {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let generation = self.vault.generation();
+        failpoint!("anchor.before-write" => "a failpoint".to_owned());
         let text = self.vault.write_anchor(generation);
         let mut outcome = Ok(());
         for path in &self.places {

@@ -6,6 +6,11 @@ use clap::{Args, Parser, Subcommand};
 
 use super::{Options, Restore, Task};
 
+#[cfg(not(feature = "failpoints"))]
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+#[cfg(feature = "failpoints")]
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " with failpoints, for tests");
+
 const MORE: &str = "\
 Examples:
   tokenkeeperd --check-config       says what is wrong with the configuration, and starts nothing
@@ -28,7 +33,7 @@ Exit status: 0 stopped in good order, 64 wrong arguments, 74 input or output fai
 /// It logs users in, refreshes their tokens before they expire, and hands valid access tokens to local processes over a Unix socket.
 /// tokenkeeper(1) is its command line.
 #[derive(Debug, Parser)]
-#[command(name = "tokenkeeperd", version, after_help = MORE, args_conflicts_with_subcommands = false)]
+#[command(name = "tokenkeeperd", version = VERSION, after_help = MORE, args_conflicts_with_subcommands = false)]
 pub struct Arguments {
     /// Read this file, and conf.d/*.toml beside it [default: /etc/tokenkeeper/tokenkeeper.toml]
     #[arg(long, value_name = "FILE", global = true)]

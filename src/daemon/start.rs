@@ -17,6 +17,7 @@ use crate::audit::{Relay, Tally};
 use crate::clock::Clock;
 use crate::command::{InForce, Lock, Meter, Service, Vitals};
 use crate::config::{Environment, Loaded, Settings, Source, load};
+use crate::failpoint::failpoint;
 use crate::ipc;
 use crate::keeper::{self, Keeper};
 use crate::policy::judge;
@@ -73,8 +74,10 @@ async fn run(ground: Ground, opened: Opened, sockets: Arc<ipc::Sockets>) -> Resu
     let Opened { vault, kept, source } = opened;
     // Before anything is done with what is in the store.
     let anchors = Arc::new(Anchors::new(Arc::clone(&vault), &ground.settings.daemon));
+    failpoint!("start.opened");
     anchors.compare(ground.clock.now()).await?;
     vault.tell_migration(ground.clock.now()).await?;
+    failpoint!("start.compared");
     let rotation = Rotation::new(Arc::clone(&vault), kept, ground.clock.clone(), schedule.reseal_rate);
     let rotation = Arc::new(rotation);
     let parts = Parts { vault, rotation: Arc::clone(&rotation), identity_source: source.to_string(), lock: None };
@@ -121,6 +124,7 @@ async fn run(ground: Ground, opened: Opened, sockets: Arc<ipc::Sockets>) -> Resu
     tasks.spawn(Arc::clone(&anchors).follow(stop.clone()));
     tasks.spawn(notify::run_watchdog(is_well(&service), stop.clone()));
 
+    failpoint!("start.before-ready");
     service.record(crate::audit::What::DaemonStarted { version: env!("CARGO_PKG_VERSION").to_owned() }).await;
     notify::ready(&counts::first_line(&service));
     // Counts the sessions, which nobody should wait for.

@@ -8,6 +8,7 @@ use super::{Keeper, KeeperError, narrowed, timing};
 use crate::audit::What;
 use crate::config::ProviderSettings;
 use crate::domain::{Peer, Session, State};
+use crate::failpoint::failpoint;
 use crate::policy::Permit;
 use crate::provider::Grant;
 use crate::vault::{Binding, Change, PendingLogin, VaultError, Versioned};
@@ -61,6 +62,7 @@ impl Keeper {
             }
             match change.commit().await {
                 Ok(()) => {
+                    failpoint!("login.kept", session.id);
                     self.publish(session.id);
                     return Ok(answer);
                 }

@@ -14,6 +14,7 @@ use super::admit::Arrival;
 use super::{Keeper, KeeperError};
 use crate::audit::What;
 use crate::domain::{Flow, Peer, Way};
+use crate::failpoint::failpoint;
 use crate::policy::Permit;
 use crate::provider::{Fault, LoginFault};
 use crate::vault::{DoneLogin, PendingLogin, Versioned};
@@ -140,6 +141,7 @@ impl Keeper {
         }
         let grant = provider.exchange(flow, &callback, self.clock.now()).await;
         let grant = grant.map_err(|fault| login_error(&login.value.provider, fault))?;
+        failpoint!("login.exchanged");
         let arrival =
             Arrival { id: complete.login_id, login, query, grant: &grant, peer, settings: provider.settings() };
         let opened = self.admit(&permit, &arrival).await;

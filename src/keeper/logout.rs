@@ -10,6 +10,7 @@ use super::attend::{Attended, Wish};
 use super::{Keeper, KeeperError, closing};
 use crate::audit::What;
 use crate::domain::{EndReason, Peer, Session};
+use crate::failpoint::failpoint;
 use crate::policy::Permit;
 use crate::vault::VaultError;
 
@@ -50,8 +51,10 @@ impl Keeper {
             let new = self.ended(&found.value, EndReason::LoggedOut);
             let mut change = self.vault.change(now);
             change.update(&found, &new)?.audit(event)?;
+            failpoint!("logout.before-tombstone", id);
             match change.commit().await {
                 Ok(()) => {
+                    failpoint!("logout.buried", id);
                     self.publish(id);
                     return Ok(new);
                 }

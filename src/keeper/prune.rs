@@ -11,6 +11,7 @@ use super::attend::Attempt;
 use super::{Keeper, KeeperError};
 use crate::audit::What;
 use crate::domain::{EndReason, LoginReason, Session, State};
+use crate::failpoint::failpoint;
 use crate::vault::{VaultError, Versioned};
 
 /// A login that was begun in time may take this long to be completed: it needs its flow until then.
@@ -116,7 +117,9 @@ impl Keeper {
             change.remove(session)?.audit(What::Removed { session: id, provider })?;
         }
         if !over.is_empty() {
+            failpoint!("prune.before-removal");
             change.commit().await?;
+            failpoint!("prune.removed");
         }
         Ok(())
     }

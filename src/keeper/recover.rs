@@ -6,14 +6,17 @@ use super::flight::interrupted;
 use super::{Keeper, KeeperError};
 use crate::audit::What;
 use crate::domain::Session;
+use crate::failpoint::failpoint;
 use crate::vault::{Intent, Versioned};
 
 impl Keeper {
     /// Settles every intent that the last run left behind; returns how many there were. Call it before anything is served.
     pub async fn recover(&self) -> Result<usize, KeeperError> {
         let unsettled = self.vault.unsettled()?;
+        failpoint!("recover.found");
         for (id, intent) in &unsettled {
             self.recover_one(*id, intent).await?;
+            failpoint!("recover.settled", id);
         }
         Ok(unsettled.len())
     }
@@ -38,6 +41,7 @@ impl Keeper {
             };
             change.update(&session, &new)?.audit(event)?;
         }
+        failpoint!("recover.before-settling", id);
         change.commit().await?;
         Ok(())
     }

@@ -8,6 +8,7 @@ use super::{Keeper, timing};
 use crate::audit::What;
 use crate::domain::Session;
 use crate::domain::session::Trouble;
+use crate::failpoint::failpoint;
 use crate::provider::RevokeOutcome;
 use crate::vault::Versioned;
 
@@ -28,7 +29,9 @@ impl Keeper {
                 let Ok(pass) = self.enter(provider, &session.value, wish).await else {
                     return Ok(Attended::Revoked(Revocation::Pending));
                 };
+                failpoint!("revoke.before-post", session.value.id);
                 let outcome = self.end_at(provider, session, tokens, now).await?;
+                failpoint!("revoke.answered", session.value.id);
                 pass.came_back((&outcome).into());
                 outcome
             }
@@ -59,6 +62,7 @@ impl Keeper {
         }
         let event = What::Revoked { session: new.id, provider: new.provider.clone(), outcome: said };
         self.replace(session, &new, event).await?;
+        failpoint!("revoke.kept", new.id);
         Ok(Attended::Revoked(revocation))
     }
 }

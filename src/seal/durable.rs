@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use data_encoding::HEXLOWER;
 
 use super::key::fill_random;
+use crate::failpoint::failpoint;
 
 /// Puts `bytes` at `path` with exactly these permission bits; [`io::ErrorKind::AlreadyExists`] if something is there.
 pub fn create_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
@@ -34,7 +35,9 @@ pub fn replace_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
         let is_its_own = (new.uid(), new.gid()) == (old.uid(), old.gid());
         if is_its_own { Ok(()) } else { lchown(&staged, Some(old.uid()), Some(old.gid())) }
     });
+    failpoint!("file.staged");
     kept.and_then(|()| fs::rename(&staged, path)).inspect_err(|_| discard(&staged))?;
+    failpoint!("file.renamed");
     sync_directory(path)
 }
 
@@ -46,8 +49,10 @@ pub fn put_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let staged = PathBuf::from(staged);
     discard(&staged);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&staged)?;
-    let put = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&staged, path));
-    put.inspect_err(|_| discard(&staged))?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).inspect_err(|_| discard(&staged))?;
+    failpoint!("anchor.staged");
+    fs::rename(&staged, path).inspect_err(|_| discard(&staged))?;
+    failpoint!("anchor.renamed");
     sync_directory(path)
 }
 

@@ -12,6 +12,7 @@ use nix::fcntl::{Flock, FlockArg};
 use sha2::{Digest as _, Sha256};
 
 use super::{HostIdentity, KeptError, Keyring, Recipients, SealError, create_durably, replace_durably};
+use crate::failpoint::failpoint;
 
 /// The owner reads and writes.
 const MODE: u32 = 0o600;
@@ -87,6 +88,7 @@ impl KeptKeyring {
         if <[u8; 32]>::from(Sha256::digest(&found)) != last {
             return Err(KeptError::Replaced { path: path.clone() });
         }
+        failpoint!("keyring.before-replacement" => inaccessible(path, io::Error::from(io::ErrorKind::StorageFull)));
         replace_durably(path, &bytes).map_err(|error| inaccessible(path, error))?;
         Ok(Sha256::digest(&bytes).into())
     }

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::{Vault, VaultError};
 use crate::audit::{Event, Outbox, OutboxError};
+use crate::failpoint::failpoint;
 use crate::store::{Batch, Table};
 
 /// Events that may wait: some hundred megabytes, and days of a busy host.
@@ -80,7 +81,9 @@ impl Outbox for Vault {
         for number in sequences {
             batch.unmark(Table::Outbox, number.to_be_bytes());
         }
+        failpoint!("outbox.sent");
         let written = futures_executor::block_on(self.store.write_if(batch));
+        failpoint!("outbox.removed");
         written.map(drop).map_err(OutboxError::new)
     }
 }

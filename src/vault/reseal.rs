@@ -6,6 +6,7 @@
 use std::sync::{Arc, PoisonError};
 
 use super::{Vault, VaultError};
+use crate::failpoint::failpoint;
 use crate::seal::{Keyring, Place, epoch_of};
 use crate::store::{Batch, StoreError, Table};
 
@@ -55,8 +56,12 @@ impl Vault {
             if page.renewed == 0 {
                 return Ok(page);
             }
+            failpoint!("reseal.before-page");
             match futures_executor::block_on(self.store.write_if(batch)) {
-                Ok(_) => return Ok(page),
+                Ok(_) => {
+                    failpoint!("reseal.page-written");
+                    return Ok(page);
+                }
                 // A row was changed meanwhile, and with that sealed in the current epoch: each round there are fewer.
                 Err(StoreError::Conflict { .. }) => page.renewed = 0,
                 Err(error) => return Err(error.into()),

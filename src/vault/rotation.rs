@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Vault, VaultError};
 use crate::audit::What;
 use crate::clock::Clock;
+use crate::failpoint::failpoint;
 use crate::seal::{KeepKeyring, KeptError};
 use crate::store::Table;
 
@@ -118,7 +119,9 @@ impl Rotation {
             return Err(BeginError::UnderWay);
         }
         let epoch = keyring.begin_epoch();
+        failpoint!("rotation.before-new-key");
         self.kept.keep(&keyring)?;
+        failpoint!("rotation.new-key-kept");
         self.vault.replace_keyring(keyring);
         *progress = Progress::default();
         drop(progress);
@@ -227,7 +230,9 @@ impl Rotation {
             let _alone = this.noted();
             let mut keyring = (*this.vault.keyring()).clone();
             keyring.forget_old_epochs();
+            failpoint!("rotation.before-old-key-goes");
             this.kept.keep(&keyring)?;
+            failpoint!("rotation.old-key-gone");
             let epoch = keyring.epoch();
             this.vault.replace_keyring(keyring);
             Ok::<_, KeptError>(epoch)

@@ -13,5 +13,6 @@ mod extent;
 mod kills;
 mod lives;
 mod old_copies;
+mod oracle;
 mod sample;
 mod tampering;

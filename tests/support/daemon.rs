@@ -28,24 +28,34 @@ impl Daemon {
     }
 
     /// The same with a command that a test has changed.
-    pub(crate) fn start_command(home: &Home, mut command: Command) -> Self {
+    pub(crate) fn start_command(home: &Home, command: Command) -> Self {
+        let already_said = home.stderr().len();
+        let mut this = Self::launch(home, command);
+        let is_ready = this.becomes_ready();
+        let said = &home.stderr()[already_said..];
+        assert!(is_ready, "the daemon did not become ready ({:?}). It said:\n{said}", this.exited);
+        this
+    }
+
+    /// The same, and does not wait: it may not live so long.
+    pub(crate) fn launch(home: &Home, mut command: Command) -> Self {
         let socket = home.path("run/notify");
         let notify = NotifySocket::bind(&socket);
         let stderr = OpenOptions::new().create(true).append(true).open(home.path("stderr")).expect("the home is there");
-        let already_said = home.stderr().len();
         // What a test has put on standard input stays: socket activation hands a listener over there.
         let child = command.env("NOTIFY_SOCKET", &socket).stdout(Stdio::null()).stderr(stderr).spawn();
         let mut child = child.unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
         let pid = Pid::from_raw(child.id().try_into().expect("a process id is positive"));
         let (tell, exit) = channel();
         std::thread::spawn(move || tell.send(child.wait().expect("a child can be waited for")));
-        let mut this = Self { pid, exit, exited: None, notify };
-        let ready = this.notify.wait_for("READY=1", Deadline::patient(), || {
-            this.exit.try_recv().map(|status| this.exited = Some(status)).is_ok()
-        });
-        let said = &home.stderr()[already_said..];
-        assert!(ready, "the daemon did not become ready ({:?}). It said:\n{said}", this.exited);
-        this
+        Self { pid, exit, exited: None, notify }
+    }
+
+    /// Waits until it says that it is ready; `false` if it ends before that.
+    pub(crate) fn becomes_ready(&mut self) -> bool {
+        self.notify.wait_for("READY=1", Deadline::patient(), || {
+            self.exit.try_recv().map(|status| self.exited = Some(status)).is_ok()
+        })
     }
 
     /// Runs a daemon that is expected to give up by itself.

@@ -91,7 +91,12 @@ impl Home {
 
     /// The daemon as a command that is not running yet, with nothing of the tests' environment in it.
     pub(crate) fn daemon_command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tokenkeeperd"));
+        self.command_of(Path::new(env!("CARGO_BIN_EXE_tokenkeeperd")))
+    }
+
+    /// The same with another program.
+    pub(super) fn command_of(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
         command.env_clear().env("PATH", "/usr/bin:/bin").arg("--config").arg(self.config_file());
         command
     }

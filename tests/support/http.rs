@@ -122,11 +122,15 @@ pub(crate) fn receive(stream: &TcpStream) -> io::Result<Option<Received>> {
 
 /// Writes one answer, after which the connection is over.
 pub(crate) fn reply(mut stream: &TcpStream, status: u16, headers: &[(String, String)], body: &str) -> io::Result<()> {
-    let mut text = format!("HTTP/1.1 {status} Scripted\r\nContent-Length: {}\r\nConnection: close\r\n", body.len());
+    stream.write_all(format!("{}{body}", head(status, headers, body.len())).as_bytes())
+}
+
+fn head(status: u16, headers: &[(String, String)], length: usize) -> String {
+    let mut text = format!("HTTP/1.1 {status} Scripted\r\nContent-Length: {length}\r\nConnection: close\r\n");
     for (name, value) in headers {
         let _ = write!(text, "{name}: {value}\r\n");
     }
-    stream.write_all(format!("{text}\r\n{body}").as_bytes())
+    text + "\r\n"
 }
 
 /// Begins an answer, and closes the connection half-way.
@@ -134,6 +138,17 @@ pub(crate) fn cut_short(mut stream: &TcpStream) -> io::Result<()> {
     stream.write_all(
         b"HTTP/1.1 200 Scripted\r\nContent-Type: application/json\r\nContent-Length: 4096\r\n\r\n{\"access_token\":",
     )
+}
+
+/// The same as [`reply`], and closes the connection in the middle of the body.
+pub(crate) fn cut_half(
+    mut stream: &TcpStream,
+    status: u16,
+    headers: &[(String, String)],
+    body: &str,
+) -> io::Result<()> {
+    stream.write_all(head(status, headers, body.len()).as_bytes())?;
+    stream.write_all(&body.as_bytes()[..body.len() / 2])
 }
 
 /// Begins an answer that ends when the client has had enough.
@@ -152,11 +167,7 @@ pub(crate) fn drip(
     body: &str,
     pause: impl Fn(),
 ) -> io::Result<()> {
-    let mut text = format!("HTTP/1.1 {status} Scripted\r\nContent-Length: {}\r\nConnection: close\r\n", body.len());
-    for (name, value) in headers {
-        let _ = write!(text, "{name}: {value}\r\n");
-    }
-    for byte in format!("{text}\r\n{body}").into_bytes() {
+    for byte in format!("{}{body}", head(status, headers, body.len())).into_bytes() {
         stream.write_all(&[byte])?;
         pause();
     }

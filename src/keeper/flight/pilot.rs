@@ -12,6 +12,7 @@ use super::unwritten::Answered;
 use crate::audit::What;
 use crate::config::ProviderSettings;
 use crate::domain::{self, Session};
+use crate::failpoint::failpoint;
 use crate::keeper::attend::{Attempt, Attended, Wish};
 use crate::keeper::reuse::Lesson;
 use crate::keeper::{Keeper, KeeperError, narrowed};
@@ -44,12 +45,14 @@ impl Keeper {
                     Event::Written(self.write(answered, change.as_deref(), then).await)
                 }
                 State::Keeping { answered, .. } => {
-                    tracing::error!(session = %id, "the answer to a refresh waits in memory: it cannot be written");
-                    self.unwritten.keep(Arc::clone(answered));
+                    if self.unwritten.keep(Arc::clone(answered)) {
+                        tracing::error!(session = %id, "the answer to a refresh waits in memory: it cannot be written");
+                    }
                     Event::Done
                 }
                 State::Showing(_) => {
                     self.publish(id);
+                    failpoint!("refresh.published", id);
                     Event::Done
                 }
                 State::Landed(outcome) => return outcome.clone(),
@@ -77,6 +80,7 @@ impl Keeper {
                 None => provider.refresh(&before, *now).await,
                 Some(_) => provider.client_credentials(&before.scopes, &before.resource, *now).await,
             };
+            failpoint!("refresh.answered", before.id);
             pass.came_back((&outcome).into());
             flight = flight.next(Event::Answered(outcome));
         }
@@ -112,10 +116,13 @@ impl Keeper {
     }
 
     async fn intend(&self, session: &Versioned<Session>, at: UnixSeconds) -> Result<(), Attempt> {
+        failpoint!("refresh.before-intent", session.value.id);
         let intent = Intent { generation: session.value.generation, at };
         let mut change = self.vault.change(at);
         change.unchanged(session).intend(session.value.id, &intent)?;
-        Ok(change.commit().await?)
+        change.commit().await?;
+        failpoint!("refresh.intended", session.value.id);
+        Ok(())
     }
 
     /// One batch: the session, what was learned of its provider, what is told of it, and the end of the intent.
@@ -132,7 +139,9 @@ impl Keeper {
                 change.audit(event)?;
             }
         }
+        failpoint!("refresh.before-result", answered.before.id);
         change.commit().await?;
+        failpoint!("refresh.kept", answered.before.id);
         self.unwritten.forget(answered.before.id);
         self.learned(&answered.settings, lesson);
         Ok(())

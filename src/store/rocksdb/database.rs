@@ -10,6 +10,7 @@ use rocksdb::{ColumnFamily, DB, Direction, ErrorKind, IteratorMode, PrefixRange,
 
 use super::view::View;
 use super::{options, row};
+use crate::failpoint::failpoint;
 use crate::store::batch::Change;
 use crate::store::{Row, StoreError, Table, TableSize};
 
@@ -148,7 +149,20 @@ impl Database {
     }
 
     fn write(&self, batch: WriteBatch) -> Result<(), StoreError> {
-        self.0.write_opt(batch, &options::write()).map_err(|error| StoreError::Unwritable(error.into_string()))
+        failpoint!("store.before-write" => StoreError::Unwritable("a failpoint".to_owned()));
+        // RocksDB writes and syncs in one call. What is between is made by hand, if it is wanted.
+        failpoint!("store.unsynced", after self.write_unsynced(&batch) => StoreError::Unwritable("a failpoint".to_owned()));
+        self.0.write_opt(batch, &options::write()).map_err(|error| StoreError::Unwritable(error.into_string()))?;
+        failpoint!("store.synced" => StoreError::Unwritable("a failpoint".to_owned()));
+        Ok(())
+    }
+
+    #[cfg(feature = "failpoints")]
+    fn write_unsynced(&self, batch: &WriteBatch) {
+        let copy = WriteBatch::from_data(batch.data());
+        self.0
+            .write_opt(copy, &rocksdb::WriteOptions::default())
+            .expect("a test that stops here has a disk that takes writes");
     }
 
     pub(super) fn family(&self, table: Table) -> Result<&ColumnFamily, StoreError> {

@@ -14,6 +14,7 @@ use super::copies::{self, Copies};
 use super::database::Database;
 use super::open;
 use super::writer::Target;
+use crate::failpoint::failpoint;
 use crate::store::batch::{Before, Change};
 use crate::store::{Row, Snapshot, StoreError, Table, TableSize};
 
@@ -146,7 +147,9 @@ impl Target for Disk {
             return Err(StoreError::Unwritable("a backup or a check of the store has yet to end".to_owned()));
         }
         *database = None;
+        failpoint!("store.before-reopening" => StoreError::Unwritable("a failpoint".to_owned()));
         let (opened, _) = open::open(&self.dir)?;
+        failpoint!("store.reopened");
         let generation = opened.generation()?;
         *database = Some(Arc::new(opened));
         Ok(generation)

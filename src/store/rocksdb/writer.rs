@@ -15,6 +15,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::group::Group;
 use crate::clock::Clock;
+use crate::failpoint::failpoint;
 use crate::store::batch::{Before, Change};
 use crate::store::{Batch, StoreError, Written};
 
@@ -203,6 +204,7 @@ fn write_group(target: &impl Target, orders: Vec<Order>, state: &State) {
             }
         }
     }
+    failpoint!("store.before-answers");
     for (answer, outcome) in answers {
         // Whoever dropped the future does not want to know.
         let _ = answer.send(outcome);

@@ -4,6 +4,7 @@ use std::io;
 use std::net::TcpStream;
 
 use data_encoding::BASE64URL_NOPAD;
+use nix::sys::signal::{Signal, kill};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -11,7 +12,7 @@ use super::super::config::CLIENT_SECRET;
 use super::super::deadline::{Deadline, unix_seconds};
 use super::super::http::{self, Received};
 use super::keys;
-use super::oracle::{Rotation, Worth};
+use super::oracle::{Rotation, What, Worth};
 use super::state::{DeviceUser, Fault, Grant, Lie, Shared, State};
 
 /// RFC 8628 section 3.4.
@@ -52,13 +53,20 @@ pub(super) fn answer(stream: &TcpStream, request: &Received, shared: &Shared) ->
     state.requests.push((on.clone(), request.clone()));
     state.secrets.extend(["code_verifier"].iter().filter_map(|name| request.parameter(name)));
     let fault = state.faults.get_mut(&on).and_then(std::collections::VecDeque::pop_front);
+    let is_fault = |fault: &Fault| !matches!(fault, Fault::KillBefore(_) | Fault::KillAfter(_));
+    state.faulted += usize::from(fault.as_ref().is_some_and(is_fault));
     shared.changed.notify_all();
     let presented = request.parameter("refresh_token").filter(|_| on == "refresh_token");
-    let _flight = presented.map(|token| Flight { sent: state.oracle.sent(&token), shared });
+    let (rotation, life) = (state.rotation, state.access_life);
+    let flight = presented.as_ref().map(|token| Flight { sent: state.oracle.sent(token, rotation, life), shared });
     let response = match &fault {
         Some(Fault::DropBefore) => {
             drop(state);
             return Ok(());
+        }
+        Some(Fault::KillBefore(client)) => {
+            drop(state);
+            return Ok(kill(*client, Signal::SIGKILL)?);
         }
         Some(Fault::Answer(status, body)) => {
             let content_type = if body.starts_with('{') { "application/json" } else { "text/html" };
@@ -108,11 +116,16 @@ pub(super) fn answer(stream: &TcpStream, request: &Received, shared: &Shared) ->
             }
             route(request, &on, &mut state)
         }
-        Some(Fault::DropAfter | Fault::Drip(_) | Fault::Late(_)) | None => route(request, &on, &mut state),
+        _ => route(request, &on, &mut state),
     };
+    if let (Some(token), Some(Fault::DropAfter | Fault::CutAfter)) = (&presented, &fault) {
+        state.oracle.note(token, What::AnswerLost);
+    }
     drop(state);
     match fault {
         Some(Fault::DropAfter) => return Ok(()),
+        Some(Fault::KillAfter(client)) => return Ok(kill(client, Signal::SIGKILL)?),
+        Some(Fault::CutAfter) => return http::cut_half(stream, response.status, &response.headers, &response.body),
         Some(Fault::Late(milliseconds)) => pause(milliseconds),
         Some(Fault::Drip(milliseconds)) => {
             let pause = || pause(milliseconds);
@@ -120,6 +133,17 @@ pub(super) fn answer(stream: &TcpStream, request: &Received, shared: &Shared) ->
         }
         _ => {}
     }
+    if let Some(token) = presented {
+        let oracle = &mut shared.state.lock().unwrap().oracle;
+        match response.status {
+            200 => oracle.note(&token, What::Answered),
+            // Of a gateway: what is behind it may have done anything.
+            502 | 504 => {}
+            _ => oracle.is_not_spent(&token),
+        }
+    }
+    // Who has read it to its end may go on before this does.
+    drop(flight);
     http::reply(stream, response.status, &response.headers, &response.body)
 }
 
@@ -198,7 +222,7 @@ fn ask_device(request: &Received, state: &mut State) -> Response {
             state.device_codes.remove(&code);
             let refresh_token = state.secret("rt");
             state.refresh_tokens.insert(refresh_token.clone(), (user.clone(), scope.clone()));
-            state.oracle.issue(&refresh_token);
+            state.oracle.issue(&refresh_token, &user);
             tokens(state, &user, &scope, None, &refresh_token, true)
         }
     }
@@ -281,7 +305,7 @@ fn exchange(request: &Received, state: &mut State) -> Response {
     }
     let refresh_token = state.secret("rt");
     state.refresh_tokens.insert(refresh_token.clone(), (grant.user.clone(), grant.scope.clone()));
-    state.oracle.issue(&refresh_token);
+    state.oracle.issue(&refresh_token, &grant.user);
     tokens(state, &grant.user, &grant.scope, grant.nonce.as_deref(), &refresh_token, true)
 }
 

@@ -17,7 +17,7 @@ use super::deadline::Deadline;
 use super::http::{self, Received};
 use state::{DeviceUser, Shared, State};
 
-pub(crate) use oracle::Rotation;
+pub(crate) use oracle::{Rotation, Step, What};
 pub(crate) use state::{Fault, Lie};
 pub(crate) use tls::{Tls, TlsServer};
 
@@ -77,7 +77,22 @@ impl ScriptedProvider {
     pub(crate) fn gave(&self, refresh_token: &str, user: &str) {
         let mut state = self.state();
         state.refresh_tokens.insert(refresh_token.to_owned(), (user.to_owned(), "openid".to_owned()));
-        state.oracle.issue(refresh_token);
+        state.oracle.issue(refresh_token, user);
+    }
+
+    /// The client has the newest refresh token of `user`: an older one must not come any more.
+    pub(crate) fn has_newest(&self, user: &str) {
+        self.state().oracle.has_newest(user);
+    }
+
+    /// What happened to refresh tokens, from step `from` on.
+    pub(crate) fn steps(&self, from: usize) -> Vec<Step> {
+        self.state().oracle.steps()[from..].to_vec()
+    }
+
+    /// How many faults have come to pass.
+    pub(crate) fn faulted(&self) -> usize {
+        self.state().faulted
     }
 
     /// What the client did with refresh tokens that it must never do.

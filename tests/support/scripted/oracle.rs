@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::super::deadline::Stopwatch;
+use super::super::failpoints::monotonic;
 
 /// How refresh tokens are treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,32 @@ pub(crate) enum Rotation {
     Strict,
     /// The same, but the one before the newest is accepted for so many seconds after it was spent.
     Grace(u64),
+}
+
+/// Something that happened to a refresh token.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    /// By the clock of [`monotonic`].
+    pub(crate) at: u64,
+    /// In which life of the client.
+    pub(crate) life: u64,
+    pub(crate) user: String,
+    /// Which of the tokens of its login.
+    pub(crate) number: u64,
+    pub(crate) what: What,
+}
+
+/// What happened to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    /// It came.
+    Sent,
+    /// It is worth nothing from now on; its successor was made.
+    Spent,
+    /// An answer to it is about to leave as it should.
+    Answered,
+    /// What was done is not told.
+    AnswerLost,
 }
 
 /// What a refresh token is worth.
@@ -43,31 +69,42 @@ pub(super) struct Oracle {
     last_login: u64,
     last_access: u64,
     violations: Vec<String>,
-    watch: Option<Stopwatch>,
+    steps: Vec<Step>,
 }
 
 struct Issued {
+    user: String,
     login: u64,
     number: u64,
-    spent_at: Option<u128>,
+    spent_at: Option<u64>,
+    /// When the access token came that came with it.
+    granted_at: u64,
+    /// It was sent, and for all that the client can know it was spent.
+    may_be_spent: bool,
+}
+
+impl Issued {
+    fn new(user: &str, login: u64, number: u64) -> Self {
+        Self { user: user.to_owned(), login, number, spent_at: None, granted_at: monotonic(), may_be_spent: false }
+    }
 }
 
 impl Oracle {
     /// A refresh token of a new login.
-    pub(super) fn issue(&mut self, token: &str) {
+    pub(super) fn issue(&mut self, token: &str, user: &str) {
         self.last_login += 1;
         let login = self.last_login;
-        self.tokens.insert(token.to_owned(), Issued { login, number: 0, spent_at: None });
+        self.tokens.insert(token.to_owned(), Issued::new(user, login, 0));
     }
 
     /// The successor of one that is spent with this.
     pub(super) fn succeed(&mut self, spent: &str, token: &str) {
-        let now = self.now();
+        self.note(spent, What::Spent);
         let Some(old) = self.tokens.get_mut(spent) else { return };
-        old.spent_at.get_or_insert(now);
-        let login = old.login;
+        old.spent_at.get_or_insert(monotonic());
+        let (user, login) = (old.user.clone(), old.login);
         let newest = self.tokens.values().filter(|it| it.login == login).map(|it| it.number).max().unwrap_or(0);
-        self.tokens.insert(token.to_owned(), Issued { login, number: newest + 1, spent_at: None });
+        self.tokens.insert(token.to_owned(), Issued::new(&user, login, newest + 1));
     }
 
     /// An access token that comes with a refresh token.
@@ -78,11 +115,11 @@ impl Oracle {
 
     /// What a token is worth under `rotation`.
     pub(super) fn worth(&mut self, token: &str, rotation: Rotation) -> Worth {
-        let now = self.now();
+        let now = monotonic();
         let Some(issued) = self.tokens.get(token) else { return Worth::Spent };
         match (rotation, issued.spent_at) {
             (Rotation::Repeated | Rotation::Silent, _) | (_, None) => Worth::Good,
-            (Rotation::Grace(seconds), Some(at)) if now < at + u128::from(seconds) * 1000 => {
+            (Rotation::Grace(seconds), Some(at)) if now < at + seconds * 1_000_000_000 => {
                 let newest = self.tokens.values().filter(|it| it.login == issued.login).map(|it| it.number).max();
                 // Those that were issued in its place meanwhile come from tries whose answer was lost.
                 let was_used = self
@@ -101,15 +138,25 @@ impl Oracle {
         self.tokens.iter().filter(|(_, it)| it.login == login).map(|(token, _)| token.clone()).collect()
     }
 
-    /// The client sends a refresh token. Returns what to hand to [`Self::answered`].
-    pub(super) fn sent(&mut self, token: &str) -> (u64, String) {
+    /// The client sends a refresh token. Returns what to hand to [`Self::answered`]. Access tokens live for `life` seconds: where
+    /// nothing is forgiven, a token that may be spent is not to be sent again as long as there is one to lose.
+    pub(super) fn sent(&mut self, token: &str, rotation: Rotation, life: u64) -> (u64, String) {
+        self.note(token, What::Sent);
         let flight = (self.life, token.to_owned());
         let running = self.in_flight.entry(flight.clone()).or_default();
         *running += 1;
         if *running > 1 {
             self.violations.push(format!("{token} is in flight {running} times"));
         }
-        if let Some(it) = self.tokens.get(token) {
+        if let Some(it) = self.tokens.get_mut(token) {
+            // Half of it: the client counts from when it asked, in whole seconds.
+            let is_early = monotonic() < it.granted_at + life * 500_000_000;
+            if it.may_be_spent && is_early && rotation == Rotation::Strict {
+                let said =
+                    format!("{token} of {} may be spent, and is sent again while there is something to lose", it.user);
+                self.violations.push(said);
+            }
+            it.may_be_spent = true;
             let shown = self.shown.get(&it.login).copied().unwrap_or(0);
             if it.number < shown {
                 let said = format!("{token} is number {} of its login, and number {shown} was known", it.number);
@@ -118,6 +165,13 @@ impl Oracle {
         }
         self.show(token);
         flight
+    }
+
+    /// The client is about to be told that this token is as good as it was.
+    pub(super) fn is_not_spent(&mut self, token: &str) {
+        if let Some(it) = self.tokens.get_mut(token) {
+            it.may_be_spent = false;
+        }
     }
 
     pub(super) fn answered(&mut self, flight: &(u64, String)) {
@@ -149,7 +203,23 @@ impl Oracle {
         }
     }
 
-    fn now(&mut self) -> u128 {
-        self.watch.get_or_insert_with(Stopwatch::start).elapsed().as_millis()
+    /// The client says that it has the newest refresh token of a user.
+    pub(super) fn has_newest(&mut self, user: &str) {
+        let of_user = self.tokens.iter().filter(|(_, it)| it.user == user);
+        if let Some((newest, _)) = of_user.max_by_key(|(_, it)| (it.login, it.number)) {
+            let newest = newest.clone();
+            self.show(&newest);
+        }
+    }
+
+    pub(super) fn note(&mut self, token: &str, what: What) {
+        if let Some(it) = self.tokens.get(token) {
+            let (user, number) = (it.user.clone(), it.number);
+            self.steps.push(Step { at: monotonic(), life: self.life, user, number, what });
+        }
+    }
+
+    pub(super) fn steps(&self) -> &[Step] {
+        &self.steps
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Condvar, Mutex};
 
 use data_encoding::HEXLOWER;
+use nix::unistd::Pid;
 
 use super::super::http::Received;
 use super::oracle::{Oracle, Rotation};
@@ -27,6 +28,12 @@ pub(crate) enum Fault {
     Reply(u16, &'static [(&'static str, &'static str)], &'static str),
     /// Announces more than it sends, then closes the connection.
     CutShort,
+    /// Everything was done, and the answer ends in its middle.
+    CutAfter,
+    /// Nothing was done, and the client is killed.
+    KillBefore(Pid),
+    /// Everything was done, and the client is killed before it hears of it.
+    KillAfter(Pid),
     /// A body without an end.
     Endless,
     /// Everything was done; the answer comes byte by byte, each so many milliseconds after the other.
@@ -114,6 +121,8 @@ pub(super) struct State {
     pub(super) down: bool,
     pub(super) released: bool,
     pub(super) faults: HashMap<String, VecDeque<Fault>>,
+    /// Faults that came to pass.
+    pub(super) faulted: usize,
     pub(super) requests: Vec<(String, Received)>,
     pub(super) codes: HashMap<String, Grant>,
     /// How long device codes are good, if there are any.
@@ -142,6 +151,7 @@ impl Shared {
             down: false,
             released: false,
             faults: HashMap::new(),
+            faulted: 0,
             requests: vec![],
             codes: HashMap::new(),
             device_life: None,
