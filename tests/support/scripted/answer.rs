@@ -1,0 +1,112 @@
+//! One request, and what goes wrong with it: a [`Fault`] that was queued happens instead of the answer, or to it.
+
+use std::io;
+use std::net::TcpStream;
+
+use serde_json::json;
+
+use super::super::deadline::{Deadline, unix_seconds};
+use super::super::http::{self, Received};
+use super::endpoints::{Response, route};
+use super::state::{Fault, Shared};
+
+/// Answers one request, or does what a fault says instead.
+pub(super) fn answer(stream: &TcpStream, request: &Received, shared: &Shared) -> io::Result<()> {
+    let on = match request.path.as_str() {
+        "/token" => request.parameter("grant_type").unwrap_or_default(),
+        path => path.to_owned(),
+    };
+    let mut state = shared.state.lock().unwrap();
+    state.requests.push((on.clone(), request.clone()));
+    state.secrets.extend(["code_verifier"].iter().filter_map(|name| request.parameter(name)));
+    let fault = state.faults.get_mut(&on).and_then(std::collections::VecDeque::pop_front);
+    shared.changed.notify_all();
+    let presented = request.parameter("refresh_token").filter(|_| on == "refresh_token");
+    let _flight = presented.map(|token| Flight { sent: state.oracle.sent(&token), shared });
+    let response = match &fault {
+        Some(Fault::DropBefore) => {
+            drop(state);
+            return Ok(());
+        }
+        Some(Fault::Answer(status, body)) => {
+            let content_type = if body.starts_with('{') { "application/json" } else { "text/html" };
+            Response::text(*status, content_type, body.clone())
+        }
+        Some(Fault::RetryAfter(status, seconds)) => {
+            let mut response = Response::text(*status, "text/html", String::new());
+            response.headers.push(("Retry-After".to_owned(), seconds.to_string()));
+            response
+        }
+        Some(Fault::RetryAt(status, seconds)) => {
+            let at = chrono::DateTime::from_timestamp(unix_seconds() + i64::from(*seconds), 0).unwrap_or_default();
+            let mut response = Response::text(*status, "text/html", String::new());
+            response.headers.push(("Retry-After".to_owned(), at.format("%a, %d %b %Y %H:%M:%S GMT").to_string()));
+            response
+        }
+        Some(Fault::Reply(status, headers, body)) => {
+            let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            Response { status: *status, headers, body: (*body).to_owned() }
+        }
+        Some(Fault::Quote(status, error)) => {
+            let sent = ["code", "refresh_token", "token"].iter().find_map(|name| request.parameter(name));
+            let description = format!("I do not like {}", sent.unwrap_or_default());
+            Response::json(*status, &json!({ "error": error, "error_description": description }))
+        }
+        Some(fault @ (Fault::CutShort | Fault::Endless | Fault::Bomb)) => {
+            drop(state);
+            return match fault {
+                Fault::CutShort => http::cut_short(stream),
+                Fault::Endless => http::go_on(stream),
+                _ => http::bomb(stream),
+            };
+        }
+        Some(Fault::Alter(change)) => {
+            let mut response = route(request, &on, &mut state);
+            let mut answer = serde_json::from_str(&response.body).expect("what is altered is JSON");
+            change(&mut answer);
+            response.body = answer.to_string();
+            response
+        }
+        Some(Fault::Hold) => {
+            let deadline = Deadline::after(std::time::Duration::from_mins(2));
+            while !state.released
+                && let Some(left) = deadline.left()
+            {
+                state = shared.changed.wait_timeout(state, left).unwrap().0;
+            }
+            route(request, &on, &mut state)
+        }
+        Some(Fault::DropAfter | Fault::Drip(_) | Fault::Late(_)) | None => route(request, &on, &mut state),
+    };
+    drop(state);
+    match fault {
+        Some(Fault::DropAfter) => return Ok(()),
+        Some(Fault::Late(milliseconds)) => pause(milliseconds),
+        Some(Fault::Drip(milliseconds)) => {
+            let pause = || pause(milliseconds);
+            return http::drip(stream, response.status, &response.headers, &response.body, pause);
+        }
+        _ => {}
+    }
+    http::reply(stream, response.status, &response.headers, &response.body)
+}
+
+/// Waits, in real time: the client is a real process.
+fn pause(milliseconds: u64) {
+    let (_nobody, moment) = std::sync::mpsc::channel::<()>();
+    let _ = moment.recv_timeout(std::time::Duration::from_millis(milliseconds));
+}
+
+/// A refresh token that was sent. Its answer is given when this is dropped, however that ends.
+struct Flight<'a> {
+    sent: (u64, String),
+    shared: &'a Shared,
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        if let Ok(mut state) = self.shared.state.lock() {
+            state.oracle.answered(&self.sent);
+        }
+    }
+}
