@@ -197,7 +197,7 @@ impl Provider {
             return Ok((user, Authentication::default()));
         }
         let token = granted.id.as_ref().ok_or(LoginFault::NoIdToken)?;
-        let presented = Presented { token, access, nonce };
+        let presented = Presented { token, access: Some(access), nonce };
         let claims = self.verify(metadata, presented, now).await.map_err(|unverified| match unverified {
             Unverified::Invalid(words) | Unverified::NoKey(Fault::IdToken(words)) => LoginFault::IdToken(words),
             Unverified::NoKey(fault) => LoginFault::Fault(fault),
