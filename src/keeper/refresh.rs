@@ -125,7 +125,8 @@ impl Keeper {
             return Ok(true);
         }
         let used = Session { last_used_at: self.last_used(&session.value), ..session.value.clone() };
-        let Some(keep_alive) = timing::put_off(&used, settings, now) else { return Ok(true) };
+        let told = self.providers().get(&used.provider).and_then(|provider| provider.refresh_life());
+        let Some(keep_alive) = timing::put_off(&used, settings, told, now) else { return Ok(true) };
         self.put_off(session, keep_alive).await?;
         Ok(false)
     }

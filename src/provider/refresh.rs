@@ -116,6 +116,7 @@ impl Provider {
                 }
             },
         };
+        self.note_refresh_life(&granted);
         let fallback = Fallback { scope: &before.access.scope, life: self.life_before(before) };
         RefreshOutcome::Renewed(granted.into_tokens(fallback, now))
     }
