@@ -62,8 +62,6 @@ async function register() {
     UserPoolId: UserPool.Id,
     ClientName: 'shop',
     CallbackURLs: [options.callback],
-    AccessTokenValidity: Number(options['access-life']),
-    TokenValidityUnits: { AccessToken: 'seconds' },
   });
   await call('AdminCreateUser', {
     UserPoolId: UserPool.Id,
@@ -78,7 +76,14 @@ async function register() {
 
 const known = join(directory, 'registered.json');
 if (!existsSync(known)) writeFileSync(known, JSON.stringify(await register()));
-process.stdout.write(`READY ${JSON.stringify({ url, ...JSON.parse(readFileSync(known)) })}\n`);
+const { pool, client } = JSON.parse(readFileSync(known));
+await call('UpdateUserPoolClient', {
+  UserPoolId: pool,
+  ClientId: client,
+  AccessTokenValidity: Number(options['access-life']),
+  TokenValidityUnits: { AccessToken: 'seconds' },
+});
+process.stdout.write(`READY ${JSON.stringify({ url, pool, client })}\n`);
 
 process.stdin.resume();
 for (const end of ['end', 'error']) process.stdin.on(end, () => process.exit(0));

@@ -8,8 +8,9 @@ use crate::support::cognito::Cognito;
 use crate::support::wire::CALLBACK;
 use crate::support::{Django, Proxy, RealProvider};
 
-/// Seconds that access tokens live.
-pub(super) const ACCESS_LIFE: u32 = 10;
+/// Seconds that access tokens live while people log in, and from then on.
+pub(super) const FIRST_LIFE: u32 = 3600;
+const LIFE: u32 = 10;
 /// Seconds that the one in the middle takes a spent refresh token again.
 const GRACE: u32 = 120;
 
@@ -35,6 +36,7 @@ pub(super) struct Peer {
     pub(super) kind: Kind,
     pub(super) network: Proxy,
     directory: tempfile::TempDir,
+    access_life: u32,
     /// Where it listens, if it has to be the same in every life.
     port: String,
     running: Option<Running>,
@@ -44,7 +46,8 @@ impl Peer {
     pub(super) fn start(kind: Kind) -> Self {
         let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap();
         let (network, directory) = (Proxy::start(), tempfile::tempdir().unwrap());
-        let mut this = Self { kind, network, directory, port: free.port().to_string(), running: None };
+        let mut this =
+            Self { kind, network, directory, access_life: FIRST_LIFE, port: free.port().to_string(), running: None };
         this.revive();
         this
     }
@@ -66,6 +69,13 @@ impl Peer {
         }
     }
 
+    /// From now on tokens live for ten seconds.
+    pub(super) fn hurry(&mut self) {
+        self.kill();
+        self.access_life = LIFE;
+        self.revive();
+    }
+
     /// SIGKILL.
     pub(super) fn kill(&mut self) {
         self.running = None;
@@ -77,15 +87,15 @@ impl Peer {
         let running = match self.kind {
             Kind::Strict => {
                 let more = ["--rotate", "--directory", directory, "--issuer", url];
-                Running::Strict(RealProvider::start(ACCESS_LIFE, &more))
+                Running::Strict(RealProvider::start(self.access_life, &more))
             }
             Kind::Grace => {
                 let grace = GRACE.to_string();
                 let more = ["--grace", &grace, "--directory", directory, "--issuer", url];
-                Running::Grace(Django::start_with(ACCESS_LIFE, &more))
+                Running::Grace(Django::start_with(self.access_life, &more))
             }
             Kind::Stays => {
-                let life = ACCESS_LIFE.to_string();
+                let life = self.access_life.to_string();
                 let more = ["--access-life", &life, "--directory", directory, "--port", &self.port];
                 Running::Stays(Cognito::start_with(&more))
             }

@@ -38,9 +38,8 @@ pub(super) fn answer(stream: &TcpStream, request: &Received, shared: &Shared) ->
             response
         }
         Some(Fault::RetryAt(status, seconds)) => {
-            let at = chrono::DateTime::from_timestamp(unix_seconds() + i64::from(*seconds), 0).unwrap_or_default();
             let mut response = Response::text(*status, "text/html", String::new());
-            response.headers.push(("Retry-After".to_owned(), at.format("%a, %d %b %Y %H:%M:%S GMT").to_string()));
+            response.headers.push(("Retry-After".to_owned(), http_date(unix_seconds() + i64::from(*seconds))));
             response
         }
         Some(Fault::Reply(status, headers, body)) => {
@@ -89,6 +88,12 @@ pub(super) fn answer(stream: &TcpStream, request: &Received, shared: &Shared) ->
         _ => {}
     }
     http::reply(stream, response.status, &response.headers, &response.body)
+}
+
+/// A time as headers have it (RFC 9110 section 5.6.7).
+pub(super) fn http_date(unix_seconds: i64) -> String {
+    let at = chrono::DateTime::from_timestamp(unix_seconds, 0).unwrap_or_default();
+    at.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 /// Waits, in real time: the client is a real process.

@@ -5,7 +5,9 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::super::config::CLIENT_SECRET;
+use super::super::deadline::unix_seconds;
 use super::super::http::{self, Received};
+use super::answer::http_date;
 use super::id_token::id_token;
 use super::keys;
 use super::oracle::{Rotation, Worth};
@@ -122,8 +124,8 @@ fn discovery(state: &State) -> Response {
             "authorization_response_iss_parameter_supported": true,
         }),
     );
-    if state.lie == Some(Lie::Date) {
-        document.headers.push(("Date".to_owned(), "Sun, 06 Nov 1994 08:49:37 GMT".to_owned()));
+    if let Some(Lie::Date(seconds)) = state.lie {
+        document.headers.push(("Date".to_owned(), http_date(unix_seconds() + seconds)));
     }
     document
 }
