@@ -25,6 +25,7 @@ mod reuse;
 mod revoke;
 mod scrub;
 mod serve;
+mod shelf;
 mod sign_out;
 #[cfg(test)]
 pub(crate) mod tests;
