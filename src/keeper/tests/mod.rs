@@ -12,7 +12,6 @@ mod kindness;
 mod lives;
 mod logging_in;
 mod logging_out;
-mod outage;
 mod outcomes;
 mod quarantine;
 mod quirks;
