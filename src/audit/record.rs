@@ -42,6 +42,7 @@ impl Record {
 }
 
 impl From<&Event> for Record {
+    #[expect(clippy::too_many_lines, reason = "one arm for each event")]
     fn from(event: &Event) -> Self {
         let notice = |number, name| Self::new(number, name, Severity::LOG_NOTICE, event.at);
         let warning = |number, name| Self::new(number, name, Severity::LOG_WARNING, event.at);
@@ -137,6 +138,16 @@ impl From<&Event> for Record {
             What::Restored { sessions, generation } => {
                 warning(29, "restored").with("sessions", sessions).with("generation", generation)
             }
+            What::MovedOut { peer, sessions, generation } => {
+                warning(30, "moved_out").with("peer", peer).with("sessions", sessions).with("generation", generation)
+            }
+            What::MoveOutConfirmed { peer, generation } => {
+                notice(31, "move_out_confirmed").with("peer", peer).with("generation", generation)
+            }
+            What::MoveOutCancelled { peer, generation } => {
+                warning(32, "move_out_cancelled").with("peer", peer).with("generation", generation)
+            }
+            What::Migrated { from, to } => notice(33, "migrated").with("from", from).with("to", to),
         }
     }
 }

@@ -69,6 +69,7 @@ impl Keeper {
         if !self.accounts.is_behind.load(Ordering::Acquire) {
             return Ok(());
         }
+        let Ok(_work) = self.begin_work() else { return Ok(()) };
         let _turn = self.accounts.turn.lock().await;
         let configured = self.accounts.configured.load_full();
         let (mut sessions, mut foreign) = (BTreeMap::new(), Vec::new());

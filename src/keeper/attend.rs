@@ -44,7 +44,10 @@ impl Keeper {
             let keeper = Arc::clone(self);
             self.tasks.spawn(async move {
                 let landing = keeper.flights.landing(session, outcome);
-                let outcome = keeper.attend_now(session, wish).await;
+                let outcome = match keeper.begin_work() {
+                    Ok(_work) => keeper.attend_now(session, wish).await,
+                    Err(leaving) => Err(leaving),
+                };
                 landing.land(outcome);
             });
         }

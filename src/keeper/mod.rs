@@ -13,6 +13,7 @@ mod device_register;
 mod error;
 mod flight;
 mod lanes;
+mod leaving;
 mod login;
 mod login_quota;
 mod logout;
@@ -53,6 +54,7 @@ pub use accounts::AccountsConfigured;
 pub use attend::{Attended, Wish};
 pub use cache::Live;
 pub use error::KeeperError;
+pub use leaving::{Leaving, Work, in_words};
 pub use login::LoginLocks;
 pub use serve::{Look, Served};
 pub use timekeeping::clock_complaint;
@@ -70,6 +72,7 @@ pub struct Keeper {
     cache: cache::Cache,
     flights: flight::Flights,
     lanes: lanes::Lanes,
+    gate: leaving::Gate,
     reuse: reuse::ReuseKnown,
     unwritten: unwritten::Unwritten,
     accounts: accounts::Accounts,
@@ -112,12 +115,13 @@ pub struct Parts {
 impl Keeper {
     /// A keeper of what is in the vault.
     pub fn new(parts: Parts) -> Self {
-        Self {
+        let this = Self {
             vault: parts.vault,
             providers: ArcSwap::from_pointee(parts.providers),
             cache: cache::Cache::new(parts.cache_sessions),
             flights: flight::Flights::default(),
             lanes: lanes::Lanes::default(),
+            gate: leaving::Gate::default(),
             reuse: reuse::ReuseKnown::default(),
             unwritten: unwritten::Unwritten::default(),
             accounts: accounts::Accounts::default(),
@@ -131,7 +135,9 @@ impl Keeper {
             stop: parts.stop,
             agenda: Notify::new(),
             retention: ArcSwap::from_pointee(parts.retention),
-        }
+        };
+        this.find_gate();
+        this
     }
 
     /// The store of sessions, for reading.
@@ -176,6 +182,7 @@ impl Keeper {
         loop {
             self.vault.reopened().await;
             self.cache.clear();
+            self.find_gate();
             if let Err(error) = self.catch_up_with_accounts().await {
                 tracing::error!(%error, "not every service account could be set up; the sweep tries it again");
             }

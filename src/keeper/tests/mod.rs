@@ -9,6 +9,7 @@ mod history;
 mod interleaving;
 mod jumping;
 mod kindness;
+mod leaving;
 mod lives;
 mod logging_in;
 mod logging_out;
