@@ -51,6 +51,7 @@ fn a_healthy_provider_works_and_the_test_leaves_no_trace() {
     let _daemon = Daemon::start(&home);
     home.login("alice");
     let token = home.token();
+    home.syslog.wait_for(&["token_handed_out"]);
     let (refreshes, audited) = (provider.count("refresh_token"), home.syslog.records().len());
     // Whatever else may be wrong on this machine.
     let health = || -> Value {
