@@ -47,6 +47,7 @@ pub(super) const PROVIDER: Keys = Keys {
         "refresh_at",
         "refresh",
         "reuse_grace",
+        "refresh_token_idle",
         "default_life",
         "ca_file",
         "proxy",

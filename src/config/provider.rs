@@ -14,7 +14,7 @@ use super::settings::{
     ClientAuthentication, Courtesy, Endpoints, ProviderKind, ProviderSettings, RedirectUri, RefreshMode,
 };
 use super::table::{At, Table, suggest};
-use super::value::{self, Complaint, DAY, HOUR};
+use super::value::{self, Complaint, DAY, HOUR, MINUTE};
 
 /// What the provider tables are read against.
 #[derive(Clone, Debug)]
@@ -70,6 +70,7 @@ pub(super) fn read(name: &At<&str>, table: Table<'_>, around: &Surroundings) -> 
     let refresh_at = table.parsed("refresh_at", value::percentage(10..=95));
     let refresh = table.parsed("refresh", refresh_mode);
     let reuse_grace = table.parsed("reuse_grace", value::span(0..=HOUR));
+    let refresh_token_idle = table.parsed("refresh_token_idle", value::span(MINUTE..=LONGEST));
     let default_life = layer(table, usual, "default_life").parsed("default_life", value::span(1..=LONGEST));
     let ca_file = table.parsed("ca_file", |text| readable(&around.directory.join(text)));
     let proxy = table.parsed("proxy", endpoint::proxy);
@@ -90,6 +91,7 @@ pub(super) fn read(name: &At<&str>, table: Table<'_>, around: &Surroundings) -> 
         refresh_at_percent: refresh_at.unwrap_or(REFRESH_AT_PERCENT),
         refresh,
         reuse_grace: reuse_grace.unwrap_or_default(),
+        refresh_token_idle,
         default_life: default_life.unwrap_or(DEFAULT_LIFE),
         ca_file,
         proxy,

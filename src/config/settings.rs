@@ -110,6 +110,8 @@ pub struct ProviderSettings {
     pub refresh: Option<RefreshMode>,
     /// How long the provider accepts a spent refresh token again.
     pub reuse_grace: Duration,
+    /// How long a refresh token lives that nobody uses; what the provider tells if not said.
+    pub refresh_token_idle: Option<Duration>,
     /// The life of an access token when the provider does not tell.
     pub default_life: Duration,
     /// A certificate authority beside those of the system.

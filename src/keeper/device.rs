@@ -29,7 +29,6 @@ impl Keeper {
         peer: &Peer,
         begin: &DeviceBegin,
     ) -> Result<DeviceBegun, KeeperError> {
-        let now = self.clock.now();
         check_device_name(begin.device.as_deref())?;
         self.count_login(peer)?;
         if !self.device_logins.has_room(&peer.owner()) {
@@ -38,7 +37,10 @@ impl Keeper {
         let provider = self.provider(&begin.provider)?;
         let ask = DeviceAsk::new(provider.settings(), begin)
             .map_err(|error| KeeperError::BadRequest { why: error.to_string() })?;
+        let pass = self.enter_for_person(&provider).await?;
+        let now = self.clock.now();
         let start = provider.begin_device(&ask, now).await;
+        pass.came_back((&start).into());
         let start = start.map_err(|refused| begin_error(&begin.provider, refused))?;
         let id = LoginId::from_random(rand::random());
         let flow = DeviceFlow {

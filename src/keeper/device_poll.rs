@@ -17,7 +17,7 @@ use super::{Keeper, KeeperError, Look};
 use crate::audit::What;
 use crate::domain::{DeviceFailure, DeviceFlow, Peer, Way};
 use crate::policy::{Action, Permit, Target};
-use crate::provider::{DevicePoll, Grant, LoginFault, Provider};
+use crate::provider::{DevicePoll, Grant, LoginFault, Provider, Turn};
 use crate::vault::{PendingLogin, Versioned};
 
 /// What came of one question.
@@ -108,7 +108,22 @@ impl Keeper {
             return Err(failed(&format!("{}{}", LoginFault::DeviceExpired, trouble.unwrap_or_default())));
         }
         let provider = self.provider(&login.value.provider)?;
-        match provider.poll_device(flow, now).await {
+        // Nobody waits for this one answer: the next is as good, so that an open breaker holds.
+        let pass = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return Ok(Asked::Again),
+            entered = provider.gate().enter(&self.clock, Turn::of_caller(login.value.expires_at)) => entered,
+        };
+        let pass = match pass {
+            Ok(pass) => pass,
+            Err(closed) => {
+                pace.unanswered(closed.why, Some(closed.wait));
+                return Ok(Asked::Again);
+            }
+        };
+        let answer = provider.poll_device(flow, self.clock.now()).await;
+        pass.came_back((&answer).into());
+        match answer {
             DevicePoll::Pending => pace.answered(),
             DevicePoll::SlowDown => {
                 pace.slow_down();
@@ -119,8 +134,7 @@ impl Keeper {
             DevicePoll::Granted(grant) => {
                 let opened = self.open(id, login, flow, &provider, &grant).await;
                 if let Err(error) = opened {
-                    // Nobody will ever use these tokens. What the provider says to that changes nothing here.
-                    let _ = provider.revoke(&grant.tokens, self.clock.now()).await;
+                    self.discard(&provider, &grant.tokens).await;
                     return Err(match error {
                         KeeperError::StoreDown { .. } | KeeperError::Internal => failed(&error.to_string()),
                         other => other,

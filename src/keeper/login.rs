@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use tokenkeeper_protocol::reply::{LoggedIn, LoginBegun};
 use tokenkeeper_protocol::request::{LoginBegin, LoginComplete};
-use tokenkeeper_protocol::{LoginId, ProviderName, UnixSeconds};
+use tokenkeeper_protocol::{LoginId, ProviderName, Secret, UnixSeconds};
 
 use super::admit::Arrival;
 use super::{Keeper, KeeperError};
 use crate::audit::What;
-use crate::domain::{Flow, Peer, Way};
+use crate::domain::{Flow, Peer, Tokens, Way};
 use crate::failpoint::failpoint;
 use crate::policy::Permit;
-use crate::provider::{Fault, LoginFault};
+use crate::provider::{Fault, LoginFault, Pass, Provider, Turn};
 use crate::vault::{DoneLogin, PendingLogin, Versioned};
 
 /// How long a person may take at the provider's login page.
@@ -57,8 +57,7 @@ impl Keeper {
         let provider = self.provider(&begin.provider)?;
         let flow = Flow::begin(provider.settings(), begin, now)
             .map_err(|error| KeeperError::BadRequest { why: error.to_string() })?;
-        let url = provider.authorize_url(&flow, now).await;
-        let authorize_url = url.map_err(|fault| trouble(&begin.provider, &fault))?;
+        let authorize_url = self.authorize_url(&provider, &flow).await?;
         let id = LoginId::from_random(rand::random());
         let login = PendingLogin {
             provider: begin.provider.clone(),
@@ -74,6 +73,36 @@ impl Keeper {
         change.keep_login(id, 0, &login)?.audit(event)?;
         change.commit().await?;
         Ok(LoginBegun { login_id: id, authorize_url, expires_at: login.expires_at })
+    }
+
+    async fn authorize_url(&self, provider: &Provider, flow: &Flow) -> Result<Secret, KeeperError> {
+        let now = self.clock.now();
+        let url = if provider.is_known(now) {
+            provider.authorize_url(flow, now).await
+        } else {
+            let pass = self.enter_for_person(provider).await?;
+            let url = provider.authorize_url(flow, self.clock.now()).await;
+            pass.came_back((&url).into());
+            url
+        };
+        url.map_err(|fault| trouble(&provider.settings().name, &fault))
+    }
+
+    /// Waits until a provider may be asked on behalf of somebody at a browser.
+    pub(super) async fn enter_for_person<'a>(&'a self, provider: &'a Provider) -> Result<Pass<'a>, KeeperError> {
+        let entered = provider.gate().enter(&self.clock, Turn::of_person()).await;
+        entered.map_err(|closed| KeeperError::ProviderDown {
+            provider: provider.settings().name.clone(),
+            why: closed.why,
+            wait: closed.wait,
+        })
+    }
+
+    /// Has tokens revoked that nobody will ever use, unless the provider wants to be left alone.
+    pub(super) async fn discard(&self, provider: &Provider, tokens: &Tokens) {
+        if let Ok(_pass) = self.enter_for_person(provider).await {
+            provider.discard(tokens, self.clock.now()).await;
+        }
     }
 
     /// The flow that a peer wants to complete. One that is not there, is another peer's, or expired reads the same.
@@ -139,14 +168,16 @@ impl Keeper {
                         .to_owned(),
             });
         }
+        let pass = self.enter_for_person(&provider).await?;
         let grant = provider.exchange(flow, &callback, self.clock.now()).await;
+        pass.came_back((&grant).into());
         let grant = grant.map_err(|fault| login_error(&login.value.provider, fault))?;
         failpoint!("login.exchanged");
         let arrival =
             Arrival { id: complete.login_id, login, query, grant: &grant, peer, settings: provider.settings() };
         let opened = self.admit(&permit, &arrival).await;
         if opened.is_err() {
-            provider.discard(&grant.tokens, self.clock.now()).await;
+            self.discard(&provider, &grant.tokens).await;
         }
         opened
     }

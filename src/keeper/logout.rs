@@ -36,6 +36,11 @@ impl Keeper {
 
     async fn end_session_url(&self, session: &Session) -> Option<String> {
         let provider = self.provider(&session.provider).ok()?;
+        let now = self.clock.now();
+        if provider.is_known(now) {
+            return provider.end_session_url(now).await;
+        }
+        let _pass = self.enter_for_person(&provider).await.ok()?;
         provider.end_session_url(self.clock.now()).await
     }
 

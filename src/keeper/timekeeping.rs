@@ -1,13 +1,16 @@
 //! What a jump of the clock means here: it is told everywhere, providers are asked what time it is, and the next run will know.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokenkeeper_protocol::UnixSeconds;
 use tokenkeeper_protocol::json::rfc3339;
 
 use super::{Keeper, KeeperError};
 use crate::audit::What;
 use crate::clock::{Doubt, Turn, Witness};
+use crate::provider::{Provider, Turn as GateTurn};
 use crate::vault::VaultError;
 
 /// How often the time is written down for the next run.
@@ -49,9 +52,16 @@ impl Keeper {
     }
 
     async fn ask_what_time_it_is(&self) {
-        let (providers, now) = (self.providers(), self.clock.now());
-        let asked = providers.values().filter(|provider| provider.can_tell_time()).take(ASKED);
-        join_all(asked.map(|provider| provider.ask_time(now))).await;
+        let providers = self.providers();
+        let may_be_asked =
+            |provider: &&Arc<Provider>| provider.can_tell_time() && provider.gate().closed(&self.clock).is_none();
+        let asked = providers.values().filter(may_be_asked).take(ASKED);
+        join_all(asked.map(async |provider| {
+            if let Ok(_pass) = provider.gate().enter(&self.clock, GateTurn::of_caller(UnixSeconds::NEVER)).await {
+                provider.ask_time(self.clock.now()).await;
+            }
+        }))
+        .await;
     }
 
     async fn tell_turn(&self, turn: Turn) {

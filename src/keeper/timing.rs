@@ -15,8 +15,9 @@ const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 const MARGIN: Duration = Duration::from_secs(30);
 /// A session that nobody asked for in this time is only kept alive, if its mode is to refresh what is used.
 const IN_USE: Duration = Duration::from_hours(24);
-/// How often a refresh token is used for the only reason that it would otherwise die of idleness.
-const KEEP_ALIVE: Duration = Duration::from_hours(7 * 24);
+/// How long a refresh token lives that nobody uses, where neither provider nor configuration say: the least that is common
+/// (Okta; Google, for applications in testing).
+const IDLE_LIFE: Duration = Duration::from_hours(7 * 24);
 /// The wait after the first failure; it doubles with each further one.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait between two tries.
@@ -43,18 +44,35 @@ pub(super) fn refresh_due(session: &Session, settings: &ProviderSettings, jitter
     if !session.is_renewable() {
         return Some(access.expires_at.min(session.ends_at));
     }
-    let after = refresh_after(life, settings.refresh_at_percent, jitter).max(SHORTEST_WAIT);
+    let keep_alive = settings.refresh_token_idle.map_or(Duration::MAX, keep_alive_after);
+    let after = refresh_after(life, settings.refresh_at_percent, jitter).min(keep_alive).max(SHORTEST_WAIT);
     Some((access.obtained_at + after).min(session.ends_at))
 }
 
-/// When a session is put off to that is due at `now` though nobody uses it. Nothing, if it is to be refreshed now.
-pub(super) fn put_off(session: &Session, settings: &ProviderSettings, now: UnixSeconds) -> Option<UnixSeconds> {
+/// How long after it was obtained a refresh token is used for the only reason that it would otherwise die of idleness: early
+/// enough for a provider, or a machine, that is down for a while.
+fn keep_alive_after(idle: Duration) -> Duration {
+    idle.mul_f64(0.7)
+}
+
+/// When a session is put off to that is due at `now` though nobody uses it. Nothing, if it is to be refreshed now. `told` is how
+/// long the provider says that its refresh tokens live unused.
+pub(super) fn put_off(
+    session: &Session,
+    settings: &ProviderSettings,
+    told: Option<Duration>,
+    now: UnixSeconds,
+) -> Option<UnixSeconds> {
     let access = &session.tokens.as_ref()?.access;
     let by_life = if access.life() < Duration::from_hours(1) { RefreshMode::WhenUsed } else { RefreshMode::Always };
     let unused = now.since(session.last_used_at) > IN_USE;
-    let keep_alive = (access.obtained_at + KEEP_ALIVE).min(session.ends_at);
+    let idle = settings.refresh_token_idle.or(told).unwrap_or(IDLE_LIFE);
+    let keep_alive = (access.obtained_at + keep_alive_after(idle)).min(session.ends_at);
+    // It was put off before: this is its keep-alive, whatever is known by now of how long that can wait.
+    let latest = access.obtained_at + refresh_after(access.life(), settings.refresh_at_percent, 1.0).max(SHORTEST_WAIT);
+    let was_put_off = session.due_at.is_some_and(|due_at| due_at > latest);
     let off = settings.refresh.unwrap_or(by_life) == RefreshMode::WhenUsed && unused && keep_alive > now;
-    off.then_some(keep_alive)
+    (off && !was_put_off).then_some(keep_alive)
 }
 
 /// How long to wait after `tries` failures in a row. `random` is in 0.0..=1.0 and spreads those who failed together: full jitter.

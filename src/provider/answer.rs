@@ -55,6 +55,11 @@ impl HttpAnswer {
         }
     }
 
+    /// Whether it says how long to wait until the same request may succeed.
+    pub(super) fn is_busy(&self) -> bool {
+        matches!(self.status.as_u16(), 429 | 503) && self.retry_after.is_some()
+    }
+
     /// What is wrong with a page for people where a program asked.
     pub(super) fn page(&self) -> Option<Fault> {
         let content_type = self.content_type.as_ref().filter(|it| it.to_ascii_lowercase().contains("html"))?;

@@ -41,6 +41,11 @@ impl<T> Default for Cached<T> {
 }
 
 impl<T> Cached<T> {
+    /// Whether [`Cached::obtain`] would begin no fetch and wait for none.
+    pub(super) fn is_fresh(&self, now: UnixSeconds) -> bool {
+        self.0.try_lock().is_ok_and(|slot| slot.younger_than(FRESH, now).is_some())
+    }
+
     /// The value; `fetch` is only begun when there is none that will do.
     pub(super) async fn obtain(
         &self,

@@ -1,6 +1,7 @@
 //! [`Provider`]: what everything else of this module is an operation of.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use openidconnect::core::CoreJsonWebKeySet;
 use reqwest::header::HeaderValue;
@@ -14,6 +15,7 @@ use super::health::Record;
 use super::http::{Http, Unanswered};
 use super::metadata::{Metadata, Source};
 use super::probe::LastProbe;
+use super::token_answer::Granted;
 use super::url::SafeUrl;
 use super::{Closed, Fault, Gate, Health, Place, SetupError};
 use crate::clock::{Clock, Witness};
@@ -31,21 +33,25 @@ pub struct Provider {
     keys: Cached<CoreJsonWebKeySet>,
     pub(super) record: Record,
     pub(super) probed: LastProbe,
-    gate: Gate,
+    gate: Arc<Gate>,
+    /// What its last answer that spoke of that told; nothing before.
+    refresh_life: Mutex<Option<Duration>>,
 }
 
 impl Provider {
     /// A provider as `settings` describe it. Reads the certificate authorities from disk; asks nothing of the network.
     pub fn new(settings: Arc<ProviderSettings>) -> Result<Self, SetupError> {
+        let gate = Arc::new(Gate::new(settings.courtesy));
         Ok(Self {
             credentials: Credentials::new(&settings)?,
-            http: Http::new(&settings)?,
+            http: Http::new(&settings, Arc::clone(&gate))?,
             source: Source::new(&settings.kind)?,
             dialect: Dialect::new(&settings)?,
             keys: Cached::default(),
             record: Record::default(),
             probed: LastProbe::default(),
-            gate: Gate::new(settings.courtesy),
+            gate,
+            refresh_life: Mutex::default(),
             settings,
         })
     }
@@ -55,7 +61,7 @@ impl Provider {
         &self.settings
     }
 
-    /// Through which every request goes that nobody at a browser waits for.
+    /// Through which every request goes: whoever has something asked here enters it before.
     pub fn gate(&self) -> &Gate {
         &self.gate
     }
@@ -81,6 +87,18 @@ impl Provider {
         health
     }
 
+    /// How long a refresh token lives there that nobody uses, if it told since the start.
+    pub fn refresh_life(&self) -> Option<Duration> {
+        *self.refresh_life.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Heeds what an answer tells of that.
+    pub(super) fn note_refresh_life(&self, granted: &Granted) {
+        if granted.refresh_life.is_some() {
+            *self.refresh_life.lock().unwrap_or_else(PoisonError::into_inner) = granted.refresh_life;
+        }
+    }
+
     /// What time it was there when it last said so.
     pub fn time_there(&self) -> Option<Witness> {
         self.http.time_there()
@@ -96,6 +114,11 @@ impl Provider {
         if let Some(url) = self.source.address() {
             drop(self.http.get(Place::Discovery, url, None, now).await);
         }
+    }
+
+    /// Whether a login begins without a question to the provider: what it says of itself is known.
+    pub fn is_known(&self, now: UnixSeconds) -> bool {
+        self.source.is_known(now)
     }
 
     /// Where to send the browser that begins `flow`. It holds `state` and the code challenge: it does not belong in a log.

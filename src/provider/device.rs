@@ -240,6 +240,9 @@ struct Wire {
 fn started(answer: &HttpAnswer, ask: &DeviceAsk, issuer: &str) -> Result<DeviceStart, DeviceRefused> {
     let is_success = answer.status.is_success();
     let wire: Wire = answer.json().map_err(|fault| if is_success { fault } else { answer.bad_status() })?;
+    if answer.is_busy() {
+        return Err(answer.bad_status().into());
+    }
     if let Some(error) = wire.error.text() {
         let shown = |text: Secret| harmless(text.expose(), &[]);
         let (error, description) = (shown(error), wire.error_description.text().map(shown));

@@ -148,6 +148,7 @@ impl Provider {
         nonce: Option<&Secret>,
         now: UnixSeconds,
     ) -> Result<Grant, LoginFault> {
+        self.note_refresh_life(&granted);
         let identified = self.identify(metadata, nonce, &granted, now).await;
         let fallback = Fallback { scope: &scopes.join(" "), life: self.settings().default_life };
         let tokens = granted.into_tokens(fallback, now);
@@ -174,6 +175,8 @@ impl Provider {
         let spoken = self.send_code(metadata, flow, code, now).await.map_err(Fault::from)?;
         match spoken.reading? {
             Reading::Granted(granted) => Ok(granted),
+            // How long to wait says more than why.
+            Reading::Said { .. } if spoken.answer.is_busy() => Err(spoken.answer.bad_status().into()),
             // RFC 6749 section 4.1.2.1, and what is seen of providers that have too much to do: the same login may succeed later.
             Reading::Said { error, description, .. }
                 if matches!(error.as_str(), "temporarily_unavailable" | "server_error" | "slow_down") =>
@@ -197,7 +200,7 @@ impl Provider {
             return Ok((user, Authentication::default()));
         }
         let token = granted.id.as_ref().ok_or(LoginFault::NoIdToken)?;
-        let presented = Presented { token, access, nonce };
+        let presented = Presented { token, access: Some(access), nonce };
         let claims = self.verify(metadata, presented, now).await.map_err(|unverified| match unverified {
             Unverified::Invalid(words) | Unverified::NoKey(Fault::IdToken(words)) => LoginFault::IdToken(words),
             Unverified::NoKey(fault) => LoginFault::Fault(fault),

@@ -7,7 +7,7 @@ use std::error::Error;
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 use super::answer::{BODY_LIMIT, HttpAnswer};
 use super::url::SafeUrl;
 use super::words::harmless;
-use super::{Fault, Handshake, Place, SetupError, retry_after};
+use super::{Fault, Gate, Handshake, Place, SetupError, retry_after};
 use crate::clock::Witness;
 use crate::config::settings::ProviderSettings;
 
@@ -49,6 +49,8 @@ const USER_AGENT: &str = concat!("tokenkeeper/", env!("CARGO_PKG_VERSION"));
 pub(super) struct Http {
     client: Client,
     timeout: Duration,
+    /// Counts what leaves.
+    gate: Arc<Gate>,
     /// What time it was there when it last said so over TLS.
     time: Mutex<Option<Witness>>,
 }
@@ -81,7 +83,7 @@ impl From<Unanswered> for Fault {
 
 impl Http {
     /// A client as `settings` want it. Reads the certificate authorities; no network.
-    pub(super) fn new(settings: &ProviderSettings) -> Result<Self, SetupError> {
+    pub(super) fn new(settings: &ProviderSettings, gate: Arc<Gate>) -> Result<Self, SetupError> {
         // The first installation in the process stays; everybody in it installs ring, so it does not matter whose was first.
         let _ = ring::default_provider().install_default();
         let loopback = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), SocketAddr::from((Ipv6Addr::LOCALHOST, 0))];
@@ -102,7 +104,7 @@ impl Http {
             builder = builder.proxy(Proxy::https(proxy).map_err(|error| SetupError::Proxy(error.without_url()))?);
         }
         let client = builder.build().map_err(|error| SetupError::Client(error.without_url()))?;
-        Ok(Self { client, timeout: settings.timeout, time: Mutex::default() })
+        Ok(Self { client, timeout: settings.timeout, gate, time: Mutex::default() })
     }
 
     /// Gets `url`. Repeating it does no harm, so a fault need not say whether it arrived.
@@ -172,6 +174,7 @@ impl Http {
         now: UnixSeconds,
     ) -> Result<HttpAnswer, Unanswered> {
         let request = request.header(ACCEPT, accepted).header(ACCEPT_ENCODING, "identity");
+        self.gate.leaves();
         let response = request.send().await.map_err(|error| self.unanswered(url, &error))?;
         let status = response.status();
         let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);

@@ -48,8 +48,8 @@ pub(super) struct Claims {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Presented<'a> {
     pub(super) token: &'a Secret,
-    /// The access token that came with it, for `at_hash`.
-    pub(super) access: &'a Secret,
+    /// The access token that came with it, for `at_hash`; a refresh has none.
+    pub(super) access: Option<&'a Secret>,
     /// That of the login; a refresh has none.
     pub(super) nonce: Option<&'a Secret>,
 }
@@ -146,10 +146,11 @@ fn check(
         return Err(Rejected::Invalid(clocks("was issued", claims.issue_time(), now)));
     }
     // The hash goes by the algorithm of a key.
-    if let (Some(claimed), true) = (claims.access_token_hash(), keys.is_some()) {
+    let hashed = claims.access_token_hash().filter(|_| keys.is_some());
+    if let (Some(claimed), Some(access)) = (hashed, presented.access) {
         let key = token.signing_key(&verifier).map_err(|_| Rejected::UnknownKey)?;
         let alg = token.signing_alg().map_err(|_| Rejected::BadSignature)?;
-        let hash = key.hash_bytes(presented.access.expose().as_bytes(), alg).unwrap_or_default();
+        let hash = key.hash_bytes(access.expose().as_bytes(), alg).unwrap_or_default();
         let (left, _) = hash.split_at(hash.len() / 2);
         if left.is_empty() || BASE64URL_NOPAD.encode(left) != claimed.as_str() {
             return Err(invalid("the ID token was made for another access token (at_hash)"));
@@ -268,7 +269,7 @@ mod tests {
             claims[name] = value.clone();
         }
         let (token, access, nonce) = (signer.sign(&claims), Secret::from("at"), Secret::from("n0nce"));
-        let presented = Presented { token: &token, access: &access, nonce: Some(&nonce) };
+        let presented = Presented { token: &token, access: Some(&access), nonce: Some(&nonce) };
         check(Some(&keys.key_set()), ISSUER, "shop", presented, NOW).map_err(|rejected| match rejected {
             Rejected::Invalid(words) => words,
             Rejected::UnknownKey => "unknown key".to_owned(),
@@ -373,7 +374,7 @@ mod tests {
             (json!([]), "the ID token is no signed JSON Web Token"),
         ] {
             let token = Secret::from([&BASE64URL_NOPAD.encode(header.to_string().as_bytes()), "e30", "AAAA"].join("."));
-            let presented = Presented { token: &token, access: &Secret::from("at"), nonce: None };
+            let presented = Presented { token: &token, access: None, nonce: None };
             let refusal =
                 check(Some(&Signer::ed25519("k1").key_set()), ISSUER, "shop", presented, NOW).expect_err("a refusal");
             assert!(matches!(&refusal, Rejected::Invalid(said) if said.starts_with(words)), "{header}");
@@ -385,7 +386,7 @@ mod tests {
         let keys = Signer::ed25519("k1").key_set();
         for text in ["", "a.b", "a.b.c", "....", "e30.e30.e30", "e30.e30.e30.e30.e30"] {
             let (token, access) = (Secret::from(text), Secret::from("at"));
-            let presented = Presented { token: &token, access: &access, nonce: None };
+            let presented = Presented { token: &token, access: Some(&access), nonce: None };
             assert!(check(Some(&keys), ISSUER, "shop", presented, NOW).is_err(), "{text:?}");
         }
     }

@@ -104,6 +104,14 @@ impl Source {
         }
     }
 
+    /// Whether the metadata is at hand.
+    pub(super) fn is_known(&self, now: UnixSeconds) -> bool {
+        match self {
+            Self::Fixed(_) => true,
+            Self::Discovered { document, .. } => document.is_fresh(now),
+        }
+    }
+
     /// The metadata, fetched through `http` when none is at hand; how that went is put on `record`.
     pub(super) async fn metadata(
         &self,

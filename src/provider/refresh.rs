@@ -104,7 +104,7 @@ impl Provider {
     ) -> RefreshOutcome {
         granted.id = match granted.id.take().filter(|_| metadata.proof.is_some()) {
             None => None,
-            Some(token) => match self.id_token_of(metadata, session, &token, &granted.access, now).await {
+            Some(token) => match self.id_token_of(metadata, session, &token, now).await {
                 Ok(()) => Some(token),
                 Err(Unverified::Invalid(words)) => return RefreshOutcome::Unknown(Fault::IdToken(words)),
                 // The tokens came over TLS from where the refresh token went; to throw them away because the key set cannot
@@ -116,20 +116,22 @@ impl Provider {
                 }
             },
         };
+        self.note_refresh_life(&granted);
         let fallback = Fallback { scope: &before.access.scope, life: self.life_before(before) };
         RefreshOutcome::Renewed(granted.into_tokens(fallback, now))
     }
 
-    /// OpenID Connect Core 12.2: an ID token that comes along must be of the same login. It has no `nonce` that counts.
+    /// OpenID Connect Core 12.2: an ID token that comes along must be of the same login. It has no `nonce` that counts, and no
+    /// `at_hash`: to one who sends a spent refresh token again, django-oauth-toolkit gives the access token of the answer that was
+    /// lost, beside an ID token that was made for another.
     async fn id_token_of(
         &self,
         metadata: &Metadata,
         session: &Session,
         token: &Secret,
-        access: &Secret,
         now: UnixSeconds,
     ) -> Result<(), Unverified> {
-        let claims = self.verify(metadata, Presented { token, access, nonce: None }, now).await?;
+        let claims = self.verify(metadata, Presented { token, access: None, nonce: None }, now).await?;
         let invalid = |words: &str| Err(Unverified::Invalid(words.to_owned()));
         if claims.subject != session.user.subject {
             return invalid("the refresh brought an ID token of another user; its tokens are not used");

@@ -55,6 +55,8 @@ pub(super) struct Granted {
     token_type: String,
     scope: Option<String>,
     life: Option<Duration>,
+    /// How long the refresh token lives unless it is used, where the provider tells.
+    pub(super) refresh_life: Option<Duration>,
     /// What the answer itself tells of the user, where the configuration says that it does.
     pub(super) claims: Map<String, Value>,
 }
@@ -101,6 +103,7 @@ impl Wire {
                     .ok_or_else(|| member("token_type"))?,
                 scope: wire.scope.words(),
                 life: wire.expires_in.seconds(),
+                refresh_life: wire.refresh_expires_in.seconds().or_else(|| wire.refresh_token_expires_in.seconds()),
                 claims: Map::new(),
             }));
         }
@@ -166,6 +169,10 @@ pub(super) struct Wire {
     pub(super) token_type: Loose,
     pub(super) scope: Loose,
     pub(super) expires_in: Loose,
+    /// The name that Keycloak has for it.
+    pub(super) refresh_expires_in: Loose,
+    /// The name that GitHub and Entra ID have for it.
+    pub(super) refresh_token_expires_in: Loose,
     pub(super) error: Loose,
     pub(super) error_description: Loose,
     pub(super) correlation_id: Loose,

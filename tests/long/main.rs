@@ -9,6 +9,7 @@ mod support;
 
 mod as_root;
 mod canaries;
+mod day;
 mod extent;
 mod kills;
 mod lives;

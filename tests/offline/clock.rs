@@ -7,7 +7,8 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 
-use crate::support::{Config, Daemon, Home, ScriptedProvider};
+use crate::support::config::{EVERYTHING, me};
+use crate::support::{Config, Daemon, Home, Lie, ScriptedProvider, Tls, TlsServer, Wire};
 
 const DAY: i64 = 86_400;
 const TEN_YEARS: i64 = 3650 * DAY;
@@ -27,13 +28,16 @@ impl Faked {
 
     /// Its jobs ring every second.
     fn with(config: &Config) -> Self {
-        let every_second = |job| format!("{job} = \"* * * * * *\"");
-        let config = config.clone().schedule(&every_second("prune")).schedule(&every_second("sweep"));
-        let home = Home::new(&config);
+        let home = Home::new(&Self::every_second(config));
         let offset = home.path("run/offset");
         let this = Self { home, offset };
         this.set_clock(0);
         this
+    }
+
+    fn every_second(config: &Config) -> Config {
+        let every_second = |job| format!("{job} = \"* * * * * *\"");
+        config.clone().schedule(&every_second("prune")).schedule(&every_second("sweep"))
     }
 
     /// Puts the wall clock of the daemon so many seconds ahead of the true one.
@@ -108,6 +112,43 @@ fn a_clock_that_jumps_and_comes_back_costs_no_session_and_no_storm() {
         assert!(provider.count("refresh_token") <= 1, "{by}: {} refreshes", provider.count("refresh_token"));
         assert_eq!(faked.events("\"expired\""), 0);
     }
+}
+
+#[test]
+fn a_jump_that_a_provider_confirms_over_tls_is_followed_at_once() {
+    let (provider, witness) = (ScriptedProvider::start(), TlsServer::start(Tls::Ahead(DAY)));
+    let config = Config::corp(&provider.issuer).with("max_age = \"1h\"").provider("witness", &witness.issuer);
+    let faked = Faked::with(&config);
+    let authority = faked.home.path("config/authority.pem");
+    fs::write(&authority, &witness.authority).unwrap();
+    faked.home.configure(&Faked::every_second(&config.with(&format!("ca_file = {authority:?}"))));
+    let _daemon = faked.start();
+    let session = faked.home.login("alice");
+    faked.set_clock(DAY);
+    faked.home.cli(["token", "corp"]);
+    faked.home.syslog.wait_for(&["clock_jumped", "confirmed_by_provider"]);
+    faked.home.syslog.wait_for(&["\"expired\"", &session, "too_old"]);
+}
+
+#[test]
+fn what_a_provider_says_of_the_time_in_the_clear_confirms_no_jump() {
+    let provider = ScriptedProvider::start();
+    provider.lie(Lie::Date(DAY));
+    let config = Config::corp(&provider.issuer).with("max_age = \"1h\"");
+    let config = config.provider("brief", &provider.issuer).with("max_age = \"10s\"");
+    let config = config.rule(&me(), EVERYTHING, "brief", "own");
+    let faked = Faked::with(&config);
+    let _daemon = faked.start();
+    faked.home.login("alice");
+    let brief = Wire::connect(&faked.home.socket()).log_in("brief", "bob").session.to_string();
+    faked.set_clock(DAY);
+    faked.home.cli(["token", "corp"]);
+    faked.home.syslog.wait_for(&["clock_jumped", "unconfirmed"]);
+    // The jobs have run since, and seen what has nothing to do with the jump.
+    faked.home.syslog.wait_for(&["\"expired\"", &brief, "too_old"]);
+    let sessions = faked.home.sessions();
+    assert!(sessions.iter().any(|session| session["user"] == "alice" && session["state"] == "active"), "{sessions:?}");
+    assert_eq!(faked.events("confirmed_by_provider"), 0);
 }
 
 #[test]

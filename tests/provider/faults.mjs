@@ -3,6 +3,8 @@
 //   POST /control/fault   {"on": "refresh_token", "do": "drop_after", "times": 1}    queue a fault
 //   POST /control/release                                                             let requests go that are held
 //   GET  /control/counts                                                              {"refresh_token": 3, "held": 0, ...}
+//   POST /control/end     {"account": "alice"}                                        end all grants of a person
+//   GET  /control/ended                                                               ["alice"]: whose grants were ended
 //
 // `on` is a grant type, or the path of another endpoint such as "/token/revocation" or "/jwks".
 // `do` is one of
@@ -12,6 +14,7 @@
 //   answer        reply {"status": N, "headers": {}, "body": "..."} from here
 // `times` is how many requests it is for; "always" until the next `{"on": ..., "do": "nothing"}`.
 
+import { endGrantsOf, endedGrants } from './adapter.mjs';
 import { readBody } from './form.mjs';
 
 export class Faults {
@@ -27,6 +30,11 @@ export class Faults {
       else this.#queued.set(fault.on, [...(this.#queued.get(fault.on) ?? []), { times: 1, ...fault }]);
     } else if (req.url === '/control/release') {
       for (const go of this.#held.splice(0)) go();
+    } else if (req.url === '/control/end') {
+      endGrantsOf(JSON.parse(body).account);
+    } else if (req.url === '/control/ended') {
+      res.writeHead(200, { 'content-type': 'application/json' });
+      return res.end(`${JSON.stringify(endedGrants())}\n`);
     } else if (req.url !== '/control/counts') {
       res.writeHead(404);
       return res.end();

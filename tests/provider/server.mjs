@@ -1,19 +1,24 @@
 // A real OpenID provider on loopback, for the black-box tests and the demo.
 //
 //   node server.mjs [--port N] [--access-life SECONDS] [--refresh-life SECONDS] [--rotate] [--claims-from userinfo] [--own-pages]
+//                   [--issuer URL] [--directory DIR]
 //
 // With --own-pages people log in at the provider's own pages for development, else at the one form of interaction.mjs.
+// With --issuer it says that it is there, such as behind a proxy.
 //
 // Its first line on stdout is `READY http://127.0.0.1:PORT`. It ends when its stdin does, so that it never outlives whoever
-// started it. Everything is in memory. Faults are set and requests counted at /control (see faults.mjs).
+// started it. Everything is in memory, unless a directory is given: then the next one there goes on where this one ended.
+// Faults are set and requests counted at /control (see faults.mjs).
 
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import Provider, { errors } from 'oidc-provider';
 
-import { MemoryAdapter } from './adapter.mjs';
+import { MemoryAdapter, keepIn } from './adapter.mjs';
 import { Faults } from './faults.mjs';
 import { interaction } from './interaction.mjs';
 
@@ -25,13 +30,25 @@ const { values: options } = parseArgs({
     rotate: { type: 'boolean', default: false },
     'claims-from': { type: 'string', default: 'id_token' },
     'own-pages': { type: 'boolean', default: false },
+    issuer: { type: 'string' },
+    directory: { type: 'string' },
   },
 });
 
 // stdout is for the one line that says READY; the library's notices go where its warnings go.
 console.info = console.error;
 
-const key = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' });
+const fresh = () => generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+let privateKey;
+if (options.directory) {
+  const path = join(options.directory, 'key.pem');
+  if (!existsSync(path)) writeFileSync(path, fresh().export({ type: 'pkcs8', format: 'pem' }));
+  privateKey = createPrivateKey(readFileSync(path));
+  keepIn(join(options.directory, 'records'));
+} else {
+  privateKey = fresh();
+}
+const key = privateKey.export({ format: 'jwk' });
 const day = 86_400;
 
 // The redirect URIs of native clients match on any port (RFC 8252 section 7.3).
@@ -111,8 +128,8 @@ const configuration = {
 
 const server = createServer();
 server.listen(Number(options.port), '127.0.0.1', () => {
-  const issuer = `http://127.0.0.1:${server.address().port}`;
-  const provider = new Provider(issuer, configuration);
+  const address = `http://127.0.0.1:${server.address().port}`;
+  const provider = new Provider(options.issuer ?? address, configuration);
   const faults = new Faults();
   const answer = provider.callback();
   const login = interaction(provider);
@@ -121,7 +138,7 @@ server.listen(Number(options.port), '127.0.0.1', () => {
     else if (req.url.startsWith('/interaction/') && !options['own-pages']) login(req, res);
     else faults.around(req, res, answer);
   });
-  process.stdout.write(`READY ${issuer}\n`);
+  process.stdout.write(`READY ${address}\n`);
 });
 
 process.stdin.resume();

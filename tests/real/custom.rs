@@ -8,57 +8,18 @@ use tokenkeeper_protocol::{Code, Reply};
 
 use crate::support::cognito::{Cognito, USER};
 use crate::support::config::{EVERYTHING, me};
-use crate::support::wire::{CALLBACK, Wire, complete, token};
+use crate::support::wire::{Wire, complete, token};
 use crate::support::{Config, Daemon, Home};
 
 /// Access tokens live for an hour, so this asks for a new one as soon as a second has passed.
 const NEARLY_ALL: Option<u32> = Some(3599);
 
 fn config(cognito: &Cognito) -> Config {
-    let Cognito { url, pool, client, .. } = cognito;
-    // The emulator's refresh begins a new authentication (auth_time), which Cognito does not do: no ID token is read there.
-    let provider = format!(
-        r#"
-[provider.corp]
-kind = "custom"
-client_id = "{client}"
-redirect_uris = ["{CALLBACK}"]
-user_name_claim = "email_of_the_api"
-scopes = ["openid", "email"]
-code_link = "{url}/oauth2/authorize?response_type=code&client_id={{client_id}}&redirect_uri={{redirect_uri}}&scope={{scope}}&state={{state}}&code_challenge={{code_challenge}}&code_challenge_method=S256"
-callback = {{ code = "code", state = "state" }}
-issuer = "{url}/{pool}"
-jwks_uri = "{url}/{pool}/.well-known/jwks.json"
-
-[provider.corp.exchange]
-url = "{url}/oauth2/token"
-send = {{ grant_type = "authorization_code", client_id = "{{client_id}}", code = "{{code}}", redirect_uri = "{{redirect_uri}}", code_verifier = "{{code_verifier}}" }}
-answer = {{ access_token = "/access_token", refresh_token = "/refresh_token", id_token = "/id_token", expires_in = "/expires_in" }}
-
-[provider.corp.renew]
-url = "{url}/"
-body = "json"
-headers = {{ X-Amz-Target = "AWSCognitoIdentityProviderService.InitiateAuth", Content-Type = "application/x-amz-json-1.1" }}
-send = {{ AuthFlow = "REFRESH_TOKEN_AUTH", ClientId = "{{client_id}}", AuthParameters = {{ REFRESH_TOKEN = "{{refresh_token}}" }} }}
-answer = {{ access_token = "/AuthenticationResult/AccessToken", expires_in = "/AuthenticationResult/ExpiresIn", error = "/__type", error_description = "/message" }}
-refused = ["NotAuthorizedException"]
-
-[provider.corp.sign_out]
-url = "{url}/"
-body = "json"
-headers = {{ X-Amz-Target = "AWSCognitoIdentityProviderService.RevokeToken", Content-Type = "application/x-amz-json-1.1" }}
-send = {{ Token = "{{refresh_token}}", ClientId = "{{client_id}}" }}
-answer = {{ error = "/__type", error_description = "/message" }}
-
-[provider.corp.user_info]
-url = "{url}/"
-body = "json"
-headers = {{ X-Amz-Target = "AWSCognitoIdentityProviderService.GetUser", Content-Type = "application/x-amz-json-1.1" }}
-send = {{ AccessToken = "{{access_token}}" }}
-answer = {{ subject = "/Username", name = "/UserAttributes/0/Value", error = "/__type" }}
-"#
-    );
-    Config::empty().rule(&me(), EVERYTHING, "corp", "own").more(&provider)
+    Config::empty().rule(&me(), EVERYTHING, "corp", "own").more(&cognito.described(
+        "corp",
+        &cognito.url,
+        ", expires_in = \"/expires_in\"",
+    ))
 }
 
 fn log_in(home: &Home, cognito: &Cognito) -> LoggedIn {

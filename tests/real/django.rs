@@ -9,7 +9,7 @@ use tokenkeeper_protocol::Reply;
 use crate::support::browser::Browser;
 use crate::support::config::{EVERYTHING, me};
 use crate::support::wire::{Wire, token};
-use crate::support::{Config, Daemon, Django, Home};
+use crate::support::{Config, Daemon, Django, Home, Proxy};
 
 /// How long access tokens live, in seconds.
 const LIFE: u32 = 3600;
@@ -101,6 +101,26 @@ fn a_token_that_a_refresh_has_killed_is_handed_out_to_nobody() {
         refreshed.set(new).unwrap();
     });
     assert!(!provider.accepts(&old));
+}
+
+#[test]
+fn an_answer_that_is_lost_is_given_again_within_the_grace() {
+    let (network, directory) = (Proxy::start(), tempfile::tempdir().unwrap());
+    let directory = directory.path().to_str().unwrap();
+    let mut provider =
+        Django::start_with(LIFE, &["--grace", "120", "--directory", directory, "--issuer", &network.url]);
+    network.lead_to(&provider.issuer);
+    provider.issuer.clone_from(&network.url);
+    let grace = format!("{}\nreuse_grace = \"120s\"", oidc(&provider));
+    let home = home(&config(&provider, "shop", USER, &grace));
+    let _daemon = Daemon::start(&home);
+    home.login("alice");
+    home.age_token();
+    network.lose_answers(1);
+    let new = ask(&home, NEARLY_ALL);
+    assert!(provider.accepts(&new));
+    home.age_token();
+    assert!(provider.accepts(&ask(&home, NEARLY_ALL)), "and its refresh token is as good");
 }
 
 #[test]

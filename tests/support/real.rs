@@ -11,7 +11,7 @@ use super::http;
 /// A running provider. It ends with the test, however the test ends: it watches its standard input.
 pub(crate) struct RealProvider {
     child: Child,
-    /// Its issuer identifier.
+    /// Where it listens; its issuer identifier too, unless it was told another one.
     pub(crate) issuer: String,
 }
 
@@ -66,6 +66,16 @@ impl RealProvider {
     /// How often the token endpoint was asked for this grant, or another endpoint by its path.
     pub(crate) fn count(&self, what: &str) -> u64 {
         self.control("counts", "")[what].as_u64().unwrap_or(0)
+    }
+
+    /// Ends all that `user` granted, as an administrator of the provider does.
+    pub(crate) fn end_grants(&self, user: &str) {
+        self.control("end", &serde_json::json!({ "account": user }).to_string());
+    }
+
+    /// Whose grants were ended before their time, by whatever reason.
+    pub(crate) fn ended(&self) -> Vec<String> {
+        serde_json::from_value(self.control("ended", "")).expect("the control tells names")
     }
 
     /// Waits until a request is held.

@@ -5,12 +5,13 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use tokenkeeper_protocol::frame::{HEADER_LEN, HELLO_LEN, Header, Version};
-use tokenkeeper_protocol::reply::DeviceBegun;
+use tokenkeeper_protocol::reply::{DeviceBegun, LoggedIn};
 use tokenkeeper_protocol::request::{
     DeviceBegin, DeviceWait, Holder, LoginBegin, LoginComplete, Selector, TokenFor, TokenRequest,
 };
 use tokenkeeper_protocol::{LoginId, Problem, Reply, Request, SessionRef};
 
+use super::browser::Browser;
 use super::deadline::PATIENCE;
 
 /// Where services under test are called back.
@@ -139,6 +140,18 @@ impl Wire {
         match self.ask(&begin("corp")) {
             Reply::LoginBegun(begun) => (begun.login_id, begun.authorize_url.expose().to_owned()),
             other => panic!("the login did not begin: {other:?}"),
+        }
+    }
+}
+
+impl Wire {
+    /// Logs a user in at a scripted provider, through its login page.
+    pub(crate) fn log_in(&mut self, provider: &str, user: &str) -> LoggedIn {
+        let Reply::LoginBegun(begun) = self.ask(&begin(provider)) else { panic!("the login did not begin") };
+        let back = Browser::default().log_in_until(begun.authorize_url.expose(), user, CALLBACK);
+        match self.ask(&complete(begun.login_id, &back)) {
+            Reply::LoggedIn(logged_in) => logged_in,
+            other => panic!("{user} is not logged in at {provider}: {other:?}"),
         }
     }
 }

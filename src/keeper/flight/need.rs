@@ -76,7 +76,7 @@ pub(super) fn needed(found: Found, wish: Wish) -> State {
             return State::Landed(Ok(Attended::NothingDue));
         }
         if it.trouble.is_none()
-            && let Some(keep_alive) = timing::put_off(it, settings, now)
+            && let Some(keep_alive) = timing::put_off(it, settings, provider.refresh_life(), now)
         {
             return put_off(session, now, keep_alive, Ok(Attended::NothingDue));
         }

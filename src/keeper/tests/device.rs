@@ -147,6 +147,7 @@ async fn faults_double_the_pause_an_answer_ends_that_and_slow_down_stays_over_a_
     home.server.script("/token", Reply::text(429, "text/html", "").with("Retry-After", "90"));
     ask(&home, &begun, &mut pace).await.unwrap();
     assert_eq!(pace.pause(), Duration::from_secs(90));
+    home.sleep_until(90);
     home.server.script("/token", error("slow_down"));
     for seconds in [10, 15] {
         ask(&home, &begun, &mut pace).await.unwrap();
@@ -220,4 +221,20 @@ async fn a_provider_without_such_a_flow_is_told_apart() {
     home.server.discover("device_authorization_endpoint", json!(null));
     let refused = begin_as(&home, &peer(1000), None).await.unwrap_err();
     assert_eq!(refused.to_problem().code, tokenkeeper_protocol::Code::Unsupported);
+}
+
+#[tokio::test]
+async fn a_question_is_not_asked_while_the_provider_wants_to_be_left_alone() {
+    let home = Home::new().await;
+    let begun = begin(&home, None).await;
+    home.server.script("/token", Reply::json(429, &json!({"error": "slow_down"})).with("Retry-After", "90"));
+    assert!(home.attend(Wish::NewToken).await.is_err());
+    assert_eq!(home.posts(), 1);
+    let mut pace = Pace::default();
+    assert!(matches!(ask(&home, &begun, &mut pace).await, Ok(Asked::Again)));
+    assert_eq!(home.posts(), 1);
+    assert_eq!(pace.pause(), Duration::from_secs(90), "the next question is when it may be asked");
+    home.sleep_until(90);
+    grant(&home, &[]);
+    assert!(matches!(ask(&home, &begun, &mut pace).await, Ok(Asked::LoggedIn)));
 }

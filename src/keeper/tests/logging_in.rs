@@ -7,6 +7,7 @@ use tokenkeeper_protocol::{Secret, UserName};
 use super::*;
 use crate::domain::{LoginReason, Refusal, State};
 use crate::policy::{Reach, Rules};
+use crate::provider::Provider;
 use crate::provider::scripted::login_begin;
 use crate::vault::Scope;
 
@@ -273,4 +274,90 @@ async fn who_reaches_only_the_sessions_of_their_unix_user_opens_none_of_anybody_
         // The tokens of the one who was not to come are given back.
         assert!(home.revoked().contains(&"rt-login-0123".to_owned()));
     }
+}
+
+/// A home whose provider failed until it is left alone.
+async fn broken() -> Home {
+    let home = Home::new().await;
+    home.server.script("/token", Reply::text(500, "text/html", ""));
+    for second in 200.. {
+        home.sleep_until(second);
+        let _ = home.attend(Wish::NewToken).await;
+        if provider_of(&home).gate().is_broken() {
+            return home;
+        }
+        home.edit(|session| session.trouble = None).await;
+    }
+    unreachable!("it opens after a few")
+}
+
+fn provider_of(home: &Home) -> Arc<Provider> {
+    home.keeper.providers().values().next().cloned().unwrap()
+}
+
+#[tokio::test]
+async fn a_login_is_let_through_to_a_provider_that_is_left_alone_and_tells_that_it_is_back() {
+    let home = broken().await;
+    let posts = home.posts();
+    assert!(home.attend(Wish::NewToken).await.is_err());
+    assert_eq!(home.posts(), posts, "nobody else is");
+    let visit = begin(&home, None).await;
+    assert!(matches!(complete(&home, &visit).await, Err(KeeperError::ProviderDown { .. })));
+    assert!(provider_of(&home).gate().is_broken());
+
+    let visit = begin(&home, None).await;
+    grant(&home, &visit, &[]);
+    complete(&home, &visit).await.unwrap();
+    assert!(!provider_of(&home).gate().is_broken());
+}
+
+#[tokio::test]
+async fn logins_that_fail_tell_that_a_provider_is_down() {
+    let home = Home::new().await;
+    home.server.script("/token", Reply::text(500, "text/html", ""));
+    for second in 0..5 {
+        home.sleep_until(second);
+        let visit = begin(&home, None).await;
+        assert!(complete(&home, &visit).await.is_err());
+    }
+    assert!(provider_of(&home).gate().is_broken());
+    assert!(matches!(home.attend(Wish::NewToken).await, Err(KeeperError::ProviderDown { .. })));
+    assert_eq!(home.posts(), 5);
+}
+
+#[tokio::test]
+async fn what_a_provider_asks_one_to_wait_holds_for_logins_too_and_costs_none() {
+    let home = Home::new().await;
+    let (first, second) = (begin(&home, None).await, begin(&home, None).await);
+    let busy = Reply::json(429, &json!({"error": "slow_down"})).with("Retry-After", "90");
+    home.server.script("/token", busy);
+    for visit in [&first, &second] {
+        let error = complete(&home, visit).await.unwrap_err();
+        assert!(matches!(&error, KeeperError::ProviderDown { wait, .. } if wait.as_secs() == 90), "{error}");
+    }
+    assert_eq!(home.posts(), 1);
+    assert!(home.attend(Wish::NewToken).await.is_err());
+    assert_eq!(home.posts(), 1, "nor is anything else asked");
+    home.sleep_until(90);
+    grant(&home, &second, &[]);
+    complete(&home, &second).await.expect("its code was not spent");
+}
+
+#[tokio::test]
+async fn logins_count_among_what_a_provider_is_asked_at_once() {
+    use crate::config::settings::Courtesy;
+    let home = Home::with(|settings| settings.courtesy = Courtesy { concurrency: 1, per_minute: None }, |_| {}).await;
+    let visit = begin(&home, None).await;
+    let bell = home.hold(renewal());
+    let refresh = home.keeper.attend(home.id, Wish::NewToken).outcome();
+    until(|| home.posts() == 1).await;
+    grant(&home, &visit, &[]);
+    let (login, refresh, ()) = tokio::join!(complete(&home, &visit), refresh, async {
+        tokio::task::yield_now().await;
+        assert_eq!(home.posts(), 1, "the login waits for its turn");
+        bell.notify_one();
+    });
+    assert_eq!(refresh, Ok(Attended::Renewed));
+    login.unwrap();
+    assert_eq!(home.posts(), 2);
 }

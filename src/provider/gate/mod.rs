@@ -1,8 +1,8 @@
 //! The gate of a provider: how many requests are on their way at once, how many leave in a second, and when none does.
 //!
-//! Invariant: nothing that the schedule or a caller wants of a provider leaves except through its gate. [`State`] decides, with the
-//! time as a parameter; [`Gate`] only lets wait. Who has less time left goes first, and a caller goes before the schedule;
-//! nobody goes past the rate, a `Retry-After`, or an open breaker. Logins are not held up here: a person waits for them.
+//! Invariant: whatever anybody wants of a provider, but its test by an administrator, leaves through its gate. [`State`] decides, with
+//! the time as a parameter; [`Gate`] only lets wait. A person goes before a caller, and a caller before the schedule; then goes who
+//! has less time left. Nobody goes past the number at once, the rate, or a `Retry-After`, and only a person past an open breaker.
 
 mod breaker;
 mod state;
@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 
 use self::state::{Admission, Answer, State};
 pub use self::state::{Closed, Sign, Turn};
-use super::{RefreshOutcome, RevokeOutcome};
+use super::{DevicePoll, DeviceRefused, DeviceStart, Fault, Grant, LoginFault, RefreshOutcome, RevokeOutcome};
 use crate::clock::Clock;
 use crate::config::settings::Courtesy;
 
@@ -73,6 +73,11 @@ impl Gate {
                 }
             }
         }
+    }
+
+    /// Counts a request that leaves, whoever sends it.
+    pub(super) fn leaves(&self) {
+        self.state().leaves();
     }
 
     /// Why nothing leaves, and for how long, if so.
@@ -149,6 +154,41 @@ impl From<&RevokeOutcome> for Sign {
             RevokeOutcome::TryAgain(fault) => Self::of(fault),
             // Nothing was sent, or nothing can be told from it.
             RevokeOutcome::Unsupported | RevokeOutcome::Refused(_) => Self::Nothing,
+        }
+    }
+}
+
+impl<T> From<&Result<T, Fault>> for Sign {
+    fn from(outcome: &Result<T, Fault>) -> Self {
+        outcome.as_ref().map_or_else(Self::of, |_| Self::Alive)
+    }
+}
+
+impl From<&Result<Grant, LoginFault>> for Sign {
+    fn from(outcome: &Result<Grant, LoginFault>) -> Self {
+        outcome.as_ref().map_or_else(Self::of_login, |_| Self::Alive)
+    }
+}
+
+impl From<&Result<DeviceStart, DeviceRefused>> for Sign {
+    fn from(outcome: &Result<DeviceStart, DeviceRefused>) -> Self {
+        match outcome {
+            Ok(_) => Self::Alive,
+            Err(DeviceRefused::Login(fault)) => Self::of_login(fault),
+            Err(DeviceRefused::NotOffered) => Self::Nothing,
+        }
+    }
+}
+
+impl From<&DevicePoll> for Sign {
+    fn from(outcome: &DevicePoll) -> Self {
+        match outcome {
+            DevicePoll::Granted(_) | DevicePoll::Pending | DevicePoll::SlowDown => Self::Alive,
+            DevicePoll::Later { fault, retry_after: Some(wait) } => {
+                Self::AsksToWait { why: fault.to_string(), wait: *wait }
+            }
+            DevicePoll::Later { fault, .. } => Self::of(fault),
+            DevicePoll::Over(fault) => Self::of_login(fault),
         }
     }
 }

@@ -7,28 +7,43 @@ use tokenkeeper_protocol::UnixSeconds;
 
 use super::breaker::Breaker;
 use crate::config::settings::Courtesy;
-use crate::provider::Fault;
+use crate::provider::{Fault, LoginFault};
 
 /// Who is next: the order of this type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Turn {
-    /// Nobody is waiting for it: it is only due.
-    is_scheduled: bool,
+    rank: Rank,
     /// When the token expires that is to be replaced.
     expires_at: UnixSeconds,
     /// Those who came before go before.
     number: u64,
 }
 
+/// Who wants it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// A person at a browser. An open breaker does not keep them from a try of their own, which tells how the provider is doing.
+    Person,
+    /// Somebody who waits for an answer.
+    Caller,
+    /// Nobody: it is only due.
+    Schedule,
+}
+
 impl Turn {
+    /// The turn of a login.
+    pub fn of_person() -> Self {
+        Self { rank: Rank::Person, expires_at: UnixSeconds(0), number: 0 }
+    }
+
     /// The turn of somebody who waits for an answer.
     pub fn of_caller(expires_at: UnixSeconds) -> Self {
-        Self { is_scheduled: false, expires_at, number: 0 }
+        Self { rank: Rank::Caller, expires_at, number: 0 }
     }
 
     /// The turn of what is due.
     pub fn of_schedule(expires_at: UnixSeconds) -> Self {
-        Self { is_scheduled: true, expires_at, number: 0 }
+        Self { rank: Rank::Schedule, expires_at, number: 0 }
     }
 }
 
@@ -60,6 +75,14 @@ pub enum Sign {
 }
 
 impl Sign {
+    /// That of a login that failed. What one user or one callback did says nothing.
+    pub(super) fn of_login(fault: &LoginFault) -> Self {
+        match fault {
+            LoginFault::Fault(fault) | LoginFault::Unidentified(fault) => Self::of(fault),
+            _ => Self::Nothing,
+        }
+    }
+
     /// That of a fault: what an administrator has to mend does not go away by waiting, and what is missing here says nothing
     /// about there.
     pub(super) fn of(fault: &Fault) -> Self {
@@ -97,8 +120,10 @@ pub(super) struct Admission {
 #[derive(Debug)]
 pub(super) struct State {
     courtesy: Courtesy,
-    /// Requests on their way.
+    /// Those who were let out and are not back.
     out: usize,
+    /// How many of them have not sent a request yet: what each sends beside its first is counted on top.
+    unsent: usize,
     /// When the rate lets the next one go.
     next_at: Duration,
     /// Until when the provider asked to be left alone, and in which words.
@@ -113,6 +138,7 @@ impl State {
         Self {
             courtesy,
             out: 0,
+            unsent: 0,
             next_at: Duration::ZERO,
             asked_to_wait: None,
             breaker: Breaker::default(),
@@ -141,7 +167,8 @@ impl State {
 
     /// Whether it is the turn of somebody who waits.
     pub(super) fn ask(&mut self, turn: Turn, now: Duration) -> Answer {
-        if let Some(closed) = self.closed(now) {
+        let is_person = turn.rank == Rank::Person;
+        if let Some(closed) = if is_person { self.asked_to_wait(now) } else { self.closed(now) } {
             return Answer::Closed(closed);
         }
         if self.waiting.first() != Some(&turn) || self.out >= self.courtesy.concurrency {
@@ -152,16 +179,28 @@ impl State {
         }
         self.waiting.remove(&turn);
         self.out += 1;
+        self.unsent += 1;
         // No credit is kept for times when nothing left: what waited for an hour does not leave at once.
         self.next_at = now + self.courtesy.gap();
-        let is_try = self.breaker.is_open();
-        self.breaker.begin_try();
+        let is_try = self.breaker.is_open() && !is_person;
+        if is_try {
+            self.breaker.begin_try();
+        }
         Answer::Go(Admission { is_try })
+    }
+
+    /// A request leaves. The first of each who was let out is counted already.
+    pub(super) fn leaves(&mut self) {
+        match self.unsent.checked_sub(1) {
+            Some(less) => self.unsent = less,
+            None => self.next_at += self.courtesy.gap(),
+        }
     }
 
     /// A request is back, or was not sent after all.
     pub(super) fn came_back(&mut self, admission: Admission, sign: Option<Sign>, now: Duration, random: f64) {
         self.out = self.out.saturating_sub(1);
+        self.unsent = self.unsent.min(self.out);
         match sign {
             Some(Sign::Alive) => self.breaker.succeeded(),
             Some(Sign::Fault(why)) => self.breaker.failed(&why, admission.is_try, now, random),
@@ -185,8 +224,8 @@ impl State {
     /// Why nothing leaves, if so.
     pub(super) fn closed(&self, now: Duration) -> Option<Closed> {
         let second = Duration::from_secs(1);
-        if let Some((until, why)) = self.asked_to_wait.as_ref().filter(|(until, _)| now < *until) {
-            return Some(Closed { why: why.clone(), wait: until.saturating_sub(now).max(second) });
+        if let Some(closed) = self.asked_to_wait(now) {
+            return Some(closed);
         }
         let wait = match &self.breaker {
             Breaker::Open { next_try, .. } if now < *next_try => next_try.saturating_sub(now).max(second),
@@ -195,5 +234,11 @@ impl State {
         };
         let (Breaker::Open { why, .. } | Breaker::Trying { why, .. }) = &self.breaker else { return None };
         Some(Closed { why: format!("it failed again and again, the last time so: {why}"), wait })
+    }
+
+    /// Whether the provider itself asks to be left alone. That holds for everybody.
+    fn asked_to_wait(&self, now: Duration) -> Option<Closed> {
+        let (until, why) = self.asked_to_wait.as_ref().filter(|(until, _)| now < *until)?;
+        Some(Closed { why: why.clone(), wait: until.saturating_sub(now).max(Duration::from_secs(1)) })
     }
 }

@@ -210,3 +210,48 @@ async fn whoever_stops_waiting_holds_nobody_up() {
         "a pass that was dropped is given back"
     );
 }
+
+#[test]
+fn a_person_goes_first_and_past_an_open_breaker_but_past_nothing_else() {
+    let (mut state, opened) = broken(1.0);
+    let person = state.line_up(Turn::of_person());
+    let Answer::Go(login) = state.ask(person, opened) else { panic!("the person is held up") };
+    state.came_back(login, Some(fault()), opened, 1.0);
+    assert_eq!(send(&mut state, opened).unwrap_err().wait, seconds(2), "it was not the try");
+
+    let person = state.line_up(Turn::of_person());
+    let Answer::Go(login) = state.ask(person, opened) else { panic!("the person is held up") };
+    state.came_back(login, Some(Sign::Alive), opened, 1.0);
+    assert!(!state.is_broken(), "what answers a person answers everybody");
+
+    let mut state = State::new(courtesy(1, Some(60)));
+    let caller = state.line_up(Turn::of_caller(UnixSeconds(0)));
+    let person = state.line_up(Turn::of_person());
+    assert_eq!(state.ask(caller, seconds(1)), Answer::Behind);
+    let Answer::Go(login) = state.ask(person, seconds(1)) else { panic!("the person is not next") };
+    let second = state.line_up(Turn::of_person());
+    assert_eq!(state.ask(second, seconds(1)), Answer::Behind, "one at a time");
+    let sign = Sign::AsksToWait { why: "busy".to_owned(), wait: seconds(60) };
+    state.came_back(login, Some(sign), seconds(1), 0.5);
+    assert_eq!(state.ask(second, seconds(2)), Answer::Closed(Closed { why: "busy".to_owned(), wait: seconds(59) }));
+    let Answer::Go(login) = state.ask(second, seconds(61)) else { panic!("the wait is over") };
+    state.came_back(login, Some(Sign::Alive), seconds(61), 0.5);
+    let third = state.line_up(Turn::of_person());
+    assert_eq!(state.ask(third, seconds(61)), Answer::NotBefore(seconds(62)), "nor faster than the rate");
+}
+
+#[test]
+fn every_request_counts_however_many_one_turn_takes() {
+    let mut state = State::new(courtesy(8, Some(60)));
+    let login = send(&mut state, seconds(1)).unwrap();
+    // Discovery, code, keys and user.
+    (0..4).for_each(|_| state.leaves());
+    state.came_back(login, Some(Sign::Alive), seconds(1), 0.5);
+    let next = state.line_up(Turn::of_caller(UnixSeconds(0)));
+    assert_eq!(state.ask(next, seconds(1)), Answer::NotBefore(seconds(5)));
+    let Answer::Go(unsent) = state.ask(next, seconds(5)) else { panic!("the four are over") };
+    state.came_back(unsent, None, seconds(5), 0.5);
+    state.leaves();
+    let next = state.line_up(Turn::of_caller(UnixSeconds(0)));
+    assert_eq!(state.ask(next, seconds(6)), Answer::NotBefore(seconds(7)), "one that was not sent pays for no other");
+}

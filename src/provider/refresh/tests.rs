@@ -242,6 +242,13 @@ async fn an_id_token_of_the_same_login_is_kept() {
 }
 
 #[tokio::test]
+async fn an_id_token_that_was_made_for_another_access_token_costs_no_session() {
+    let server = Server::oidc().await;
+    let tokens = renewed(refreshed_with(&server, &[("at_hash", json!("AAAAAAAAAAAAAAAAAAAAAA"))]).await);
+    assert_eq!(tokens.access.token, Secret::from("at-new"));
+}
+
+#[tokio::test]
 async fn tokens_of_another_user_or_login_are_not_used() {
     for (changes, words) in [
         (("sub", json!("u-2")), "of another user"),

@@ -170,7 +170,7 @@ impl Server {
 
     /// How often `path` was asked for.
     pub(crate) fn count(&self, path: &str) -> usize {
-        self.requests(path).len()
+        self.locked(|script| script.requests.iter().filter(|(found, _)| found == path).count())
     }
 
     /// The requests for `path`.

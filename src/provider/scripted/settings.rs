@@ -27,6 +27,7 @@ pub(crate) fn oidc_settings(issuer: &str) -> ProviderSettings {
         refresh_at_percent: 70,
         refresh: None,
         reuse_grace: Duration::ZERO,
+        refresh_token_idle: None,
         default_life: Duration::from_secs(900),
         ca_file: None,
         proxy: None,

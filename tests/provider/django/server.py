@@ -1,9 +1,12 @@
 """A second real OpenID provider, for tests: django-oauth-toolkit, which kills the old access token on refresh.
 
-    python server.py [--access-life SECONDS]
+    python server.py [--access-life SECONDS] [--grace SECONDS] [--issuer URL] [--directory DIR]
 
-Prints `READY ISSUER` and serves on loopback until its standard input ends. Logs in whoever the form of its login page names.
-Beside the provider there is GET /alive?token=T: 200 if it would accept the token, else 401. All it knows is in a temporary directory.
+Prints `READY ADDRESS` and serves on loopback until its standard input ends. Logs in whoever the form of its login page names.
+Beside the provider there are GET /alive?token=T: 200 if it would accept the token, else 401; GET /end?user=U, which ends all that
+a person granted; and GET /ended, which tells whose grants were ended or not continued. All it knows is in a temporary directory,
+unless one is given: then the next one there goes on where this one ended. With --grace a spent refresh token is taken again for as
+long. With --issuer it says that it is there, such as behind a proxy.
 """
 
 import argparse
@@ -35,13 +38,22 @@ class Handler(WSGIRequestHandler):
         pass
 
 
-def settings(directory, port, access_life):
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    issuer = f"http://127.0.0.1:{port}"
+def private_key(directory):
+    path = os.path.join(directory, "key.pem")
+    if not os.path.exists(path):
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        pem = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        with open(path, "wb") as file:
+            file.write(pem)
+    with open(path) as file:
+        return file.read()
+
+
+def settings(directory, issuer, arguments):
     return dict(
+        ENDED=os.path.join(directory, "ended"),
         ALLOWED_HOSTS=["127.0.0.1"],
         SECRET_KEY=os.urandom(32).hex(),
         ROOT_URLCONF="pages",
@@ -61,7 +73,12 @@ def settings(directory, port, access_life):
             "default": {
                 "ENGINE": "django.db.backends.sqlite3",
                 "NAME": os.path.join(directory, "db.sqlite3"),
-                "OPTIONS": {"timeout": 20, "transaction_mode": "IMMEDIATE"},
+                "OPTIONS": {
+                    "timeout": 20,
+                    "transaction_mode": "IMMEDIATE",
+                    # What is written outlives the process; that it does not outlive the machine harms no test.
+                    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;",
+                },
             }
         },
         # A slow hash protects nothing here, and costs each request to the token endpoint half a second.
@@ -69,12 +86,12 @@ def settings(directory, port, access_life):
         OAUTH2_PROVIDER={
             "OIDC_ENABLED": True,
             "OIDC_ISS_ENDPOINT": issuer,
-            "OIDC_RSA_PRIVATE_KEY": pem.decode(),
+            "OIDC_RSA_PRIVATE_KEY": private_key(directory),
             "OAUTH2_VALIDATOR_CLASS": "pages.Validator",
-            "ACCESS_TOKEN_EXPIRE_SECONDS": access_life,
+            "ACCESS_TOKEN_EXPIRE_SECONDS": arguments.access_life,
             "REQUEST_APPROVAL_PROMPT": "auto",
             "ROTATE_REFRESH_TOKEN": True,
-            "REFRESH_TOKEN_GRACE_PERIOD_SECONDS": 0,
+            "REFRESH_TOKEN_GRACE_PERIOD_SECONDS": arguments.grace,
             "PKCE_REQUIRED": True,
             "ALLOW_LOCALHOST_LOOPBACK": True,
             "OAUTH_DEVICE_VERIFICATION_URI": f"{issuer}/code",
@@ -112,25 +129,39 @@ def register():
 def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--access-life", type=int, default=3600)
+    arguments.add_argument("--grace", type=int, default=0)
+    arguments.add_argument("--issuer")
+    arguments.add_argument("--directory")
     arguments = arguments.parse_args()
     # Nothing but the way back to this host is insecure enough to be refused without this.
     os.environ["OAUTHLIB_INSECURE_TRANSPORT"] = "1"
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-    with tempfile.TemporaryDirectory(prefix="tk-django-") as directory:
-        server = make_server("127.0.0.1", 0, None, server_class=Server, handler_class=Handler)
-        django.conf.settings.configure(**settings(directory, server.server_port, arguments.access_life))
-        django.setup()
-        from django.core.management import call_command
-        from django.core.wsgi import get_wsgi_application
+    if arguments.directory:
+        serve(arguments, arguments.directory)
+    else:
+        with tempfile.TemporaryDirectory(prefix="tk-django-") as directory:
+            serve(arguments, directory)
 
+
+def serve(arguments, directory):
+    server = make_server("127.0.0.1", 0, None, server_class=Server, handler_class=Handler)
+    address = f"http://127.0.0.1:{server.server_port}"
+    is_new = not os.path.exists(os.path.join(directory, "registered"))
+    django.conf.settings.configure(**settings(directory, arguments.issuer or address, arguments))
+    django.setup()
+    from django.core.management import call_command
+    from django.core.wsgi import get_wsgi_application
+
+    if is_new:
         call_command("migrate", verbosity=0)
         register()
-        server.set_app(get_wsgi_application())
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        print(f"READY http://127.0.0.1:{server.server_port}", flush=True)
-        sys.stdin.read()
-        server.shutdown()
+        open(os.path.join(directory, "registered"), "w").close()
+    server.set_app(get_wsgi_application())
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    print(f"READY {address}", flush=True)
+    sys.stdin.read()
+    server.shutdown()
 
 
 main()

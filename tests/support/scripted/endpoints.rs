@@ -1,35 +1,33 @@
-//! What the scripted provider answers.
-
-use std::io;
-use std::net::TcpStream;
+//! What the scripted provider answers when nothing goes wrong on the way.
 
 use data_encoding::BASE64URL_NOPAD;
-use nix::sys::signal::{Signal, kill};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::super::config::CLIENT_SECRET;
-use super::super::deadline::{Deadline, unix_seconds};
+use super::super::deadline::unix_seconds;
 use super::super::http::{self, Received};
+use super::answer::http_date;
+use super::id_token::id_token;
 use super::keys;
-use super::oracle::{Rotation, What, Worth};
-use super::state::{DeviceUser, Fault, Grant, Lie, Shared, State};
+use super::oracle::{Rotation, Worth};
+use super::state::{DeviceUser, Grant, Lie, State};
 
 /// RFC 8628 section 3.4.
 const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
-struct Response {
-    status: u16,
-    headers: Vec<(String, String)>,
-    body: String,
+pub(super) struct Response {
+    pub(super) status: u16,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: String,
 }
 
 impl Response {
-    fn json(status: u16, value: &serde_json::Value) -> Self {
+    pub(super) fn json(status: u16, value: &serde_json::Value) -> Self {
         Self::text(status, "application/json", value.to_string())
     }
 
-    fn text(status: u16, content_type: &str, body: String) -> Self {
+    pub(super) fn text(status: u16, content_type: &str, body: String) -> Self {
         let headers = vec![
             ("Content-Type".to_owned(), content_type.to_owned()),
             ("Cache-Control".to_owned(), "no-store".to_owned()),
@@ -43,131 +41,8 @@ impl Response {
     }
 }
 
-/// Answers one request, or does what a fault says instead.
-pub(super) fn answer(stream: &TcpStream, request: &Received, shared: &Shared) -> io::Result<()> {
-    let on = match request.path.as_str() {
-        "/token" => request.parameter("grant_type").unwrap_or_default(),
-        path => path.to_owned(),
-    };
-    let mut state = shared.state.lock().unwrap();
-    state.requests.push((on.clone(), request.clone()));
-    state.secrets.extend(["code_verifier"].iter().filter_map(|name| request.parameter(name)));
-    let fault = state.faults.get_mut(&on).and_then(std::collections::VecDeque::pop_front);
-    let is_fault = |fault: &Fault| !matches!(fault, Fault::KillBefore(_) | Fault::KillAfter(_));
-    state.faulted += usize::from(fault.as_ref().is_some_and(is_fault));
-    shared.changed.notify_all();
-    let presented = request.parameter("refresh_token").filter(|_| on == "refresh_token");
-    let (rotation, life) = (state.rotation, state.access_life);
-    let flight = presented.as_ref().map(|token| Flight { sent: state.oracle.sent(token, rotation, life), shared });
-    let response = match &fault {
-        Some(Fault::DropBefore) => {
-            drop(state);
-            return Ok(());
-        }
-        Some(Fault::KillBefore(client)) => {
-            drop(state);
-            return Ok(kill(*client, Signal::SIGKILL)?);
-        }
-        Some(Fault::Answer(status, body)) => {
-            let content_type = if body.starts_with('{') { "application/json" } else { "text/html" };
-            Response::text(*status, content_type, body.clone())
-        }
-        Some(Fault::RetryAfter(status, seconds)) => {
-            let mut response = Response::text(*status, "text/html", String::new());
-            response.headers.push(("Retry-After".to_owned(), seconds.to_string()));
-            response
-        }
-        Some(Fault::RetryAt(status, seconds)) => {
-            let at = chrono::DateTime::from_timestamp(unix_seconds() + i64::from(*seconds), 0).unwrap_or_default();
-            let mut response = Response::text(*status, "text/html", String::new());
-            response.headers.push(("Retry-After".to_owned(), at.format("%a, %d %b %Y %H:%M:%S GMT").to_string()));
-            response
-        }
-        Some(Fault::Reply(status, headers, body)) => {
-            let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-            Response { status: *status, headers, body: (*body).to_owned() }
-        }
-        Some(Fault::Quote(status, error)) => {
-            let sent = ["code", "refresh_token", "token"].iter().find_map(|name| request.parameter(name));
-            let description = format!("I do not like {}", sent.unwrap_or_default());
-            Response::json(*status, &json!({ "error": error, "error_description": description }))
-        }
-        Some(fault @ (Fault::CutShort | Fault::Endless | Fault::Bomb)) => {
-            drop(state);
-            return match fault {
-                Fault::CutShort => http::cut_short(stream),
-                Fault::Endless => http::go_on(stream),
-                _ => http::bomb(stream),
-            };
-        }
-        Some(Fault::Alter(change)) => {
-            let mut response = route(request, &on, &mut state);
-            let mut answer = serde_json::from_str(&response.body).expect("what is altered is JSON");
-            change(&mut answer);
-            response.body = answer.to_string();
-            response
-        }
-        Some(Fault::Hold) => {
-            let deadline = Deadline::after(std::time::Duration::from_mins(2));
-            while !state.released
-                && let Some(left) = deadline.left()
-            {
-                state = shared.changed.wait_timeout(state, left).unwrap().0;
-            }
-            route(request, &on, &mut state)
-        }
-        _ => route(request, &on, &mut state),
-    };
-    if let (Some(token), Some(Fault::DropAfter | Fault::CutAfter)) = (&presented, &fault) {
-        state.oracle.note(token, What::AnswerLost);
-    }
-    drop(state);
-    match fault {
-        Some(Fault::DropAfter) => return Ok(()),
-        Some(Fault::KillAfter(client)) => return Ok(kill(client, Signal::SIGKILL)?),
-        Some(Fault::CutAfter) => return http::cut_half(stream, response.status, &response.headers, &response.body),
-        Some(Fault::Late(milliseconds)) => pause(milliseconds),
-        Some(Fault::Drip(milliseconds)) => {
-            let pause = || pause(milliseconds);
-            return http::drip(stream, response.status, &response.headers, &response.body, pause);
-        }
-        _ => {}
-    }
-    if let Some(token) = presented {
-        let oracle = &mut shared.state.lock().unwrap().oracle;
-        match response.status {
-            200 => oracle.note(&token, What::Answered),
-            // Of a gateway: what is behind it may have done anything.
-            502 | 504 => {}
-            _ => oracle.is_not_spent(&token),
-        }
-    }
-    // Who has read it to its end may go on before this does.
-    drop(flight);
-    http::reply(stream, response.status, &response.headers, &response.body)
-}
-
-/// Waits, in real time: the client is a real process.
-fn pause(milliseconds: u64) {
-    let (_nobody, moment) = std::sync::mpsc::channel::<()>();
-    let _ = moment.recv_timeout(std::time::Duration::from_millis(milliseconds));
-}
-
-/// A refresh token that was sent. Its answer is given when this is dropped, however that ends.
-struct Flight<'a> {
-    sent: (u64, String),
-    shared: &'a Shared,
-}
-
-impl Drop for Flight<'_> {
-    fn drop(&mut self) {
-        if let Ok(mut state) = self.shared.state.lock() {
-            state.oracle.answered(&self.sent);
-        }
-    }
-}
-
-fn route(request: &Received, on: &str, state: &mut State) -> Response {
+/// Does what `on` is for.
+pub(super) fn route(request: &Received, on: &str, state: &mut State) -> Response {
     match on {
         "/.well-known/openid-configuration" => discovery(state),
         "/jwks" => Response::text(200, "application/json", keys::key_set()),
@@ -249,8 +124,8 @@ fn discovery(state: &State) -> Response {
             "authorization_response_iss_parameter_supported": true,
         }),
     );
-    if state.lie == Some(Lie::Date) {
-        document.headers.push(("Date".to_owned(), "Sun, 06 Nov 1994 08:49:37 GMT".to_owned()));
+    if let Some(Lie::Date(seconds)) = state.lie {
+        document.headers.push(("Date".to_owned(), http_date(unix_seconds() + seconds)));
     }
     document
 }
@@ -378,40 +253,6 @@ fn tokens(
         answer["refresh_token"] = refresh_token.into();
     }
     Response::json(200, &answer)
-}
-
-fn id_token(state: &State, user: &str, nonce: Option<&str>, access_token: &str) -> String {
-    let lies = |lie| state.lie == Some(lie);
-    let day = 86_400;
-    let now = unix_seconds() + if lies(Lie::Expired) { -day } else { day * i64::from(lies(Lie::FromTheFuture)) };
-    let hashed = if lies(Lie::AccessTokenHash) { "another access token" } else { access_token };
-    let mut claims = json!({
-        "iss": if lies(Lie::Issuer) { "https://id.evil.example" } else { &state.issuer },
-        "aud": if lies(Lie::Audience) { "another-client" } else { "shop" },
-        "sub": format!("sub-{user}"),
-        "iat": now,
-        "exp": now + 600,
-        "at_hash": BASE64URL_NOPAD.encode(&Sha256::digest(hashed)[..16]),
-        "preferred_username": user,
-        "email": format!("{user}@corp.example"),
-        "amr": ["pwd"],
-    });
-    for (name, value) in &state.claims {
-        claims[name] = value.as_str().into();
-    }
-    if let Some(nonce) = nonce {
-        claims["auth_time"] = now.into();
-        claims["nonce"] = if lies(Lie::Nonce) { "of-another-login" } else { nonce }.into();
-    }
-    let header =
-        if lies(Lie::Unsigned) { json!({ "alg": "none" }) } else { json!({ "alg": "RS256", "kid": "scripted" }) };
-    let part = |value: &serde_json::Value| BASE64URL_NOPAD.encode(value.to_string().as_bytes());
-    let signed = format!("{}.{}", part(&header), part(&claims));
-    let mut signature = if lies(Lie::Unsigned) { vec![] } else { keys::sign(&signed) };
-    if lies(Lie::Signature) {
-        signature[7] ^= 1;
-    }
-    format!("{signed}.{}", BASE64URL_NOPAD.encode(&signature))
 }
 
 fn revoke(request: &Received, state: &mut State) -> Response {

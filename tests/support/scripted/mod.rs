@@ -3,7 +3,9 @@
 //! It is honest until it is told to [`Lie`], and reliable until a [`Fault`] is queued. It listens on loopback in threads of the
 //! test, logs in whoever the form of its login page names, and grants whatever is asked for.
 
+mod answer;
 mod endpoints;
+mod id_token;
 mod keys;
 mod oracle;
 mod state;
@@ -248,7 +250,7 @@ fn serve(listener: TcpListener, shared: Arc<Shared>) {
             std::thread::spawn(move || {
                 // A client that hangs up is its own concern.
                 if let Ok(Some(request)) = http::receive(&stream) {
-                    let _ = endpoints::answer(&stream, &request, &shared);
+                    let _ = answer::answer(&stream, &request, &shared);
                 }
             });
         }

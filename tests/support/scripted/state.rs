@@ -79,8 +79,8 @@ pub(crate) enum Lie {
     InvalidScope,
     /// Discovery names another issuer (RFC 8414 section 3.3).
     DiscoveryIssuer,
-    /// The discovery document comes with a `Date` of long ago.
-    Date,
+    /// The discovery document comes with a `Date` that is so many seconds ahead.
+    Date(i64),
     /// No ID token at all.
     NoIdToken,
 }

@@ -9,11 +9,16 @@ use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
+use super::super::deadline::unix_seconds;
+use super::answer::http_date;
+
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tls {
     /// Nothing: whatever is asked for is answered with 404.
     Right,
+    /// Nothing, and its clock is so many seconds ahead.
+    Ahead(i64),
     /// The certificate is signed by an authority that nobody was told of.
     UnknownAuthority,
     /// The certificate is signed by nobody else.
@@ -76,7 +81,12 @@ fn serve(tls: Tls, mut stream: TcpStream, config: Arc<ServerConfig>) -> std::io:
             let connection = ServerConnection::new(config).map_err(std::io::Error::other)?;
             let mut stream = StreamOwned::new(connection, stream);
             let _ = stream.read(&mut [0; 4096])?;
-            stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")?;
+            let date = match tls {
+                Tls::Ahead(seconds) => format!("Date: {}\r\n", http_date(unix_seconds() + seconds)),
+                _ => String::new(),
+            };
+            let head = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n";
+            stream.write_all(format!("{head}{date}\r\n").as_bytes())?;
             stream.conn.send_close_notify();
             return stream.flush();
         }
