@@ -242,6 +242,21 @@ pub enum What {
         /// The generation of the store that the backup was taken of.
         generation: u64,
     },
+    /// Everything that was kept of a user, or of one session, is erased. Whose it was is not told.
+    Erased {
+        /// Who asked for it.
+        peer: String,
+        /// Where.
+        provider: ProviderName,
+        /// Sessions that were removed.
+        sessions: u64,
+        /// Those of them whose tokens live until they expire.
+        not_revoked: u64,
+        /// How long it took.
+        seconds: u64,
+        /// Whether the key of the records was destroyed, too.
+        forced: bool,
+    },
 }
 
 impl What {
@@ -276,7 +291,8 @@ impl What {
             | Self::RollbackAccepted { .. }
             | Self::StoreDamaged { .. }
             | Self::BackupTaken { .. }
-            | Self::Restored { .. } => None,
+            | Self::Restored { .. }
+            | Self::Erased { .. } => None,
         }
     }
 }

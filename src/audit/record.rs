@@ -137,6 +137,13 @@ impl From<&Event> for Record {
             What::Restored { sessions, generation } => {
                 warning(29, "restored").with("sessions", sessions).with("generation", generation)
             }
+            What::Erased { peer, provider, sessions, not_revoked, seconds, forced } => warning(30, "erased")
+                .with("peer", peer)
+                .with("provider", provider)
+                .with("sessions", sessions)
+                .with("not_revoked", not_revoked)
+                .with("seconds", seconds)
+                .with("forced", forced),
         }
     }
 }

@@ -146,6 +146,7 @@ impl Service {
             .chain(keys)
             .chain(store)
             .chain(damaged)
+            .chain(self.eraser.complaints())
             .chain(audit)
             .chain(full)
             .chain(config)

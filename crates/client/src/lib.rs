@@ -30,7 +30,7 @@ pub use connect::default_socket;
 pub use error::{Error, ProtocolError};
 pub use tokenkeeper_protocol::frame::Version;
 pub use tokenkeeper_protocol::request::{
-    DeviceBegin, DeviceWait, Explain, ExplainOn, HistoryRequest, Holder, KeysRecover, LoginBegin, LoginComplete,
+    DeviceBegin, DeviceWait, Erase, EraseBegin, Erased, Explain, ExplainOn, HistoryRequest, Holder, KeysRecover, LoginBegin, LoginComplete,
     Selector, SessionsRequest, StoreVerify, Subject, TokenFor, TokenRequest,
 };
 pub use tokenkeeper_protocol::{

@@ -165,6 +165,7 @@ answers! {
     keys_rotating: KeysRotating -> u32,
     keys_recovered: KeysRecovered -> reply::KeysRecovered,
     rollback_accepted: RollbackAccepted -> reply::RollbackAccepted,
+    erasure: Erasure -> reply::Erasure,
 }
 
 #[cfg(test)]

@@ -53,6 +53,7 @@ impl Request {
             Self::StoreVerify(it) => payload(kind::STORE_VERIFY, it),
             Self::StoreBackup => payload(kind::STORE_BACKUP, &()),
             Self::AcceptRollback => payload(kind::ACCEPT_ROLLBACK, &()),
+            Self::Erase(it) => payload(kind::ERASE, it),
         }
     }
 
@@ -83,6 +84,7 @@ impl Request {
             kind::STORE_VERIFY => Self::StoreVerify(message(kind, bytes)?),
             kind::STORE_BACKUP => nothing(kind, bytes, Self::StoreBackup)?,
             kind::ACCEPT_ROLLBACK => nothing(kind, bytes, Self::AcceptRollback)?,
+            kind::ERASE => Self::Erase(message(kind, bytes)?),
             other => return Err(CodecError::UnknownType(other)),
         })
     }
@@ -114,6 +116,7 @@ impl Reply {
             Self::VerifyPage(it) => payload(kind::VERIFY_PAGE, it),
             Self::BackupPart(it) => payload(kind::BACKUP_PART, it),
             Self::RollbackAccepted(it) => payload(kind::ROLLBACK_ACCEPTED, it),
+            Self::Erasure(it) => payload(kind::ERASURE, it),
             Self::Problem(it) => payload(kind::PROBLEM, it),
         }
     }
@@ -143,6 +146,7 @@ impl Reply {
             kind::VERIFY_PAGE => Self::VerifyPage(message(kind, bytes)?),
             kind::BACKUP_PART => Self::BackupPart(message(kind, bytes)?),
             kind::ROLLBACK_ACCEPTED => Self::RollbackAccepted(message(kind, bytes)?),
+            kind::ERASURE => Self::Erasure(message(kind, bytes)?),
             kind::PROBLEM => Self::Problem(message(kind, bytes)?),
             other => return Err(CodecError::UnknownType(other)),
         })

@@ -54,6 +54,8 @@ pub enum Request {
     StoreBackup,
     /// The end of the quarantine that follows a store that was put back.
     AcceptRollback,
+    /// Erases somebody, or one session; or asks how far that is.
+    Erase(Erase),
 }
 
 /// Type numbers of requests.
@@ -81,6 +83,7 @@ pub(crate) mod kind {
     pub(crate) const STORE_VERIFY: u16 = 0x0015;
     pub(crate) const STORE_BACKUP: u16 = 0x0016;
     pub(crate) const ACCEPT_ROLLBACK: u16 = 0x0017;
+    pub(crate) const ERASE: u16 = 0x0019;
 }
 
 /// Which session a token is wanted of.
@@ -219,6 +222,49 @@ pub struct KeysRecover {
 pub struct StoreVerify {
     /// Where the page before said to go on; from the beginning if it is not given.
     pub cursor: Option<String>,
+}
+
+/// Erases what is kept of somebody. It goes on when nobody asks any more, and over restarts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Erase {
+    /// Begins it, or joins the one that is under way for the same.
+    Begin(EraseBegin),
+    /// How far it is, by its id.
+    Progress(String),
+}
+
+/// Whom to erase, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EraseBegin {
+    /// Whom.
+    pub whom: Erased,
+    /// Destroy the key of the records as well, so that nothing of before opens.
+    pub forced: bool,
+    /// Do not wait until the provider has revoked the tokens.
+    pub at_once: bool,
+}
+
+/// Whom or what to erase.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Erased {
+    /// One session.
+    Session(SessionRef),
+    /// Everything of the user who is called so at a provider.
+    User {
+        /// Where.
+        provider: ProviderName,
+        /// The name.
+        user: UserName,
+    },
+    /// Everything of a subject at a provider.
+    Subject {
+        /// Where.
+        provider: ProviderName,
+        /// `iss`; that of the provider's configuration if not given.
+        issuer: Option<String>,
+        /// `sub`.
+        subject: String,
+    },
 }
 
 /// Asks whether somebody may do something. About others it takes the `manage` action.

@@ -9,6 +9,7 @@ mod disk;
 mod group;
 mod open;
 mod options;
+mod purge;
 mod row;
 mod view;
 mod writer;
@@ -84,6 +85,10 @@ impl Store for RocksStore {
 
     fn look(&self, look: &mut dyn FnMut(&dyn Snapshot)) -> Result<(), StoreError> {
         self.disk.look(look)
+    }
+
+    fn purge(&self, go_on: &dyn Fn(Table) -> bool) -> Result<bool, StoreError> {
+        self.disk.purge(go_on)
     }
 
     fn sizes(&self) -> Result<Vec<TableSize>, StoreError> {
