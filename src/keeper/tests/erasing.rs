@@ -129,7 +129,7 @@ async fn everything_of_a_user_goes_and_nothing_of_anybody_else() {
     for hint in [&alice.user.name, &bob.user.name] {
         let begin = LoginBegin {
             provider: alice.provider.clone(),
-            redirect_uri: home.keeper.provider(&alice.provider).unwrap().settings().redirect_uris[0].to_string(),
+            redirect_uri: "https://shop.example/cb".to_owned(),
             scopes: Vec::new(),
             login_hint: Some(hint.to_string()),
             device: None,
@@ -240,7 +240,7 @@ async fn it_goes_on_by_itself_when_the_provider_answers_again_even_after_a_resta
     })
     .await;
     assert!(home.vault.session(home.id).unwrap().is_none());
-    assert_eq!(home.revoked().len(), 3, "the first try got no further than the first token");
+    assert_eq!(home.revoked(), ["rt-old-0123456789"; 2], "the access token had expired by then");
     stop.cancel();
 }
 
