@@ -1,5 +1,8 @@
 //! Erasing what is kept of somebody.
 
+#[cfg(test)]
+mod tests;
+
 use data_encoding::HEXLOWER;
 use tokenkeeper_protocol::reply::Erasure;
 use tokenkeeper_protocol::request::{Erase, EraseBegin, Erased};

@@ -12,8 +12,8 @@ use tokenkeeper_protocol::{Code, LoginId, Problem, Reply, Request, Secret, Sessi
 use super::{Answer, InForce, Meter, Service, Vitals};
 use crate::audit::{Outbox, Tally, What};
 use crate::domain::{LoginReason, Owner, Peer, Refusal, Session, State};
-use crate::keeper::{Eraser, Wish};
 use crate::keeper::tests::{Home, at, peer, renewal, until};
+use crate::keeper::{Eraser, Wish};
 use crate::policy::{Action, On, Reach, Rule, Rules, Who};
 
 /// A service that lets uid 1000 do everything with all sessions, and uid 1001 with its own.

@@ -37,7 +37,9 @@ pub enum KeeperError {
         session: SessionRef,
     },
     /// There is nothing to erase.
-    #[error("nothing is kept of that user at {provider}; `tokenkeeper sessions --provider {provider}` lists who has sessions there")]
+    #[error(
+        "nothing is kept of that user at {provider}; `tokenkeeper sessions --provider {provider}` lists who has sessions there"
+    )]
     NothingKept {
         /// Where.
         provider: ProviderName,

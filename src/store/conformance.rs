@@ -359,7 +359,8 @@ pub(super) fn a_purge_that_is_told_to_end_has_changed_nothing(store: &dyn Store)
 
 pub(super) fn a_purge_goes_on_while_others_write(store: &dyn Store) {
     thread::scope(|scope| {
-        let writer = scope.spawn(|| (0..200_u64).try_for_each(|version| put(store, b"a", version, &[0x5a; 4000]).map(drop)));
+        let writer =
+            scope.spawn(|| (0..200_u64).try_for_each(|version| put(store, b"a", version, &[0x5a; 4000]).map(drop)));
         for _ in 0..3 {
             assert!(store.purge(&|_| true).unwrap());
         }

@@ -193,12 +193,7 @@ impl Vault {
 
 impl Change<'_> {
     /// Keeps how far an erasure is; in version 0, a new one.
-    pub fn keep_erasure(
-        &mut self,
-        id: ErasureId,
-        version: u64,
-        erasure: &Erasure,
-    ) -> Result<&mut Self, VaultError> {
+    pub fn keep_erasure(&mut self, id: ErasureId, version: u64, erasure: &Erasure) -> Result<&mut Self, VaultError> {
         self.put(Table::Meta, &key_of(id), version, erasure)
     }
 

@@ -9,10 +9,10 @@ use std::sync::LazyLock;
 use common::{AT, Daemon, session, user};
 use serde_json::{Map, Value};
 use tokenkeeper_protocol::reply::{
-    Authentication, DeviceBegun, Explanation, Finding, Health, HistoryEntry, HistoryPage, Identity, KeysReply,
-    KeysRotation, LoggedIn, LoggedOut, LoginBegun, ProviderReport, ProviderStatus, ProviderStep, ProviderView,
-    ProvidersReply, Revocation, RollbackAccepted, RuleOutcome, RuleView, SessionCounts, SessionDetail, SessionState,
-    SessionsPage, StatusReply, StepOutcome, StoreStats, TableStats, TokenReply, VerifyPage,
+    Authentication, DeviceBegun, Erasure, ErasureStage, Explanation, Finding, Health, HistoryEntry, HistoryPage,
+    Identity, KeysReply, KeysRotation, LoggedIn, LoggedOut, LoginBegun, ProviderReport, ProviderStatus, ProviderStep,
+    ProviderView, ProvidersReply, Revocation, RollbackAccepted, RuleOutcome, RuleView, SessionCounts, SessionDetail,
+    SessionState, SessionsPage, StatusReply, StepOutcome, StoreStats, TableStats, TokenReply, VerifyPage,
 };
 use tokenkeeper_protocol::{Code, LoginId, Problem, Reply, Request, UnixSeconds};
 
@@ -36,6 +36,7 @@ fn every_command_prints_what_the_schema_says() {
             ("history", "history 7k3vq2mx"),
             ("metrics", "metrics"),
             ("store-accept-rollback", "store accept-rollback"),
+            ("erase", "erase corp --user alice --yes"),
             ("store-stats", "store stats"),
             ("store-verify", "store verify"),
             ("provider-list", "provider list"),
@@ -298,6 +299,20 @@ fn answer(request: Request, knows_much: bool) -> Reply {
             anchored: knows_much.then_some(977),
             why: "the store is older than its anchor".to_owned(),
             noticed_at: AT,
+        }),
+        Request::Erase(_) => Reply::Erasure(Erasure {
+            id: "0a1b2c3d4e5f6071".to_owned(),
+            provider: "corp".parse().unwrap(),
+            stage: if knows_much { ErasureStage::Rekeying } else { ErasureStage::Done },
+            detail: told("sessions"),
+            waiting: told("syslog"),
+            sessions: 2,
+            revoked: 1,
+            not_revoked: 1,
+            forced: knows_much,
+            begun_at: AT,
+            milliseconds: 3250,
+            copies: told("/var/lib/tokenkeeper/store.before-2").into_iter().collect(),
         }),
         Request::StoreStats => Reply::StoreStats(StoreStats {
             sessions: SessionCounts::default(),

@@ -81,7 +81,9 @@ impl Eraser {
                     self.write(id, row.version, &next, |_| Ok(())).await?;
                     Ok(Step::Taken)
                 }
-                Err(BeginError::UnderWay) => Ok(Step::Waits("a rotation that began before has to end first".to_owned())),
+                Err(BeginError::UnderWay) => {
+                    Ok(Step::Waits("a rotation that began before has to end first".to_owned()))
+                }
                 Err(BeginError::Kept(error)) => Ok(Step::Waits(error.to_string())),
             };
         };
@@ -109,7 +111,9 @@ impl Eraser {
         let recipient = self.identity.clone().unwrap_or_default();
         let next = Erasure { stage: Stage::Rekeying { recipient }, ..row.value.clone() };
         self.write(id, row.version, &next, |change| self.tell(id, &row.value, change)).await?;
-        tracing::warn!("a forced erasure is done but for one step: run `tokenkeeperd setup --rekey` as root, then restart the daemon");
+        tracing::warn!(
+            "a forced erasure is done but for one step: run `tokenkeeperd setup --rekey` as root, then restart the daemon"
+        );
         Ok(Step::Over)
     }
 

@@ -56,7 +56,13 @@ async fn begin(home: &Home, eraser: &Arc<Eraser>, whom: &Erased, how: How) -> Re
 }
 
 /// Waits until `is_it`, delivering what waits for syslog if it is said to.
-async fn wait_for(home: &Home, eraser: &Eraser, id: &str, delivering: bool, is_it: impl Fn(&Erasure) -> bool) -> Erasure {
+async fn wait_for(
+    home: &Home,
+    eraser: &Eraser,
+    id: &str,
+    delivering: bool,
+    is_it: impl Fn(&Erasure) -> bool,
+) -> Erasure {
     let id = data_encoding::HEXLOWER.decode(id.as_bytes()).unwrap().try_into().unwrap();
     let waiting = async {
         loop {
@@ -154,7 +160,10 @@ async fn everything_of_a_user_goes_and_nothing_of_anybody_else() {
     }
     let counted = |table| rows(&home, table).len();
     assert_eq!([Table::Sessions, Table::Bindings, Table::Logins, Table::History].map(counted), [1, 1, 1, 1]);
-    assert_eq!([Table::Intents, Table::Names, Table::Subjects, Table::States, Table::Owners].map(counted), [0, 1, 1, 1, 3]);
+    assert_eq!(
+        [Table::Intents, Table::Names, Table::Subjects, Table::States, Table::Owners].map(counted),
+        [0, 1, 1, 1, 3]
+    );
     assert_eq!(home.keeper.cached(), 0, "nor is anything of it in memory");
     assert_eq!(home.vault.erasures().unwrap(), []);
     let stats = home.vault.count_states().unwrap();

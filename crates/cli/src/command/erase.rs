@@ -121,7 +121,9 @@ impl Erase {
         }
         let what = match whom {
             Erased::Session(session) => format!("session {session}"),
-            Erased::User { provider, user } => format!("everything that is kept of {} at {provider}", plain(user.as_str())),
+            Erased::User { provider, user } => {
+                format!("everything that is kept of {} at {provider}", plain(user.as_str()))
+            }
             Erased::Subject { provider, subject, .. } => {
                 format!("everything that is kept of subject {} at {provider}", plain(subject))
             }
@@ -177,10 +179,15 @@ fn describe(erasure: &Erasure) -> String {
     let mut text = format!("Erased in {}: {sessions} session{plural}{revoked}.\n", seconds(erasure.milliseconds));
     text += "Not reached: backups, copies and snapshots of the disk, records that syslog has, and what the provider keeps.\n";
     for copy in &erasure.copies {
-        text += &format!("A copy of the store as it was before stands in {}; remove it if you do not need it.\n", plain(copy));
+        text += &format!(
+            "A copy of the store as it was before stands in {}; remove it if you do not need it.\n",
+            plain(copy)
+        );
     }
     text += match (erasure.forced, erasure.stage) {
-        (false, _) => "Blocks of removed files may stay on the disk until it reuses them, sealed; --forced destroys their key.\n",
+        (false, _) => {
+            "Blocks of removed files may stay on the disk until it reuses them, sealed; --forced destroys their key.\n"
+        }
         (true, ErasureStage::Rekeying) => {
             "The key of the records is destroyed. One step is left, as root, so that no copy of the old keyring opens either:\n  \
              tokenkeeperd setup --rekey && systemctl restart tokenkeeperd\n"
