@@ -68,6 +68,14 @@ fn examples() -> Vec<What> {
         What::StoreDamaged { findings: 2, first: "sessions 376b3376: a record does not open".into() },
         What::BackupTaken { peer: "uid 0 (pid 4711)".into(), sessions: 1200 },
         What::Restored { sessions: 1200, generation: 50_211 },
+        What::Erased {
+            peer: "uid 0 (pid 4711)".into(),
+            provider: corp(),
+            sessions: 2,
+            not_revoked: 0,
+            seconds: 3,
+            forced: false,
+        },
     ]
 }
 
