@@ -42,6 +42,7 @@ impl Record {
 }
 
 impl From<&Event> for Record {
+    #[expect(clippy::too_many_lines, reason = "one arm for each event")]
     fn from(event: &Event) -> Self {
         let notice = |number, name| Self::new(number, name, Severity::LOG_NOTICE, event.at);
         let warning = |number, name| Self::new(number, name, Severity::LOG_WARNING, event.at);
@@ -137,7 +138,7 @@ impl From<&Event> for Record {
             What::Restored { sessions, generation } => {
                 warning(29, "restored").with("sessions", sessions).with("generation", generation)
             }
-            What::Erased { peer, provider, sessions, not_revoked, seconds, forced } => warning(30, "erased")
+            What::Erased { peer, provider, sessions, not_revoked, seconds, forced } => notice(30, "erased")
                 .with("peer", peer)
                 .with("provider", provider)
                 .with("sessions", sessions)

@@ -27,14 +27,14 @@ impl Service {
         Ok(Erasure { copies: self.copies(), ..erasure })
     }
 
-    async fn begin_to_erase(&self, peer: &Peer, begin: &EraseBegin) -> Result<Erasure, Problem> {
-        let permit = match &begin.whom {
+    async fn begin_to_erase(&self, peer: &Peer, wanted: &EraseBegin) -> Result<Erasure, Problem> {
+        let permit = match &wanted.whom {
             Erased::Session(id) => self.permit_to_erase_session(peer, *id).await?,
             Erased::User { provider, user } => self.permit_to_erase_user(peer, provider, Some(user)).await?,
             Erased::Subject { provider, .. } => self.permit_to_erase_user(peer, provider, None).await?,
         };
-        let how = How { forced: begin.forced, at_once: begin.at_once };
-        let begun = self.eraser.begin(permit, &peer.to_string(), &begin.whom, how).await;
+        let how = How { forced: wanted.forced, at_once: wanted.at_once };
+        let begun = self.eraser.begin(permit, &peer.to_string(), &wanted.whom, how).await;
         begun.map_err(|error| error.to_problem())
     }
 

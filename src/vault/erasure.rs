@@ -17,6 +17,9 @@ const PREFIX: &[u8] = b"erasure/";
 /// Rows read in one go.
 const PAGE: usize = 256;
 
+/// A name that is bound, and the key of its row.
+pub type Bound = (Vec<u8>, Versioned<Binding>);
+
 /// Names an erasure. Random.
 pub type ErasureId = [u8; 8];
 
@@ -123,11 +126,7 @@ impl Vault {
     }
 
     /// Every name that is bound to a person, and its row. Goes through all names, for their keys only tell them to who knows them.
-    pub fn bindings_of(
-        &self,
-        provider: &ProviderName,
-        person: &Person,
-    ) -> Result<Vec<(Vec<u8>, Versioned<Binding>)>, VaultError> {
+    pub fn bindings_of(&self, provider: &ProviderName, person: &Person) -> Result<Vec<Bound>, VaultError> {
         let mut found = Vec::new();
         self.each_row(Table::Bindings, |key, binding: Versioned<Binding>| {
             let Binding { name, issuer, subject } = &binding.value;

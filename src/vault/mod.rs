@@ -43,7 +43,7 @@ pub use anchor::NotGenuine;
 pub use backup::{BackedUp, BackupError, Content};
 pub use bindings::Binding;
 pub use change::Change;
-pub use erasure::{Erasure, ErasureId, Person, Stage, Whose};
+pub use erasure::{Bound, Erasure, ErasureId, Person, Stage, Whose};
 pub use error::VaultError;
 pub use history::History;
 pub use intents::Intent;

@@ -163,9 +163,9 @@ fn no_file_holds_anything_of_an_erased_user_and_nobody_else_notices() {
     let _daemon = Daemon::start(&home);
     let status = home.cli(["--json", "status"]);
     assert_eq!((status.status, &status.json()["complaints"]), (0, &serde_json::json!([])), "no rollback is suspected");
-    let stats = home.cli(["--json", "store", "stats"]).json();
-    assert_eq!(stats["sessions"]["active"].as_u64().unwrap(), others_before - 2);
-    assert_eq!(stats["sessions"]["active"].as_u64().unwrap(), others() + 1);
+    let counts = home.cli(["--json", "store", "stats"]).json();
+    assert_eq!(counts["sessions"]["active"].as_u64().unwrap(), others_before - 2);
+    assert_eq!(counts["sessions"]["active"].as_u64().unwrap(), others() + 1);
     let gone = erase(&home, &[]).fails_with(4);
     assert!(gone.contains("nothing is kept of that user"), "{gone}");
     home.login("alice");

@@ -132,14 +132,19 @@ impl Eraser {
         while !stop.is_cancelled() {
             let (mut waits, mut moved) = (false, false);
             for id in self.unfinished() {
-                match self.step(id, &stop).await {
-                    Ok(Step::Taken | Step::Over) => moved = true,
-                    Ok(Step::Waits(why)) => (waits, _) = (true, self.note(id, |noted| noted.waiting = Some(why))),
+                let why = match self.step(id, &stop).await {
+                    Ok(Step::Taken | Step::Over) => {
+                        moved = true;
+                        continue;
+                    }
+                    Ok(Step::Waits(why)) => why,
                     Err(error) => {
                         tracing::error!(%error, "an erasure does not go on; it is tried again");
-                        (waits, _) = (true, self.note(id, |noted| noted.waiting = Some(error.to_string())));
+                        error.to_string()
                     }
-                }
+                };
+                waits = true;
+                self.note(id, |noted| noted.waiting = Some(why));
             }
             if moved {
                 continue;
@@ -156,13 +161,13 @@ impl Eraser {
     async fn step(self: &Arc<Self>, id: ErasureId, stop: &CancellationToken) -> Result<Step, KeeperError> {
         let vault = &self.keeper.vault;
         let Some(row) = vault.erasure(id)? else { return Ok(self.over(id)) };
-        let step = match &row.value.stage {
+        let outcome = match &row.value.stage {
             Stage::Ending(whose) => self.end_and_remove(id, &row, whose).await,
             Stage::Rewriting { told_below } => self.rewrite(id, &row, *told_below, stop).await,
             Stage::Rotating { epoch } => self.rotate(id, &row, *epoch).await,
             Stage::Rekeying { recipient } => self.rekeyed(id, &row, recipient).await,
         };
-        match step {
+        match outcome {
             // Somebody changed what it is about: look again.
             Err(KeeperError::Conflict) => Ok(Step::Taken),
             other => other,

@@ -12,7 +12,7 @@ use super::traces::Traces;
 use crate::audit::What;
 use crate::domain::Session;
 use crate::keeper::KeeperError;
-use crate::vault::{Erasure, ErasureId, Stage, Versioned, Whose};
+use crate::vault::{Change, Erasure, ErasureId, Stage, VaultError, Versioned, Whose};
 
 /// The longest wait for the provider in one step; what is left is tried again.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -42,17 +42,17 @@ impl Eraser {
                 "nothing is removed yet, for {provider} has not revoked the tokens of {count} sessions: {why}"
             )));
         }
-        let mut left = Removal { eraser: self, id, version: row.version, erasure: erasure.clone() };
-        left.remove_logins(whose, &sessions).await?;
+        let mut removal = Removal { eraser: self, id, version: row.version, erasure: erasure.clone() };
+        removal.remove_logins(whose, &sessions).await?;
         for part in sessions.chunks(TOGETHER) {
-            left.remove_sessions(part).await?;
+            removal.remove_sessions(part).await?;
         }
         for session in damaged {
             let mut change = self.keeper.vault.change(self.keeper.clock.now());
             change.remove_damaged(session)?.settle(session);
             change.commit().await.map_err(changed)?;
         }
-        left.forget_whose(whose).await
+        removal.forget_whose(whose).await
     }
 
     /// Ends the sessions, and has the provider revoke their tokens.
@@ -160,10 +160,7 @@ impl Removal<'_> {
         Ok(Step::Taken)
     }
 
-    async fn write(
-        &self,
-        also: impl FnOnce(&mut crate::vault::Change<'_>) -> Result<(), crate::vault::VaultError>,
-    ) -> Result<(), KeeperError> {
+    async fn write(&self, also: impl FnOnce(&mut Change<'_>) -> Result<(), VaultError>) -> Result<(), KeeperError> {
         self.eraser.write(self.id, self.version, &self.erasure, also).await
     }
 }

@@ -6,7 +6,7 @@ use tokenkeeper_protocol::request::{Erased, LoginBegin};
 use super::*;
 use crate::audit::{Outbox, What};
 use crate::keeper::{Eraser, How};
-use crate::seal::{KeepKeyring, KeptError, Place};
+use crate::seal::{KeepKeyring, KeptError};
 use crate::store::{Batch, Store, Table};
 use crate::vault::{Binding, Cursor, Intent, Rotation, Scope};
 
@@ -50,8 +50,7 @@ fn user(home: &Home) -> Erased {
     Erased::User { provider, user: user.name }
 }
 
-async fn begin(home: &Home, eraser: &Arc<Eraser>, whom: &Erased, how: How) -> Result<Erasure, KeeperError> {
-    let _ = home;
+async fn begin(eraser: &Arc<Eraser>, whom: &Erased, how: How) -> Result<Erasure, KeeperError> {
     eraser.begin(permit(Action::Erase), "uid 0 (pid 1)", whom, how).await
 }
 
@@ -146,7 +145,7 @@ async fn everything_of_a_user_goes_and_nothing_of_anybody_else() {
     }
 
     let eraser = eraser(&home, "age1host");
-    let begun = begin(&home, &eraser, &user(&home), How::default()).await.unwrap();
+    let begun = begin(&eraser, &user(&home), How::default()).await.unwrap();
     assert_eq!((begun.sessions, begun.stage), (0, ErasureStage::Revoking));
     let over = done(&home, &eraser, &begun.id).await;
     assert_eq!((over.sessions, over.revoked, over.not_revoked), (2, 2, 0));
@@ -189,7 +188,7 @@ async fn the_audit_trail_is_told_first_and_names_nobody_at_the_end() {
     change.audit(completed).unwrap();
     change.commit().await.unwrap();
     let eraser = eraser(&home, "age1host");
-    let begun = begin(&home, &eraser, &user(&home), How::default()).await.unwrap();
+    let begun = begin(&eraser, &user(&home), How::default()).await.unwrap();
     let waits = wait_for(&home, &eraser, &begun.id, false, |now| now.waiting.is_some()).await;
     assert_eq!((waits.stage, waits.sessions), (ErasureStage::Telling, 1));
     assert!(waits.waiting.unwrap().contains("syslog"));
@@ -210,7 +209,7 @@ async fn without_the_providers_word_nothing_is_removed_unless_it_is_not_to_be_wa
     let home = Home::new().await;
     home.server.script("/revoke", Reply::text(503, "text/plain", ""));
     let (eraser, whom) = (eraser(&home, "age1host"), user(&home));
-    let begun = begin(&home, &eraser, &whom, How::default()).await.unwrap();
+    let begun = begin(&eraser, &whom, How::default()).await.unwrap();
     let waits = wait_for(&home, &eraser, &begun.id, true, |now| now.waiting.is_some()).await;
     assert_eq!((waits.stage, waits.sessions), (ErasureStage::Revoking, 0));
     let why = waits.waiting.unwrap();
@@ -218,7 +217,7 @@ async fn without_the_providers_word_nothing_is_removed_unless_it_is_not_to_be_wa
     assert_eq!(home.token(), None, "nobody is served all the same");
     assert!(home.session().tokens.is_some());
 
-    let joined = begin(&home, &eraser, &whom, How { at_once: true, forced: false }).await.unwrap();
+    let joined = begin(&eraser, &whom, How { at_once: true, forced: false }).await.unwrap();
     assert_eq!(joined.id, begun.id, "the same erasure");
     let over = done(&home, &eraser, &begun.id).await;
     assert_eq!((over.sessions, over.revoked, over.not_revoked), (1, 0, 1));
@@ -231,7 +230,7 @@ async fn it_goes_on_by_itself_when_the_provider_answers_again_even_after_a_resta
     let home = Home::new().await;
     home.server.script("/revoke", Reply::text(503, "text/plain", ""));
     let first = eraser(&home, "age1host");
-    let begun = begin(&home, &first, &user(&home), How::default()).await.unwrap();
+    let begun = begin(&first, &user(&home), How::default()).await.unwrap();
     wait_for(&home, &first, &begun.id, true, |now| now.waiting.is_some()).await;
     home.stop.cancel();
     home.keeper.tasks.close();
@@ -260,24 +259,22 @@ async fn a_forced_one_leaves_nothing_that_the_keys_open_and_waits_for_another_id
     let old = rows(&home, Table::Sessions).into_iter().find(|(key, _)| key == home.id.as_bytes()).unwrap();
     let first = eraser(&home, "age1before");
     let how = How { forced: true, at_once: false };
-    let begun = begin(&home, &first, &user(&home), how).await.unwrap();
+    let begun = begin(&first, &user(&home), how).await.unwrap();
     let over = wait_for(&home, &first, &begun.id, true, |now| now.stage == ErasureStage::Rekeying).await;
     assert!(over.forced);
     assert_eq!(home.vault.epoch(), 2);
-    // Whoever puts the old bytes back at their old place gets nothing out of them.
-    let mut batch = Batch::default();
-    for version in 0..old.1.version {
-        let value = if version + 1 == old.1.version { old.1.value.clone() } else { Vec::new() };
-        let mut one = Batch::default();
-        one.put(Table::Sessions, &old.0, version, value);
-        home.store.write_if(one).await.unwrap();
+    // Whoever puts the old record back at its old place gets nothing out of it.
+    let (key, row) = old;
+    for version in 0..row.version {
+        let mut batch = Batch::default();
+        batch.put(Table::Sessions, &key, version, row.value.clone());
+        home.store.write_if(batch).await.unwrap();
     }
-    batch.delete(Table::Sessions, &old.0, old.1.version);
-    assert_eq!(home.store.read(Table::Sessions, &old.0).unwrap().unwrap(), old.1);
+    assert_eq!(home.store.read(Table::Sessions, &key).unwrap().as_ref(), Some(&row));
     assert!(home.vault.session(home.id).is_err());
+    let mut batch = Batch::default();
+    batch.delete(Table::Sessions, &key, row.version);
     home.store.write_if(batch).await.unwrap();
-    let place = Place { area: "sessions", key: &old.0, version: old.1.version };
-    assert_eq!(place.version, old.1.version);
 
     assert!(first.complaints()[0].contains("setup --rekey"), "{:?}", first.complaints());
     let same = eraser(&home, "age1before");
@@ -294,7 +291,7 @@ async fn of_one_session_the_user_and_the_others_stay() {
     let second = insert(&home, 55, |_| {}).await;
     bind(&home, &second).await;
     let eraser = eraser(&home, "age1host");
-    let begun = begin(&home, &eraser, &Erased::Session(home.id), How::default()).await.unwrap();
+    let begun = begin(&eraser, &Erased::Session(home.id), How::default()).await.unwrap();
     assert_eq!(done(&home, &eraser, &begun.id).await.sessions, 1);
     assert!(home.vault.session(home.id).unwrap().is_none());
     assert_eq!(home.vault.session(second.id).unwrap().unwrap().value, second);
@@ -311,7 +308,7 @@ async fn a_session_whose_record_is_damaged_goes_as_well() {
     damage.rewrite(Table::Sessions, second.id.as_bytes(), row, "nothing that opens");
     home.store.write_if(damage).await.unwrap();
     let eraser = eraser(&home, "age1host");
-    let begun = begin(&home, &eraser, &user(&home), How::default()).await.unwrap();
+    let begun = begin(&eraser, &user(&home), How::default()).await.unwrap();
     done(&home, &eraser, &begun.id).await;
     for table in [Table::Sessions, Table::Names, Table::Subjects, Table::Owners, Table::States, Table::Due] {
         assert_eq!(rows(&home, table), [], "{table}");
@@ -325,17 +322,17 @@ async fn whoever_is_not_there_is_not_erased_and_an_erasure_under_way_is_not_forg
     let (eraser, whom) = (eraser(&home, "age1host"), user(&home));
     let provider = home.session().provider;
     let nobody = Erased::User { provider: provider.clone(), user: "nobody".parse().unwrap() };
-    let refused = begin(&home, &eraser, &nobody, How::default()).await;
+    let refused = begin(&eraser, &nobody, How::default()).await;
     assert_eq!(refused.unwrap_err(), KeeperError::NothingKept { provider: provider.clone() });
     let gone = Erased::Session(SessionRef::from_random([9; 5]));
-    assert!(matches!(begin(&home, &eraser, &gone, How::default()).await, Err(KeeperError::NoSuchSession { .. })));
+    assert!(matches!(begin(&eraser, &gone, How::default()).await, Err(KeeperError::NoSuchSession { .. })));
 
     deliver(&home);
-    let begun = begin(&home, &eraser, &whom, How::default()).await.unwrap();
+    let begun = begin(&eraser, &whom, How::default()).await.unwrap();
     wait_for(&home, &eraser, &begun.id, false, |now| now.waiting.is_some()).await;
     // It is not found any more, and yet in the files: that is not the time to say that nothing is kept.
-    let again = begin(&home, &eraser, &whom, How::default()).await.unwrap();
+    let again = begin(&eraser, &whom, How::default()).await.unwrap();
     assert_eq!((again.id, again.stage), (begun.id.clone(), ErasureStage::Telling));
     done(&home, &eraser, &begun.id).await;
-    assert!(matches!(begin(&home, &eraser, &whom, How::default()).await, Err(KeeperError::NothingKept { .. })));
+    assert!(matches!(begin(&eraser, &whom, How::default()).await, Err(KeeperError::NothingKept { .. })));
 }

@@ -1,5 +1,6 @@
 //! `tokenkeeper erase`: what is kept of a user, or of one session, is erased for good.
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
@@ -87,14 +88,15 @@ impl Erase {
         }
         let mut client = context.connect()?;
         let begin = EraseBegin { whom, forced: self.forced, at_once: self.now };
-        let begun = client.erase(Request::Begin(begin)).map_err(|error| Failure::at(error, self.provider.as_ref()))?;
-        let (mut now, mut shown) = (begun, String::new());
-        let (shows, mut waited) = (io::stderr().is_terminal() && !context.json, 0);
+        let first = client.erase(Request::Begin(begin));
+        let mut now = first.map_err(|error| Failure::at(error, self.provider.as_ref()))?;
+        let mut told = String::new();
+        let (is_watched, mut waited) = (io::stderr().is_terminal() && !context.json, 0);
         while !is_over(&now) && waited < PATIENCE {
             let line = describe_stage(&now);
-            if shows && line != shown {
+            if is_watched && line != told {
                 tell(&line);
-                shown = line;
+                told = line;
             }
             clock::pause(PAUSE);
             now = client.erase(Request::Progress(now.id.clone()))?;
@@ -179,10 +181,10 @@ fn describe(erasure: &Erasure) -> String {
     let mut text = format!("Erased in {}: {sessions} session{plural}{revoked}.\n", seconds(erasure.milliseconds));
     text += "Not reached: backups, copies and snapshots of the disk, records that syslog has, and what the provider keeps.\n";
     for copy in &erasure.copies {
-        text += &format!(
-            "A copy of the store as it was before stands in {}; remove it if you do not need it.\n",
-            plain(copy)
-        );
+        let copy = plain(copy);
+        // Writing to a text does not fail.
+        let _ =
+            writeln!(text, "A copy of the store as it was before stands in {copy}; remove it if you do not need it.");
     }
     text += match (erasure.forced, erasure.stage) {
         (false, _) => {
