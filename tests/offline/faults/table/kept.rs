@@ -21,9 +21,10 @@ pub(super) fn entries() -> Vec<Entry> {
                         "try later: ",
                         "the store was put back from an older copy, so session {session} gets no new token before this one expires, in {n} s; \
                          log in again, or an administrator runs `tokenkeeper store accept-rollback`",
-                    ),
+                    )
+                    .advises("Try again in {m}s."),
                 )
-                .audits("rollback_noticed", &[("found", "{found}"), ("anchored", "{anchored}")]),
+                .audits("rollback_noticed", &[("why", "the store is at generation …")]),
             ],
         },
         Entry {
