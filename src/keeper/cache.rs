@@ -2,7 +2,7 @@
 //!
 //! Invariant: an entry is never older than the last change that was published. Every entry is read from the store, one
 //! reader per session at a time, and every change is read anew after its commit: so whoever reads last has read what was
-//! written last, in whatever order those who wrote come here.
+//! written last, in whatever order those who wrote come here. A token that was replaced is not kept here any more.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +12,7 @@ use tokenkeeper_protocol::codec::Encoded;
 use tokenkeeper_protocol::reply::TokenReply;
 use tokenkeeper_protocol::{ProviderName, Reply, SessionRef, UnixSeconds, UserName};
 
+use super::shelf::{Shelf, spread};
 use super::timing;
 use crate::domain::{Owner, Session};
 use crate::policy::Target;
@@ -111,30 +112,28 @@ impl Live {
 
 /// A bounded cache.
 pub(super) struct Cache {
-    live: moka::sync::Cache<SessionRef, Arc<Live>>,
+    live: Shelf<Live>,
     turns: [Mutex<()>; 64],
 }
 
 impl Cache {
     pub(super) fn new(sessions: u64) -> Self {
-        Self { live: moka::sync::Cache::new(sessions), turns: std::array::from_fn(|_| Mutex::new(())) }
+        Self { live: Shelf::new(sessions), turns: std::array::from_fn(|_| Mutex::new(())) }
     }
 
     /// The entry of a session, if it is there.
     pub(super) fn find(&self, session: SessionRef) -> Option<Arc<Live>> {
-        self.live.get(&session)
+        self.live.get(session)
     }
 
     /// Forgets everything: what was read before is old.
     pub(super) fn clear(&self) {
-        self.live.invalidate_all();
+        self.live.clear();
     }
 
     /// Sessions that are in it.
     pub(super) fn len(&self) -> u64 {
-        // The cache counts in passing, and otherwise when it is asked to.
-        self.live.run_pending_tasks();
-        self.live.entry_count()
+        self.live.len() as u64
     }
 
     /// Reads a session anew and keeps its token if it is active, nothing otherwise. `read` must read the store.
@@ -147,18 +146,17 @@ impl Cache {
         let found = read();
         match found.as_ref().ok().and_then(Option::as_ref).and_then(Live::of) {
             Some(live) => {
-                if let Some(known) = self.live.get(&session) {
+                if let Some(known) = self.live.get(session) {
                     live.touch(known.used_at());
                 }
-                self.live.insert(session, Arc::new(live));
+                self.live.put(session, Arc::new(live));
             }
-            None => self.live.invalidate(&session),
+            None => self.live.remove(session),
         }
         found
     }
 
     fn turn(&self, session: SessionRef) -> impl Drop + '_ {
-        let stripe = session.as_bytes().iter().fold(0_usize, |sum, byte| sum.wrapping_mul(31) + usize::from(*byte));
-        self.turns[stripe % self.turns.len()].lock().unwrap_or_else(PoisonError::into_inner)
+        self.turns[spread(session, self.turns.len())].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -42,22 +42,40 @@ mod tests {
     #[test]
     fn what_was_freed_is_gone_from_the_memory_it_stood_in() {
         let layout = Layout::from_size_align(4096, 16).unwrap();
-        // SAFETY: the layout is not empty; the block is written within its size and freed once. It is looked at afterwards
-        // through the process's own memory file, which is no access that the language knows of.
+        // SAFETY: the layout is not empty; the block is written within its size and freed once.
         let address = unsafe {
             let block = Wiping.alloc(layout);
             block.write_bytes(0x5a, 4096);
             Wiping.dealloc(block, layout);
             block as u64
         };
+        assert_wiped(address);
+    }
+
+    #[test]
+    fn what_moved_because_it_grew_or_shrank_is_gone_from_where_it_stood() {
+        let layout = Layout::from_size_align(4096, 16).unwrap();
+        for size in [65_536, 2_048] {
+            // SAFETY: the layout is not empty; the block is written within its size, and freed with the size it has then.
+            let (address, moved) = unsafe {
+                let block = Wiping.alloc(layout);
+                block.write_bytes(0x5a, 4096);
+                let moved = Wiping.realloc(block, layout, size);
+                (block as u64, moved)
+            };
+            assert_ne!(address, moved as u64, "a block that stays where it is would keep what was cut off");
+            assert_wiped(address);
+            // SAFETY: as above.
+            unsafe { Wiping.dealloc(moved, Layout::from_size_align(size, 16).unwrap()) };
+        }
+    }
+
+    /// Looks through the process's own memory file, which is no access that the language knows of.
+    fn assert_wiped(address: u64) {
         let mut seen = [0_u8; 1024];
+        let memory = std::fs::File::open("/proc/self/mem").unwrap();
         // The head of a free block belongs to the allocator's lists.
-        std::os::unix::fs::FileExt::read_exact_at(
-            &std::fs::File::open("/proc/self/mem").unwrap(),
-            &mut seen,
-            address + 1024,
-        )
-        .unwrap();
+        std::os::unix::fs::FileExt::read_exact_at(&memory, &mut seen, address + 1024).unwrap();
         assert!(!seen.contains(&0x5a));
     }
 }

@@ -129,8 +129,6 @@ impl Removal<'_> {
         for session in sessions {
             keeper.publish(session.value.id);
         }
-        // The cache lets go of what it was told to forget when it is next looked after.
-        keeper.cache.len();
         Ok(())
     }
 

@@ -32,6 +32,20 @@ async fn the_intent_is_durable_before_the_post_and_the_tokens_before_they_are_se
 }
 
 #[tokio::test]
+async fn a_token_that_was_replaced_is_held_by_nobody_once_the_refresh_is_acknowledged() {
+    let home = Home::new().await;
+    home.token();
+    for _ in 0..100 {
+        home.keeper.glance(home.id);
+    }
+    let old = std::sync::Arc::downgrade(&home.keeper.glance(home.id).unwrap());
+    home.sleep_until(200);
+    assert_eq!(home.attend(Wish::Due).await, Ok(Attended::Renewed));
+    assert_eq!(home.keeper.glance(home.id).unwrap().generation, 2);
+    assert!(old.upgrade().is_none(), "the old token is still in memory");
+}
+
+#[tokio::test]
 async fn a_store_that_takes_no_writes_costs_no_refresh_token() {
     let home = Home::new().await;
     home.sleep_until(200);

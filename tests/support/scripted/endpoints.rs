@@ -342,11 +342,14 @@ fn tokens(
         "expires_in": state.access_life,
         "scope": scope,
     });
+    let mut newest = [access_token.clone(), refresh_token.to_owned(), String::new()];
     if state.lie != Some(Lie::NoIdToken) {
         let id_token = id_token(state, user, nonce, &access_token);
         state.secrets.push(id_token.clone());
+        newest[2].clone_from(&id_token);
         answer["id_token"] = id_token.into();
     }
+    state.newest.insert(user.to_owned(), newest);
     if is_named {
         answer["refresh_token"] = refresh_token.into();
     }

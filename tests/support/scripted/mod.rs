@@ -196,12 +196,9 @@ impl ScriptedProvider {
         self.state().secrets.clone()
     }
 
-    /// Access and refresh tokens that were replaced by others, when `in_use` are the access tokens that were not.
-    pub(crate) fn retired(&self, in_use: &[String]) -> Vec<String> {
-        let state = self.state();
-        let is_token = |secret: &&String| secret.starts_with("at-") || secret.starts_with("rt-");
-        let is_in_use = |secret: &String| state.refresh_tokens.contains_key(secret) || in_use.contains(secret);
-        state.secrets.iter().filter(is_token).filter(|secret| !is_in_use(secret)).cloned().collect()
+    /// The tokens that were given last, of every user.
+    pub(crate) fn newest(&self) -> Vec<String> {
+        self.state().newest.values().flatten().filter(|token| !token.is_empty()).cloned().collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -125,6 +125,8 @@ pub(super) struct State {
     /// Refresh tokens, their users and scopes.
     pub(super) refresh_tokens: BTreeMap<String, (String, String)>,
     pub(super) secrets: Vec<String>,
+    /// By user: the access, refresh and ID token that came last.
+    pub(super) newest: BTreeMap<String, [String; 3]>,
 }
 
 impl Shared {
@@ -147,6 +149,7 @@ impl Shared {
             access_tokens: BTreeMap::new(),
             refresh_tokens: BTreeMap::new(),
             secrets: vec![],
+            newest: BTreeMap::new(),
         };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
