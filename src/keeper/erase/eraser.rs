@@ -116,8 +116,8 @@ impl Eraser {
         let noted = self.noted();
         let told = noted.values().filter(|it| it.took.is_none()).filter_map(|it| {
             let provider = &it.erasure.provider;
-            if matches!(it.erasure.stage, Stage::Rekeying { .. }) {
-                return Some(format!(
+            if let Stage::Rekeying { recipient } = &it.erasure.stage {
+                return (!self.is_rekeyed(recipient)).then(|| format!(
                     "a forced erasure at {provider} is done but for one step: run `tokenkeeperd setup --rekey` as root, then restart the daemon"
                 ));
             }
@@ -234,13 +234,18 @@ impl Eraser {
         let is_left = |it: &Noted| {
             it.took.is_none()
                 && match &it.erasure.stage {
-                    Stage::Rekeying { recipient } => self.identity.as_ref().is_some_and(|now| now != recipient),
+                    Stage::Rekeying { recipient } => self.is_rekeyed(recipient),
                     _ => true,
                 }
         };
         let mut left: Vec<_> = noted.iter().filter(|(_, it)| is_left(it)).collect();
         left.sort_by_key(|(_, it)| it.erasure.begun_at);
         left.into_iter().map(|(id, _)| *id).collect()
+    }
+
+    /// Whether the host has another identity than this one, for sure.
+    pub(super) fn is_rekeyed(&self, before: &str) -> bool {
+        self.identity.as_deref().is_some_and(|now| now != before)
     }
 
     fn under_way(&self, is_it: impl Fn(&Erasure) -> bool) -> Option<ErasureId> {
