@@ -24,7 +24,7 @@ help: ## show this list
 	    printf 'make %-14s %s\n' "$$name" "$$does"; done
 
 deps: ## install what is missing to build and test (apt, npm)
-	@scripts/prerequisites build clock provider
+	@scripts/prerequisites build backup clock provider
 	@$(MAKE) --no-print-directory $(PROVIDER)
 
 build: ## build daemon and command line, for development
@@ -44,7 +44,7 @@ endif
 	@$(BROWSER) || echo 'NOT RUN: the tests with a real browser. They need chromedriver.'
 
 test-offline: ## run the tests that need neither npm nor pip
-	@scripts/prerequisites build clock
+	@scripts/prerequisites build backup clock
 	cargo build --workspace --bins --tests
 ifdef NEXTEST
 	cargo nextest run --workspace -E 'not binary(real) and not binary(long) $(ONLY)'
@@ -58,10 +58,11 @@ test-systemd: deps ## try the systemd units with the real daemon, in a Debian bo
 	cargo build --workspace --bins
 	tests/systemd/run
 
-test-long: ## prove at length what the store promises: PART=kills for one proof, TOKENKEEPER_SEED=N for one course of it
+test-long: ## prove at length what the store promises: PART=kills for one proof, TOKENKEEPER_SEED=N for one course of it, TOKENKEEPER_FROM=N from a round on
 	@scripts/prerequisites build long
 	cargo build --workspace --bins --tests
 	TOKENKEEPER_LONG=1 cargo test --package tokenkeeperd --test long -- $(PART) --nocapture --test-threads=1 $(LEFT_OUT)
+	$(if $(PART),,TOKENKEEPER_LONG=1 cargo test --package tokenkeeperd --lib keeper::flight::explore -- --nocapture)
 	@$(if $(ONLY),echo 'NOT RUN: power cuts, injected faults and the core dump. They need root.')
 
 lint: ## check format, lints, dependencies and documentation

@@ -242,6 +242,36 @@ pub enum What {
         /// The generation of the store that the backup was taken of.
         generation: u64,
     },
+    /// The store was moved to another host, and is not used here any more.
+    MovedOut {
+        /// By whom.
+        peer: String,
+        /// Sessions in it.
+        sessions: u64,
+        /// The generation of the store that was moved.
+        generation: u64,
+    },
+    /// Whoever moved the store says that what left is safe where it should be.
+    MoveOutConfirmed {
+        /// Who.
+        peer: String,
+        /// The generation of the store that was moved.
+        generation: u64,
+    },
+    /// A store that was moved out is used here again.
+    MoveOutCancelled {
+        /// By whom.
+        peer: String,
+        /// The generation of the store that was moved.
+        generation: u64,
+    },
+    /// The store was changed to the schema of this version.
+    Migrated {
+        /// The schema that was found.
+        from: u32,
+        /// The one that it has now.
+        to: u32,
+    },
     /// Everything that was kept of a user, or of one session, is erased. Whose it was is not told.
     Erased {
         /// Who asked for it.
@@ -292,6 +322,10 @@ impl What {
             | Self::StoreDamaged { .. }
             | Self::BackupTaken { .. }
             | Self::Restored { .. }
+            | Self::MovedOut { .. }
+            | Self::MoveOutConfirmed { .. }
+            | Self::MoveOutCancelled { .. }
+            | Self::Migrated { .. }
             | Self::Erased { .. } => None,
         }
     }

@@ -138,7 +138,17 @@ impl From<&Event> for Record {
             What::Restored { sessions, generation } => {
                 warning(29, "restored").with("sessions", sessions).with("generation", generation)
             }
-            What::Erased { peer, provider, sessions, not_revoked, seconds, forced } => notice(30, "erased")
+            What::MovedOut { peer, sessions, generation } => {
+                warning(30, "moved_out").with("peer", peer).with("sessions", sessions).with("generation", generation)
+            }
+            What::MoveOutConfirmed { peer, generation } => {
+                notice(31, "move_out_confirmed").with("peer", peer).with("generation", generation)
+            }
+            What::MoveOutCancelled { peer, generation } => {
+                warning(32, "move_out_cancelled").with("peer", peer).with("generation", generation)
+            }
+            What::Migrated { from, to } => notice(33, "migrated").with("from", from).with("to", to),
+            What::Erased { peer, provider, sessions, not_revoked, seconds, forced } => notice(34, "erased")
                 .with("peer", peer)
                 .with("provider", provider)
                 .with("sessions", sessions)

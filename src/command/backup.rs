@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use tokenkeeper_protocol::reply::{BackupPart, BackupSummary};
-use tokenkeeper_protocol::{Code, Problem, Reply};
+use tokenkeeper_protocol::{Code, Problem, Reply, Request};
+use tokio::sync::OwnedMutexGuard;
 
 use super::store::STORE;
 use super::{Answer, Service};
@@ -13,7 +14,7 @@ use crate::audit::What;
 use crate::domain::Peer;
 use crate::keeper::{Keeper, KeeperError};
 use crate::policy::{Action, Target};
-use crate::seal::encrypt_to;
+use crate::seal::{Encrypting, encrypt_to};
 use crate::vault::{BackedUp, BackupError, Care};
 
 /// Bytes of a part.
@@ -40,17 +41,18 @@ impl Service {
         peer: &Peer,
         send: impl FnMut(Reply) -> bool + Send + 'static,
     ) -> Result<BackupPart, Problem> {
-        let _permit = self.permit(peer, Action::Backup, Target::Daemon, STORE).await?;
-        let recipients = self.in_force.load().backup_recipients.clone();
-        if recipients.is_empty() {
-            return Err(Problem::new(Code::Misconfigured, NO_RECIPIENTS));
+        if let Some(refused) = self.refuse(&Request::StoreBackup) {
+            return Err(refused);
         }
-        let _turn = self.keeper.begin_backup().ok_or_else(|| Problem {
-            retry_after_ms: Some(10_000),
-            ..Problem::new(Code::TryLater, "another backup is being taken; wait for its end")
-        })?;
+        let _permit = self.permit(peer, Action::Backup, Target::Daemon, STORE).await?;
+        let recipients = self.backup_recipients()?;
+        let _turn = self.backup_turn()?;
         let keeper = Arc::clone(&self.keeper);
-        let written = tokio::task::spawn_blocking(move || write(&keeper, &recipients, send)).await;
+        let written = tokio::task::spawn_blocking(move || {
+            let Written { encrypting, done } = write(&keeper, &recipients, false, send)?;
+            Ok((encrypting.finish()?.bytes, done))
+        });
+        let written = written.await;
         let (rest, done) = written.map_err(|_| KeeperError::Internal.to_problem())?.map_err(told)?;
         self.record(What::BackupTaken { peer: peer.to_string(), sessions: done.sessions }).await;
         if let Err(error) = self.keeper.vault().note(Care::Backup, self.keeper.clock().now()).await {
@@ -59,28 +61,52 @@ impl Service {
         let end = BackupSummary { sessions: done.sessions, generation: done.generation };
         Ok(BackupPart { bytes: rest, end: Some(end) })
     }
+
+    /// Whom backups are encrypted to; somebody is.
+    pub(super) fn backup_recipients(&self) -> Result<Vec<String>, Problem> {
+        let recipients = self.in_force.load().backup_recipients.clone();
+        if recipients.is_empty() {
+            return Err(Problem::new(Code::Misconfigured, NO_RECIPIENTS));
+        }
+        Ok(recipients)
+    }
+
+    /// One backup at a time.
+    pub(super) fn backup_turn(&self) -> Result<OwnedMutexGuard<()>, Problem> {
+        self.keeper.begin_backup().ok_or_else(|| Problem {
+            retry_after_ms: Some(10_000),
+            ..Problem::new(Code::TryLater, "another backup is being taken; wait for its end")
+        })
+    }
+}
+
+/// A backup that lacks only its last bytes, without which it does not open.
+pub(super) struct Written<F> {
+    pub(super) encrypting: Encrypting<Parts<F>>,
+    pub(super) done: BackedUp,
 }
 
 const NO_RECIPIENTS: &str = "nobody could open a backup: write `backup_recipients = [\"age1...\"]` into [daemon] of the \
     configuration and run `systemctl reload tokenkeeperd`; `age-keygen -o backup.key`, run on another machine, makes such a \
     recipient and the key to it";
 
-/// Writes the backup; returns the bytes of its last part.
-fn write(
+/// Writes a backup up to its last bytes; `is_move` if nothing is changed any more.
+pub(super) fn write<F: FnMut(Reply) -> bool>(
     keeper: &Keeper,
     recipients: &[String],
-    send: impl FnMut(Reply) -> bool,
-) -> Result<(Vec<u8>, BackedUp), BackupError> {
+    is_move: bool,
+    send: F,
+) -> Result<Written<F>, BackupError> {
     let parts = Parts { bytes: Vec::with_capacity(PART), send };
     let mut encrypting = encrypt_to(recipients, parts).map_err(io::Error::other)?;
     let providers: BTreeSet<_> = keeper.providers().keys().cloned().collect();
     let stopping = || keeper.is_stopping();
     let mut out = Watched { out: &mut encrypting, stopping };
-    let done = keeper.vault().back_up(&providers, keeper.clock().now(), &mut out)?;
-    Ok((encrypting.finish()?.bytes, done))
+    let done = keeper.vault().back_up(&providers, keeper.clock().now(), is_move, &mut out)?;
+    Ok(Written { encrypting, done })
 }
 
-fn told(error: BackupError) -> Problem {
+pub(super) fn told(error: BackupError) -> Problem {
     match error {
         BackupError::Vault(error) => KeeperError::from(error).to_problem(),
         error => Problem {
@@ -91,8 +117,8 @@ fn told(error: BackupError) -> Problem {
 }
 
 /// Gathers bytes into parts.
-struct Parts<F> {
-    bytes: Vec<u8>,
+pub(super) struct Parts<F> {
+    pub(super) bytes: Vec<u8>,
     send: F,
 }
 

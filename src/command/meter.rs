@@ -56,6 +56,7 @@ kinds! {
     StoreStats = "store_stats",
     StoreVerify = "store_verify",
     StoreBackup = "store_backup",
+    StoreMoveOut = "store_move_out",
     KeysShow = "keys_show",
     KeysRotate = "keys_rotate",
     KeysRecover = "keys_recover",

@@ -15,6 +15,7 @@ mod login;
 mod logout;
 mod meter;
 mod metrics;
+mod move_out;
 mod policy;
 mod providers;
 mod purpose;
@@ -87,6 +88,9 @@ pub enum Answer {
 impl Service {
     /// The answer that needs no wait: a live token from memory. Anything else is left to [`Service::answer`].
     pub fn answer_at_once(&self, peer: &Arc<Peer>, request: &Request) -> Option<Answer> {
+        if self.keeper.is_leaving() {
+            return None;
+        }
         let answer = match request {
             Request::Token(token) => self.token_at_once(peer, token)?,
             Request::TokenFor(token) => self.token_for_at_once(peer, token)?,
@@ -107,10 +111,34 @@ impl Service {
         answer
     }
 
+    /// What a request is told that cannot be served as things are: the keys do not open, or the store is at another host.
+    fn refuse(&self, request: &Request) -> Option<Problem> {
+        if self.lock.is_some() {
+            return Lock::refuse(request);
+        }
+        let is_served = !self.keeper.is_leaving()
+            || matches!(
+                request,
+                Request::Status
+                    | Request::WhoAmI
+                    | Request::Metrics
+                    | Request::KeysShow
+                    | Request::StoreStats
+                    | Request::StoreVerify(_)
+                    | Request::StoreMoveOut(_)
+            );
+        (!is_served).then(|| self.keeper.why_leaving().to_problem())
+    }
+
     async fn respond(&self, peer: &Arc<Peer>, request: Request) -> Answer {
-        if let Some(refused) = self.lock.as_ref().and_then(|_| Lock::refuse(&request)) {
+        if let Some(refused) = self.refuse(&request) {
             return refused.into();
         }
+        // What such a request does is part of what leaves when the store is moved, or is not begun.
+        let _work = match changes_sessions(&request).then(|| self.keeper.begin_work()).transpose() {
+            Ok(work) => work,
+            Err(leaving) => return leaving.to_problem().into(),
+        };
         let answered = match request {
             Request::Token(request) => return self.token(peer, &request).await.unwrap_or_else(Answer::from),
             Request::TokenFor(request) => return self.token_for(peer, &request).await.unwrap_or_else(Answer::from),
@@ -134,11 +162,17 @@ impl Service {
             Request::KeysShow => self.show_keys(peer).await.map(Reply::Keys),
             Request::KeysRotate => self.rotate_keys(peer).await.map(Reply::KeysRotating),
             Request::KeysRecover(request) => self.recover_keys(peer, request).await.map(Reply::KeysRecovered),
+            Request::StoreMoveOut(step) => self.move_out_step(peer, step).await.map(Reply::MovedOut),
             Request::AcceptRollback => self.accept_rollback(peer).await.map(Reply::RollbackAccepted),
             Request::Erase(request) => self.erase(peer, &request).await.map(Reply::Erasure),
         };
         answered.map_or_else(Answer::from, |reply| Answer::Reply(Box::new(reply)))
     }
+}
+
+/// Whether a request is one whose end is a change of a session.
+fn changes_sessions(request: &Request) -> bool {
+    matches!(request, Request::LoginBegin(_) | Request::LoginComplete(_) | Request::DeviceBegin(_) | Request::Logout(_))
 }
 
 impl Answer {

@@ -11,13 +11,7 @@ use crate::policy::{Action, Target, judge};
 impl Service {
     /// Ends the quarantine that follows a rollback.
     pub(super) async fn accept_rollback(&self, peer: &Peer) -> Result<RollbackAccepted, Problem> {
-        let _permit = self.permit(peer, Action::Manage, Target::Daemon, "the store").await?;
-        if !self.manages_everything(peer) {
-            self.note_denial(peer, Action::Manage, "the store").await;
-            let words =
-                "this is about the sessions of all providers: it takes a rule for \"manage\" on all sessions of each";
-            return Err(Problem::new(Code::Denied, words));
-        }
+        self.permit_everything(peer).await?;
         let now = self.keeper.clock().now();
         let accepted = self.keeper.vault().accept_rollback(peer.to_string(), now).await;
         let rollback = accepted.map_err(|error| KeeperError::from(error).to_problem())?.ok_or_else(|| {
@@ -25,6 +19,18 @@ impl Service {
         })?;
         let (found, anchored, noticed_at) = (rollback.found, rollback.anchored, rollback.noticed_at);
         Ok(RollbackAccepted { found, anchored, why: rollback.why, noticed_at })
+    }
+
+    /// For what concerns every session there is.
+    pub(super) async fn permit_everything(&self, peer: &Peer) -> Result<(), Problem> {
+        let _permit = self.permit(peer, Action::Manage, Target::Daemon, "the store").await?;
+        if !self.manages_everything(peer) {
+            self.note_denial(peer, Action::Manage, "the store").await;
+            let words =
+                "this is about the sessions of all providers: it takes a rule for \"manage\" on all sessions of each";
+            return Err(Problem::new(Code::Denied, words));
+        }
+        Ok(())
     }
 
     /// Whether a peer looks after all sessions, wherever they are.

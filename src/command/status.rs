@@ -10,7 +10,7 @@ use super::Service;
 use crate::domain::Peer;
 use crate::keeper::{KeeperError, clock_complaint};
 use crate::policy::{Action, Rule, Target, Who};
-use crate::vault::Rollback;
+use crate::vault::{Care, Rollback};
 
 /// An administrator should know when less is free than this share of the disk, and less than so many bytes: on a large disk, a
 /// small share is plenty.
@@ -87,6 +87,7 @@ impl Service {
             providers,
             sessions,
             store_bytes: vault.bytes_on_disk(),
+            last_backup_at: vault.last(Care::Backup),
             disk_free_percent: u8::try_from(disk.free_thousandths() / 10).unwrap_or(100),
             identity_source: self.describe_keys(),
             epoch: vault.epoch(),
@@ -98,7 +99,7 @@ impl Service {
 
     /// Whether requests are served and refreshes are done.
     pub(super) fn is_ready(&self) -> bool {
-        self.lock.is_none() && self.keeper.vault().fault().is_none()
+        self.lock.is_none() && !self.keeper.is_leaving() && self.keeper.vault().fault().is_none()
     }
 
     /// Where the identity came from, who else can open the keyring, and whether it is rotated.
@@ -134,12 +135,14 @@ impl Service {
         let anchor = self.keeper.vault().anchor_fault();
         let anchor = rolled_back.into_iter().chain(anchor).chain(disagreements(self.keeper.vault().disagreements()));
         let locked = self.lock.as_ref().map(super::Lock::complaint);
+        let left = self.keeper.is_leaving().then(|| self.keeper.why_leaving().to_string());
         let keys = self.rotation.progress().and_then(|rotation| match rotation.damaged {
             0 => rotation.trouble.map(|why| format!("the rotation of the keys does not go on: {why}")),
             some => Some(format!("{some} records of an old epoch do not open, so its key is kept")),
         });
         locked
             .into_iter()
+            .chain(left)
             .chain(down)
             .chain(anchor)
             .chain(units)

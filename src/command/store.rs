@@ -50,7 +50,10 @@ impl Service {
 
 /// What the answer is where an answer is one message.
 pub(super) fn needs_a_stream() -> Problem {
-    Problem::new(Code::Unsupported, "a backup is a stream; take it with `tokenkeeper store backup`".to_owned())
+    Problem::new(
+        Code::Unsupported,
+        "a backup is a stream; take it with `tokenkeeper store backup` or `move-out`".to_owned(),
+    )
 }
 
 fn stats(keeper: &Keeper, disk: &Disk) -> Result<StoreStats, VaultError> {
@@ -61,6 +64,7 @@ fn stats(keeper: &Keeper, disk: &Disk) -> Result<StoreStats, VaultError> {
         sessions: SessionCounts { active: counts.active, need_login: counts.need_login, ended: counts.ended },
         bytes: vault.bytes_on_disk(),
         ballast_bytes: vault.ballast(),
+        kept_bytes: vault.kept_bytes(),
         disk_free_bytes: disk.free(),
         disk_bytes: disk.size(),
         generation: vault.generation(),

@@ -56,6 +56,13 @@ pub(super) fn daemon(
     let metrics_listen = table.and_then(|table| table.parsed("metrics_listen", loopback));
     let identity_file = path("identity_file");
     let anchor_file = path("anchor_file");
+    if let (Some(table), Some(file)) = (table, &anchor_file)
+        && let (Some(place), Some(dir)) = (table.place_of("anchor_file"), file.parent())
+        && dir.try_exists().is_ok_and(|exists| !exists)
+    {
+        let next = "make it for the daemon's user, and name it in ReadWritePaths= of the unit";
+        table.warning(place, format!("the directory of anchor_file, {}, is not there; {next}", dir.display()));
+    }
     let recipients = |key| table.map(|table| recipients(table, key, mode)).unwrap_or_default();
     let (recovery_recipients, backup_recipients) = (recipients("recovery_recipients"), recipients("backup_recipients"));
     let cache_sessions =

@@ -137,7 +137,8 @@ impl Anchors {
         let mut outcome = Ok(());
         for path in &self.places {
             if let Err(error) = put_durably(path, text.as_bytes(), 0o600) {
-                outcome = Err(format!("the anchor {} cannot be written: {error}", path.display()));
+                let remedy = remedy(&error);
+                outcome = Err(format!("the anchor {} cannot be written: {error}{remedy}", path.display()));
             }
         }
         *written = outcome.is_ok().then_some(generation);
@@ -160,6 +161,16 @@ impl Anchors {
     fn is_written(&self) -> bool {
         let written = *self.written.lock().unwrap_or_else(PoisonError::into_inner);
         written == Some(self.vault.generation()) && self.is_known.load(Ordering::Relaxed)
+    }
+}
+
+/// What helps, where it is not the disk.
+fn remedy(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            " (its directory has to be there, belong to the daemon's user, and stand in ReadWritePaths= of the unit)"
+        }
+        _ => "",
     }
 }
 

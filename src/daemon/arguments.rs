@@ -63,10 +63,12 @@ struct Setup {
     file: bool,
 }
 
-/// Fill an empty store from a backup of `tokenkeeper store backup`, and leave
+/// Fill an empty store from a file of `tokenkeeper store backup` or `move-out`, and leave
 ///
 /// The daemon must be stopped, and this must run as its user. Refresh tokens in a backup may have been spent since it was taken, and
-/// many providers end a session when one is spent twice: so each is tried only once its access token has expired.
+/// many providers end a session when one is spent twice: so each is tried only once its access token has expired, or when
+/// `tokenkeeper store accept-rollback` has said that all is well. From the file of `tokenkeeper store move-out`, nothing was spent: for
+/// a day it is restored as if nothing had happened.
 #[derive(Debug, Args)]
 struct RestoreArguments {
     /// The backup

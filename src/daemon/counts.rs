@@ -37,12 +37,21 @@ pub(super) async fn write(service: &Service) {
 
 /// The line of a start, when the sessions are not counted yet.
 pub(super) fn first_line(service: &Service) -> String {
-    format!("{}; counting the sessions", providers(service))
+    gone(service).unwrap_or_else(|| format!("{}; counting the sessions", providers(service)))
+}
+
+/// Says so, if the store was moved to another host.
+fn gone(service: &Service) -> Option<String> {
+    let moved = service.keeper.vault().moved_out()?;
+    Some(format!("MOVED OUT, nothing is served: {}", crate::keeper::in_words(&moved)))
 }
 
 /// One useful line for `systemctl status`.
 pub(super) async fn status_line(service: &Arc<Service>) -> String {
     let keeper = Arc::clone(&service.keeper);
+    if let Some(moved) = gone(service) {
+        return moved;
+    }
     let providers = providers(service);
     let counts = tokio::task::spawn_blocking(move || keeper.vault().count_states()).await;
     match counts {

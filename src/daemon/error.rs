@@ -147,7 +147,7 @@ impl StartError {
             | Self::KeyringMissing { .. }
             | Self::StateDirectoryOpen { .. }
             | Self::Vault(VaultError::ForeignKeyring)
-            | Self::Store(StoreError::NewerSchema { .. } | StoreError::OlderSchema { .. }) => CONFIGURATION,
+            | Self::Store(StoreError::NewerSchema { .. }) => CONFIGURATION,
             _ => INPUT_OUTPUT,
         }
     }

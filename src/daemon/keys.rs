@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokenkeeper_protocol::Secret;
 use tokenkeeper_protocol::reply::KeysRecovered;
 
-use super::StartError;
+use super::{StartError, notify};
 use crate::config::{DaemonSettings, Environment, Mode};
 use crate::seal::{
     HostIdentity, IdentityError, IdentitySource, KeepKeyring as _, KeptError, KeptKeyring, Keyring, Recipients,
@@ -150,7 +150,7 @@ async fn open_vault(settings: &DaemonSettings, keyring: Keyring) -> Result<Arc<V
         tracing::warn!("the keys cannot be locked into memory, and could be swapped out; raise LimitMEMLOCK=");
     }
     let store = RocksStore::open(&settings.state_dir.join(STORE))?;
-    Ok(Arc::new(Vault::open(Arc::new(store), keyring).await?))
+    Ok(Arc::new(Vault::open_telling(Arc::new(store), keyring, &notify::migrating).await?))
 }
 
 fn identity(

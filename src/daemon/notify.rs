@@ -5,6 +5,11 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;
 
+use crate::vault::Migrating;
+
+/// Microseconds that a page of a store may take to be changed.
+const A_PAGE: u32 = 60_000_000;
+
 /// Up and serving.
 pub(super) fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
@@ -21,6 +26,13 @@ pub(super) fn reloading() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),
         Err(error) => tracing::warn!(%error, "systemd cannot be told of the reload"),
     }
+}
+
+/// Changing the store to another schema, which may take longer than systemd gives a start.
+pub(super) fn migrating(progress: Migrating) {
+    let Migrating { from, to, done, total } = progress;
+    let status = format!("changing the store from schema {from} to {to}: {done} of about {total} rows");
+    tell(&[NotifyState::ExtendTimeoutUsec(A_PAGE), NotifyState::Status(&status)]);
 }
 
 /// On the way out.

@@ -3,9 +3,11 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokenkeeper_protocol::Secret;
 
+use super::anchor::Anchors;
 use super::{Options, StartError, keys, start};
 use crate::clock::Clock;
 use crate::config::{Environment, load};
@@ -68,11 +70,19 @@ pub(super) async fn restore(options: &Options, restore: &Restore) -> Result<(), 
     start::make_private(&settings.state_dir)?;
     let opened = keys::open(settings, &environment).await?;
     let lines = open(file, &identity)?;
-    opened.vault.restore(content, lines, *try_stale, Clock::system().now()).await.map_err(refused)?;
+    let now = Clock::system().now();
+    let is_fresh = *try_stale || content.is_fresh(now);
+    opened.vault.restore(content, lines, is_fresh, now).await.map_err(refused)?;
+    // Those of a store that was here before would not be of this one.
+    Arc::new(Anchors::new(opened.vault, settings)).catch_up().await;
     println!("{} sessions are restored. Start the daemon.", content.sessions);
-    if !try_stale {
+    if content.is_move {
+        println!("The store that they were moved out of must not be used again, and neither must this file.");
+    }
+    if !is_fresh {
         println!(
-            "Their refresh tokens may have been spent since the backup: each is tried when its access token has expired."
+            "Their refresh tokens may have been spent since: each is tried when its access token has expired. If you know that \
+             nothing was refreshed since, run: tokenkeeper store accept-rollback"
         );
     }
     Ok(())

@@ -76,13 +76,15 @@ async fn run(ground: Ground, opened: Opened, sockets: Arc<ipc::Sockets>) -> Resu
     // Before anything is done with what is in the store.
     let anchors = Arc::new(Anchors::new(Arc::clone(&vault), &ground.settings.daemon));
     anchors.compare(ground.clock.now()).await?;
+    vault.tell_migration(ground.clock.now()).await?;
     let rotation = Rotation::new(Arc::clone(&vault), kept, ground.clock.clone(), schedule.reseal_rate);
     let rotation = Arc::new(rotation);
     let identity_source = source.to_string();
     let parts = Parts { vault, rotation: Arc::clone(&rotation), identity_source, identity, lock: None };
     let (service, relay) = build(&ground, parts, &tasks, &stop)?;
     let keeper = Arc::clone(&service.keeper);
-    let interrupted = keeper.recover().await?;
+    // What is in a store that was moved out is settled where it is now.
+    let interrupted = if keeper.is_leaving() { 0 } else { keeper.recover().await? };
     if interrupted > 0 {
         tracing::warn!(sessions = interrupted, "the last run was stopped in the middle of refreshes");
     }
@@ -92,7 +94,11 @@ async fn run(ground: Ground, opened: Opened, sockets: Arc<ipc::Sockets>) -> Resu
             "units cannot be told: {why}; rules about units match nobody, and services count as their users"
         );
     }
-    keeper.resume_device_logins()?;
+    if let Some(moved) = keeper.vault().moved_out() {
+        tracing::warn!("NOTHING IS SERVED: {}", keeper::in_words(&moved));
+    } else {
+        keeper.resume_device_logins()?;
+    }
 
     let cron = Cron::start(schedule, &keeper, &rotation, &tasks, &stop).await?;
     let timer = run_due_timer(Arc::clone(&keeper), stop.clone());

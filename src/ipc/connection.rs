@@ -10,6 +10,7 @@ use std::time::Duration;
 use interprocess::os::unix::uds_local_socket::tokio::Stream;
 use tokenkeeper_protocol::codec::Encoded;
 use tokenkeeper_protocol::frame::{FLAG_MORE, FrameTooLong, HEADER_LEN, HELLO_LEN, Header, Version};
+use tokenkeeper_protocol::request::MoveOut;
 use tokenkeeper_protocol::{Code, Problem, Reply, Request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -190,13 +191,15 @@ impl Connection {
         self.in_flight += 1;
         let (service, peer) = (Arc::clone(&self.service), Arc::clone(&self.peer));
         let promise = Promise { id, finish: self.finish.clone(), kept: false };
-        if request == Request::StoreBackup {
-            let part = self.part.clone();
-            let send = move |reply: Reply| reply.encode().is_ok_and(|it| part.blocking_send((id, it)).is_ok());
-            self.tasks.spawn(async move { promise.keep(service.back_up(&peer, send).await) });
-        } else {
-            self.tasks.spawn(async move { promise.keep(service.answer(&peer, request).await) });
-        }
+        let part = self.part.clone();
+        let send = move |reply: Reply| reply.encode().is_ok_and(|it| part.blocking_send((id, it)).is_ok());
+        self.tasks.spawn(async move {
+            promise.keep(match request {
+                Request::StoreBackup => service.back_up(&peer, send).await,
+                Request::StoreMoveOut(MoveOut::Begin) => service.move_out(&peer, send).await,
+                request => service.answer(&peer, request).await,
+            });
+        });
     }
 
     fn collect(&mut self, (id, encoded): Finished) {

@@ -1,7 +1,7 @@
 //! Service accounts: which sessions they have. The configuration says which there are, and the vault follows.
 //!
 //! Invariant: an account is served only by a session of the provider, issuer, client, scopes and resources that the
-//! configuration in force gives it. How such a session gets its tokens is in `obtain`.
+//! configuration in force gives it. Its tokens are obtained by a flight, like any session's.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -69,6 +69,7 @@ impl Keeper {
         if !self.accounts.is_behind.load(Ordering::Acquire) {
             return Ok(());
         }
+        let Ok(_work) = self.begin_work() else { return Ok(()) };
         let _turn = self.accounts.turn.lock().await;
         let configured = self.accounts.configured.load_full();
         let (mut sessions, mut foreign) = (BTreeMap::new(), Vec::new());

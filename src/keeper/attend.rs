@@ -1,20 +1,17 @@
 //! Doing for a session what it needs now: a refresh, a revocation, the end of its age.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokenkeeper_protocol::reply::Revocation;
 use tokenkeeper_protocol::{SessionRef, UnixSeconds};
 
-use super::flight::{Outcome, Ticket};
+use super::closing::needing_login;
+use super::flight::Ticket;
 use super::{Keeper, KeeperError};
 use crate::audit::What;
-use crate::domain::{LoginReason, Session, State};
+use crate::domain::{LoginReason, Session};
 use crate::provider::{Pass, Provider, Turn};
 use crate::vault::{VaultError, Versioned};
-
-/// Times that a record may change under our hands before we leave it to the next try.
-const PATIENCE: usize = 5;
 
 /// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,37 +41,14 @@ impl Keeper {
             let keeper = Arc::clone(self);
             self.tasks.spawn(async move {
                 let landing = keeper.flights.landing(session, outcome);
-                let outcome = keeper.attend_now(session, wish).await;
+                let outcome = match keeper.begin_work() {
+                    Ok(_work) => keeper.fly(session, wish).await,
+                    Err(leaving) => Err(leaving),
+                };
                 landing.land(outcome);
             });
         }
         ticket
-    }
-
-    async fn attend_now(&self, id: SessionRef, wish: Wish) -> Outcome {
-        if let Some(answered) = self.unwritten.take(id) {
-            return self.settle(answered).await;
-        }
-        for _ in 0..PATIENCE {
-            let Some(session) = self.vault.session(id)? else { return Err(KeeperError::NoSuchSession { session: id }) };
-            let now = self.clock.now();
-            let attended = match &session.value.state {
-                State::Active if session.value.account().is_some() => self.obtain(session, wish, now).await,
-                State::Active if now >= session.value.ends_at => {
-                    self.require_login(&session, LoginReason::SessionTooOld, now).await
-                }
-                State::Active => self.refresh(session, wish, now).await,
-                _ if session.value.tokens.is_some() => self.revoke(session, wish, now).await,
-                State::NeedsLogin { .. } | State::Ended { .. } => return Ok(Attended::NothingDue),
-            };
-            match attended {
-                // Changed, or in a trouble that may be tried again at once.
-                Err(Attempt::Changed | Attempt::Failed(KeeperError::ProviderDown { wait: Duration::ZERO, .. })) => {}
-                Err(Attempt::Failed(error)) => return Err(error),
-                Ok(done) => return Ok(done),
-            }
-        }
-        Ok(Attended::NothingDue)
     }
 
     /// Waits until the provider of a session may be asked.
@@ -103,13 +77,7 @@ impl Keeper {
         reason: LoginReason,
         now: UnixSeconds,
     ) -> Result<Attended, Attempt> {
-        let mut new = session.value.clone();
-        new.state = State::NeedsLogin { reason: reason.clone(), since: now };
-        new.generation += 1;
-        new.trouble = None;
-        // What is left of the tokens is revoked, not kept.
-        new.due_at = new.tokens.is_some().then_some(now);
-        new.prune_at = now.max(new.ends_at) + self.retention();
+        let new = needing_login(&session.value, reason.clone(), now, self.retention());
         let event = What::Expired {
             session: new.id,
             provider: new.provider.clone(),
@@ -131,7 +99,7 @@ impl Keeper {
 }
 
 /// Why an attempt did not end in what was wanted.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Attempt {
     /// The session was changed meanwhile: look at it again.
     Changed,

@@ -64,6 +64,8 @@ impl Keeper {
                 () = self.stop.cancelled() => return Ok(None),
                 () = tokio::time::sleep(pause) => {}
             }
+            // It is taken up again if the store stays.
+            let Ok(_work) = self.begin_work() else { return Ok(None) };
             match self.ask(id, &login, flow, &mut pace).await {
                 Asked::Again => {}
                 Asked::LoggedIn => return Ok(None),

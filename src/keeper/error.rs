@@ -130,6 +130,15 @@ pub enum KeeperError {
         /// Which.
         provider: ProviderName,
     },
+    /// The store is on its way to another host.
+    #[error("the store is being moved to another host, and nothing is served meanwhile; try again in a moment")]
+    MovingOut,
+    /// The store is at another host.
+    #[error("{why}")]
+    MovedOut {
+        /// Since when, and what an administrator can do about it.
+        why: String,
+    },
     /// The store does not take writes.
     #[error("the store cannot be used: {why}; an administrator has to look at `systemctl status tokenkeeperd`")]
     StoreDown {
@@ -159,7 +168,7 @@ impl KeeperError {
             Self::ProviderDown { wait, .. } | Self::Quarantined { wait, .. } | Self::TooManyLogins { wait } => {
                 problem.retry_after_ms = Some(u32::try_from(wait.as_millis()).unwrap_or(u32::MAX));
             }
-            Self::StillWorking | Self::UserNotThere => problem.retry_after_ms = Some(1000),
+            Self::StillWorking | Self::UserNotThere | Self::MovingOut => problem.retry_after_ms = Some(1000),
             _ => {}
         }
         problem
@@ -175,12 +184,13 @@ impl KeeperError {
             | Self::TooManyLogins { .. }
             | Self::StillWorking
             | Self::UserNotThere
+            | Self::MovingOut
             | Self::Conflict
             | Self::StoreDown { .. } => Code::TryLater,
             Self::NoDeviceFlow { .. } => Code::Unsupported,
             Self::LoginFailed { .. } | Self::ForeignCallback { .. } => Code::LoginFailed,
             Self::BadRequest { .. } => Code::BadRequest,
-            Self::Misconfigured { .. } | Self::ProviderRemoved { .. } => Code::Misconfigured,
+            Self::Misconfigured { .. } | Self::ProviderRemoved { .. } | Self::MovedOut { .. } => Code::Misconfigured,
             Self::Internal => Code::Internal,
         }
     }

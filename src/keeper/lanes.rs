@@ -128,6 +128,9 @@ impl Keeper {
     }
 
     async fn read_agenda(self: &Arc<Self>, now: UnixSeconds, whole: bool) -> Result<usize, KeeperError> {
+        if self.is_leaving() {
+            return Ok(0);
+        }
         let mut reader = self.lanes.reader.lock().await;
         let boot = self.clock.boot();
         let is_lap = whole
@@ -228,7 +231,7 @@ impl Keeper {
     /// Who is next in a lane, when one more than `running` may be attended to.
     fn next_in(&self, name: &ProviderName, running: usize) -> Option<SessionRef> {
         let at_once = self.providers().get(name).map_or(AT_ONCE, |it| it.settings().courtesy.concurrency);
-        if self.stop.is_cancelled() || running >= at_once || self.is_closed(name) {
+        if self.stop.is_cancelled() || self.is_leaving() || running >= at_once || self.is_closed(name) {
             return None;
         }
         self.lanes.all().get_mut(name)?.queue.pop_first().map(|(_, session)| session)

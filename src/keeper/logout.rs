@@ -7,9 +7,9 @@ use tokenkeeper_protocol::SessionRef;
 use tokenkeeper_protocol::reply::{LoggedOut, Revocation};
 
 use super::attend::{Attended, Wish};
-use super::{Keeper, KeeperError};
+use super::{Keeper, KeeperError, closing};
 use crate::audit::What;
-use crate::domain::{EndReason, Peer, Session, State};
+use crate::domain::{EndReason, Peer, Session};
 use crate::policy::Permit;
 use crate::vault::VaultError;
 
@@ -63,14 +63,7 @@ impl Keeper {
 
     /// The tombstone of a session. Its tokens stay until they are revoked.
     pub(super) fn ended(&self, session: &Session, reason: EndReason) -> Session {
-        let now = self.clock.now();
-        let mut new = session.clone();
-        new.state = State::Ended { reason, since: now };
-        new.generation += 1;
-        new.trouble = new.trouble.filter(|_| new.tokens.is_none());
-        new.due_at = new.tokens.is_some().then_some(now);
-        new.prune_at = now + self.retention();
-        new
+        closing::ended(session, reason, self.clock.now(), self.retention())
     }
 
     /// Waits for a revocation. A refresh that was on its way lands first: its tokens are then revoked too.

@@ -1,12 +1,13 @@
 //! The only place where tokens change: serving, refresh, login, logout, growing old.
 //!
-//! Invariants: what a provider gave is durable before anybody sees it; a refresh token is sent at most once at a time
+//! Invariants: what a provider gave is durable before anybody sees it, or kept while the store takes no writes; a refresh token is sent at most once at a time
 //! (one flight per session) and never again once its successor is durable; a session that ended is served to nobody.
 
 mod accounts;
 mod admit;
 mod attend;
 mod cache;
+mod closing;
 mod device;
 mod device_poll;
 mod device_register;
@@ -14,14 +15,13 @@ mod erase;
 mod error;
 mod flight;
 mod lanes;
+mod leaving;
 mod login;
 mod login_quota;
 mod logout;
 mod narrowed;
-mod obtain;
 mod prune;
 mod recover;
-mod refresh;
 mod reuse;
 mod revoke;
 mod scrub;
@@ -32,7 +32,6 @@ mod sign_out;
 pub(crate) mod tests;
 mod timekeeping;
 mod timing;
-mod unwritten;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -55,6 +54,7 @@ pub use attend::{Attended, Wish};
 pub use cache::Live;
 pub use erase::{Eraser, How};
 pub use error::KeeperError;
+pub use leaving::{Leaving, Work, in_words};
 pub use login::LoginLocks;
 pub use serve::{Look, Served};
 pub use timekeeping::clock_complaint;
@@ -72,8 +72,9 @@ pub struct Keeper {
     cache: cache::Cache,
     flights: flight::Flights,
     lanes: lanes::Lanes,
+    gate: leaving::Gate,
     reuse: reuse::ReuseKnown,
-    unwritten: unwritten::Unwritten,
+    unwritten: flight::Unwritten,
     accounts: accounts::Accounts,
     logins: LoginLocks,
     login_quota: login_quota::LoginQuota,
@@ -114,14 +115,15 @@ pub struct Parts {
 impl Keeper {
     /// A keeper of what is in the vault.
     pub fn new(parts: Parts) -> Self {
-        Self {
+        let this = Self {
             vault: parts.vault,
             providers: ArcSwap::from_pointee(parts.providers),
             cache: cache::Cache::new(parts.cache_sessions),
             flights: flight::Flights::default(),
             lanes: lanes::Lanes::default(),
+            gate: leaving::Gate::default(),
             reuse: reuse::ReuseKnown::default(),
-            unwritten: unwritten::Unwritten::default(),
+            unwritten: flight::Unwritten::default(),
             accounts: accounts::Accounts::default(),
             logins: LoginLocks::default(),
             login_quota: login_quota::LoginQuota::default(),
@@ -133,7 +135,9 @@ impl Keeper {
             stop: parts.stop,
             agenda: Notify::new(),
             retention: ArcSwap::from_pointee(parts.retention),
-        }
+        };
+        this.find_gate();
+        this
     }
 
     /// The store of sessions, for reading.
@@ -178,6 +182,7 @@ impl Keeper {
         loop {
             self.vault.reopened().await;
             self.cache.clear();
+            self.find_gate();
             if let Err(error) = self.catch_up_with_accounts().await {
                 tracing::error!(%error, "not every service account could be set up; the sweep tries it again");
             }
@@ -195,7 +200,7 @@ impl Keeper {
 
     /// Reads a session into the cache.
     fn load(&self, id: SessionRef) -> Result<Option<Session>, VaultError> {
-        self.cache.load(id, || Ok(self.vault.session(id)?.map(|session| session.value)))
+        self.cache.load(id, || Ok(self.vault.session(id)?.map(|session| self.with_unwritten(session))))
     }
 
     fn retention(&self) -> Duration {

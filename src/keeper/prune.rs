@@ -31,6 +31,9 @@ impl Keeper {
     /// # Cancel safety
     /// Safe: as [`Keeper::attend_to_all_due`].
     pub async fn sweep(self: &Arc<Self>) -> Result<usize, KeeperError> {
+        if self.is_leaving() {
+            return Ok(0);
+        }
         let now = self.clock.now();
         if let Err(error) = self.catch_up_with_accounts().await {
             tracing::error!(%error, "not every service account could be set up");
@@ -45,6 +48,7 @@ impl Keeper {
     /// When the store cannot be used; what was done until then stays done.
     pub async fn prune(self: &Arc<Self>, stop: &CancellationToken) -> Result<usize, KeeperError> {
         let now = self.clock.now();
+        self.vault.forget_copies(now);
         let (mut moved, mut after) = (0, None);
         loop {
             let items = self.vault.to_prune(now, after, AGENDA_PAGE)?;
@@ -60,7 +64,7 @@ impl Keeper {
             while let Some(part) = done.next().await {
                 moved += part.map_err(|_| KeeperError::Internal)??;
             }
-            if stop.is_cancelled() {
+            if stop.is_cancelled() || self.is_leaving() {
                 return Ok(moved);
             }
             if let Err(error) = self.vault.mend_to_prune(&items).await {
@@ -75,6 +79,7 @@ impl Keeper {
         sessions: &[SessionRef],
         stop: &CancellationToken,
     ) -> Result<usize, KeeperError> {
+        let Ok(_work) = self.begin_work() else { return Ok(0) };
         let (mut moved, mut over) = (0, Vec::new());
         for id in sessions {
             if stop.is_cancelled() {

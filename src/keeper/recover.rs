@@ -2,10 +2,10 @@
 
 use tokenkeeper_protocol::SessionRef;
 
-use super::{Keeper, KeeperError, refresh, timing};
+use super::flight::interrupted;
+use super::{Keeper, KeeperError};
 use crate::audit::What;
 use crate::domain::Session;
-use crate::domain::session::Trouble;
 use crate::vault::{Intent, Versioned};
 
 impl Keeper {
@@ -27,7 +27,9 @@ impl Keeper {
             session.value.state.is_active() && session.value.generation == intent.generation
         };
         if let Some(session) = self.vault.session(id)?.filter(spent) {
-            let new = self.with_unknown_outcome(&session, intent);
+            let provider = self.provider(&session.value.provider).ok();
+            let grace = provider.map(|provider| self.grace(provider.settings())).unwrap_or_default();
+            let new = interrupted(&session.value, intent, grace, now);
             let event = What::RefreshFailed {
                 session: id,
                 provider: new.provider.clone(),
@@ -38,25 +40,5 @@ impl Keeper {
         }
         change.commit().await?;
         Ok(())
-    }
-
-    fn with_unknown_outcome(&self, session: &Versioned<Session>, intent: &Intent) -> Session {
-        let now = self.clock.now();
-        let earlier = session.value.trouble.as_ref().and_then(|trouble| trouble.unknown_since);
-        let grace = self
-            .providers()
-            .get(&session.value.provider)
-            .map_or_else(Default::default, |provider| self.grace(provider.settings()));
-        let at_once = now + timing::backoff(1, 0.0);
-        let trouble = Trouble {
-            what: "a refresh was interrupted by a restart, and its answer is not known".to_owned(),
-            tries: 1,
-            not_before: at_once,
-            unknown_since: Some(earlier.unwrap_or(intent.at)),
-            needs_administrator: false,
-        };
-        let not_before = refresh::not_before(&session.value, &trouble, grace, at_once);
-        let trouble = Some(Trouble { not_before, ..trouble });
-        Session { due_at: Some(not_before), trouble, ..session.value.clone() }
     }
 }

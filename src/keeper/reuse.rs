@@ -1,5 +1,6 @@
 //! What each provider does with refresh tokens, learned from its answers: one that changed says that it rotates; many in a row that
 //! stayed say that it does not. At one that does not, a lost answer has cost nothing, and the same token is sent again at once.
+//! And whether it keeps the grace that it is configured with: a few refusals in a row within it say that it does not.
 //!
 //! Invariant: what is not known counts as rotating, and what was learned is written with the answer that taught it.
 
@@ -7,17 +8,20 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokenkeeper_protocol::ProviderName;
+use tokenkeeper_protocol::{ProviderName, UnixSeconds};
 
 use super::Keeper;
 use crate::config::ProviderSettings;
 use crate::domain::Session;
 use crate::provider::RefreshOutcome;
-use crate::vault::Reuse;
+use crate::vault::{Change, Grace, Reuse, VaultError};
 
 /// Refreshes in a row that left the token as it was before a provider counts as one that does not rotate. Some rotate rarely: when
 /// they do, what is lost is the rest of one access token's life, for the old refresh token is tried at its end anyway.
 const KEPT_IN_A_ROW: u32 = 20;
+/// Refusals in a row within the grace after which that is not believed any more. One may have another reason, and believing
+/// too little costs a session where the provider would have forgiven.
+const REFUSED_IN_A_ROW: u32 = 3;
 /// A grace that does not end while anybody waits.
 const FOREVER: Duration = Duration::from_hours(24 * 3650);
 
@@ -25,10 +29,32 @@ const FOREVER: Duration = Duration::from_hours(24 * 3650);
 #[derive(Default)]
 pub(super) struct ReuseKnown(Mutex<HashMap<ProviderName, Seen>>);
 
+#[derive(Default)]
 struct Seen {
     known: Option<Reuse>,
     /// Refreshes in a row that left the token as it was.
     kept: u32,
+    grace: Option<Grace>,
+}
+
+/// What an answer teaches.
+#[derive(Default)]
+pub(super) struct Lesson {
+    rotation: Option<Reuse>,
+    grace: Option<Grace>,
+}
+
+impl Lesson {
+    /// Adds it to the change by which the answer is written.
+    pub(super) fn keep(&self, change: &mut Change<'_>, provider: &ProviderName) -> Result<(), VaultError> {
+        if let Some(rotation) = &self.rotation {
+            change.learn(provider, rotation)?;
+        }
+        if let Some(grace) = &self.grace {
+            change.learn_grace(provider, grace)?;
+        }
+        Ok(())
+    }
 }
 
 impl Seen {
@@ -36,9 +62,48 @@ impl Seen {
     fn of(&mut self, settings: &ProviderSettings) -> &mut Self {
         let is_same = |it: &Reuse| it.issuer == settings.kind.issuer() && it.client_id == settings.client_id;
         if !self.known.as_ref().is_none_or(is_same) {
-            *self = Self { known: None, kept: 0 };
+            *self = Self::default();
         }
+        let is_same = |it: &Grace| {
+            (it.issuer.as_str(), &it.client_id, it.configured)
+                == (settings.kind.issuer(), &settings.client_id, settings.reuse_grace)
+        };
+        self.grace = self.grace.take().filter(is_same);
         self
+    }
+}
+
+impl Seen {
+    fn rotation(&mut self, before: &Session, outcome: &RefreshOutcome, settings: &ProviderSettings) -> Option<Reuse> {
+        let RefreshOutcome::Renewed(new) = outcome else { return None };
+        let spent = before.tokens.as_ref()?.refresh.as_ref()?;
+        let rotates = new.refresh.as_ref().is_some_and(|new| new != spent);
+        self.kept = if rotates { 0 } else { self.kept.saturating_add(1) };
+        let is_known = self.known.as_ref().is_some_and(|known| known.rotates == rotates);
+        if is_known || (!rotates && self.kept < KEPT_IN_A_ROW) {
+            return None;
+        }
+        let (issuer, client_id) = (settings.kind.issuer().to_owned(), settings.client_id.clone());
+        Some(Reuse { issuer, client_id, rotates })
+    }
+
+    fn grace(
+        &self,
+        before: &Session,
+        sent_at: UnixSeconds,
+        outcome: &RefreshOutcome,
+        settings: &ProviderSettings,
+    ) -> Option<Grace> {
+        let configured = settings.reuse_grace;
+        let since = before.trouble.as_ref()?.unknown_since.filter(|since| sent_at < *since + configured)?;
+        let known = self.grace.as_ref().map_or(0, |grace| grace.refusals);
+        let refusals = match outcome {
+            RefreshOutcome::Refused { .. } => known.saturating_add(1),
+            RefreshOutcome::Renewed(_) => 0,
+            _ => known,
+        };
+        let (issuer, client_id) = (settings.kind.issuer().to_owned(), settings.client_id.clone());
+        (refusals != known && since <= sent_at).then_some(Grace { issuer, client_id, configured, refusals })
     }
 }
 
@@ -49,6 +114,7 @@ impl Keeper {
         let seen = self.seen(&mut known, settings);
         match &seen.known {
             Some(Reuse { rotates: false, .. }) => FOREVER,
+            _ if seen.grace.as_ref().is_some_and(|grace| grace.refusals >= REFUSED_IN_A_ROW) => Duration::ZERO,
             _ => settings.reuse_grace,
         }
     }
@@ -57,30 +123,37 @@ impl Keeper {
     pub(super) fn lesson(
         &self,
         before: &Session,
+        sent_at: UnixSeconds,
         outcome: &RefreshOutcome,
         settings: &ProviderSettings,
-    ) -> Option<Reuse> {
-        let RefreshOutcome::Renewed(new) = outcome else { return None };
-        let spent = before.tokens.as_ref()?.refresh.as_ref()?;
-        let rotates = new.refresh.as_ref().is_some_and(|new| new != spent);
+    ) -> Lesson {
         let mut known = self.reuse_known();
         let seen = self.seen(&mut known, settings);
-        seen.kept = if rotates { 0 } else { seen.kept.saturating_add(1) };
-        let is_known = seen.known.as_ref().is_some_and(|known| known.rotates == rotates);
-        if is_known || (!rotates && seen.kept < KEPT_IN_A_ROW) {
-            return None;
+        Lesson {
+            rotation: seen.rotation(before, outcome, settings),
+            grace: seen.grace(before, sent_at, outcome, settings),
         }
-        let (issuer, client_id) = (settings.kind.issuer().to_owned(), settings.client_id.clone());
-        Some(Reuse { issuer, client_id, rotates })
     }
 
     /// A lesson is on disk.
-    pub(super) fn learned(&self, settings: &ProviderSettings, lesson: Reuse) {
-        let words =
-            if lesson.rotates { "gives a new refresh token with a refresh" } else { "keeps its refresh tokens" };
-        tracing::info!(provider = %settings.name, "the provider {words}");
+    pub(super) fn learned(&self, settings: &ProviderSettings, lesson: Lesson) {
         let mut known = self.reuse_known();
-        self.seen(&mut known, settings).known = Some(lesson);
+        let seen = self.seen(&mut known, settings);
+        if let Some(rotation) = lesson.rotation {
+            let words =
+                if rotation.rotates { "gives a new refresh token with a refresh" } else { "keeps its refresh tokens" };
+            tracing::info!(provider = %settings.name, "the provider {words}");
+            seen.known = Some(rotation);
+        }
+        if let Some(grace) = lesson.grace {
+            if grace.refusals == REFUSED_IN_A_ROW {
+                tracing::warn!(
+                    provider = %settings.name,
+                    "the provider refused {REFUSED_IN_A_ROW} refresh tokens within its reuse_grace, which is not believed any more: correct it"
+                );
+            }
+            seen.grace = Some(grace);
+        }
     }
 
     fn reuse_known(&self) -> MutexGuard<'_, HashMap<ProviderName, Seen>> {
@@ -89,11 +162,12 @@ impl Keeper {
 
     fn seen<'a>(&self, known: &'a mut HashMap<ProviderName, Seen>, settings: &ProviderSettings) -> &'a mut Seen {
         let seen = known.entry(settings.name.clone()).or_insert_with(|| {
-            let known = self.vault.reuse(&settings.name).unwrap_or_else(|error| {
+            let unreadable = |error: VaultError| {
                 tracing::error!(provider = %settings.name, %error, "what was learned of a provider cannot be read");
-                None
-            });
-            Seen { known, kept: 0 }
+            };
+            let known = self.vault.reuse(&settings.name).map_err(unreadable).unwrap_or_default();
+            let grace = self.vault.grace(&settings.name).map_err(unreadable).unwrap_or_default();
+            Seen { known, kept: 0, grace }
         });
         seen.of(settings)
     }

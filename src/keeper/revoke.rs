@@ -15,7 +15,7 @@ impl Keeper {
     /// Revokes the tokens of a session that is not active any more.
     pub(super) async fn revoke(
         &self,
-        session: Versioned<Session>,
+        session: &Versioned<Session>,
         wish: Wish,
         now: UnixSeconds,
     ) -> Result<Attended, Attempt> {
@@ -28,7 +28,7 @@ impl Keeper {
                 let Ok(pass) = self.enter(provider, &session.value, wish).await else {
                     return Ok(Attended::Revoked(Revocation::Pending));
                 };
-                let outcome = self.end_at(provider, &session, tokens, now).await?;
+                let outcome = self.end_at(provider, session, tokens, now).await?;
                 pass.came_back((&outcome).into());
                 outcome
             }
@@ -58,7 +58,7 @@ impl Keeper {
             new.trouble = (revocation == Revocation::Unsupported).then_some(undone);
         }
         let event = What::Revoked { session: new.id, provider: new.provider.clone(), outcome: said };
-        self.replace(&session, &new, event).await?;
+        self.replace(session, &new, event).await?;
         Ok(Attended::Revoked(revocation))
     }
 }

@@ -7,6 +7,7 @@ use tokenkeeper_protocol::UnixSeconds;
 
 use super::Keeper;
 use super::attend::Attempt;
+use super::closing::needing_login;
 use crate::audit::What;
 use crate::domain::{EndReason, LoginReason, Loss, Session, State, Tokens};
 use crate::provider::{Fault, Provider, RevokeOutcome};
@@ -63,11 +64,8 @@ impl Keeper {
     /// Its tokens are worth nothing any more, and there is nobody to tell.
     async fn note_signed_out(&self, mut session: Versioned<Session>, now: UnixSeconds) -> Result<(), Attempt> {
         loop {
-            let mut new = session.value.clone();
-            new.state = State::NeedsLogin { reason: LoginReason::SignedOut, since: now };
-            (new.tokens, new.trouble, new.due_at) = (None, None, None);
-            new.generation += 1;
-            new.prune_at = now.max(new.ends_at) + self.retention();
+            let new = needing_login(&session.value, LoginReason::SignedOut, now, self.retention());
+            let new = Session { tokens: None, due_at: None, ..new };
             let (id, provider) = (new.id, new.provider.clone());
             let event =
                 What::Expired { session: id, provider, state: "needs_login".to_owned(), lost: Some(Loss::SignedOut) };

@@ -102,7 +102,6 @@ impl Batch {
     }
 
     /// Whether it changes a row of `table`.
-    #[cfg(test)]
     pub(crate) fn touches(&self, table: Table) -> bool {
         self.changes.iter().any(|change| change.row().0 == table)
     }

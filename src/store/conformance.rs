@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use super::{Batch, Row, Store, StoreError, Table};
 
+pub(super) mod failure;
+
 /// Makes one test of each function below, in the module where it is called.
 macro_rules! conformance {
     ($open:expr) => {

@@ -21,25 +21,31 @@ pub enum StoreError {
         /// The store.
         dir: PathBuf,
     },
-    /// A newer version of this program wrote the store: install that version, or restore a backup.
+    /// A newer version of this program wrote the store: install that version, or go back to what was kept.
     #[error(
-        "the store has schema {found}, and this version knows schemas up to {known}; install the newer tokenkeeperd again, or restore a backup from before the upgrade"
+        "the store has schema {found}, written by {writer}, and this is tokenkeeperd {version}, which knows schemas up to {known}; nothing was changed. Install {writer} again, {way_back}"
     )]
     NewerSchema {
         /// As the store says.
         found: u32,
         /// The newest this version knows.
         known: u32,
+        /// Who wrote it.
+        writer: String,
+        /// This version.
+        version: &'static str,
+        /// What else can be done, step by step.
+        way_back: String,
     },
-    /// A version before the first release wrote the store: begin with an empty one.
+    /// The store has to be changed to another schema, and cannot be kept as it is before that: make room.
     #[error(
-        "the store has schema {found} of a version before the first release, and this one reads {known} only; move its directory away to begin with an empty one"
+        "the store is of an older version, and before it is changed a copy is kept in {path}, which cannot be made: {why}. The store is as it was; make room on its disk and start the daemon again"
     )]
-    OlderSchema {
-        /// As the store says.
-        found: u32,
-        /// The one that this version reads.
-        known: u32,
+    NotKept {
+        /// Where the copy would be.
+        path: PathBuf,
+        /// What happened.
+        why: String,
     },
     /// The directory of the store cannot be made or entered: correct it.
     #[error("the store directory {dir} cannot be created or entered: {source}; check its owner and the free space")]

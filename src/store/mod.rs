@@ -14,9 +14,11 @@ mod rocksdb;
 mod snapshot;
 mod table;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use tokenkeeper_protocol::UnixSeconds;
 
 pub use batch::{Batch, Row};
 pub use error::StoreError;
@@ -24,6 +26,13 @@ pub use memory::MemoryStore;
 pub use rocksdb::RocksStore;
 pub use snapshot::{Snapshot, TableSize};
 pub use table::Table;
+
+/// The layout of tables and rows that this version writes, and the newest it reads. Whoever changes the layout of anything that is
+/// sealed makes it the next number, and adds a step to `vault/migrate`.
+pub const SCHEMA: u32 = 2;
+
+/// The oldest that can be changed to that.
+pub const OLDEST_SCHEMA: u32 = 1;
 
 /// The outcome of a write: the generation of the store after the batch.
 pub type Written = BoxFuture<'static, Result<u64, StoreError>>;
@@ -46,6 +55,9 @@ pub trait Store: Send + Sync {
     /// Writes the batch if all its preconditions hold, else changes nothing and answers [`StoreError::Conflict`].
     ///
     /// The batch takes its place in the queue when this is called; while the queue is full, the call waits for room.
+    ///
+    /// A batch that fails otherwise has happened wholly or not at all, and so have those that were written with it: what is read
+    /// once the store has healed tells, and a batch that names the versions it builds on can be repeated without being made twice.
     ///
     /// # Cancel safety
     ///
@@ -76,8 +88,25 @@ pub trait Store: Send + Sync {
     /// What the tables hold, as far as that can be told without reading them.
     fn sizes(&self) -> Result<Vec<TableSize>, StoreError>;
 
-    /// The layout of tables and rows.
+    /// The layout of tables and rows that was found: [`SCHEMA`], or an older one until it was changed.
     fn schema(&self) -> u32;
+
+    /// Notes that the rows are of this layout now.
+    fn set_schema(&self, schema: u32) -> Result<(), StoreError>;
+
+    /// Before the layout is changed: keeps everything as it is, where it can be found again, if there is such a place. What is kept
+    /// already stays, unless it is to be made `anew`.
+    fn keep_copy(&self, _anew: bool) -> Result<Option<PathBuf>, StoreError> {
+        Ok(None)
+    }
+
+    /// Removes what was kept before this time.
+    fn forget_copies(&self, _before: UnixSeconds) {}
+
+    /// Disk space that what was kept takes by itself.
+    fn kept_bytes(&self) -> u64 {
+        0
+    }
 
     /// Disk space that is held for the day on which the disk is full.
     fn ballast(&self) -> u64;

@@ -15,6 +15,9 @@ use crate::domain::{Peer, Session};
 use crate::seal::Keyring;
 use crate::store::{Batch, StoreError, Table};
 
+/// What is changed no more once the store was moved out.
+const FENCED: [Table; 4] = [Table::Sessions, Table::Intents, Table::Logins, Table::Bindings];
+
 /// A change in the making. Nothing happens until [`Change::commit`].
 #[must_use = "a change does nothing until it is committed"]
 pub struct Change<'a> {
@@ -159,6 +162,9 @@ impl Change<'_> {
     /// # Cancel safety
     /// A change that was polled once is written even if the future is dropped.
     pub async fn commit(mut self) -> Result<(), VaultError> {
+        if self.vault.moved_out().is_some() && FENCED.into_iter().any(|table| self.changes(table)) {
+            return Err(VaultError::MovedOut);
+        }
         self.seal_sessions()?;
         let counts = !self.moves.is_empty() || self.is_uncounted;
         let under_way = counts.then(|| self.vault.census.begin());
@@ -178,6 +184,10 @@ impl Change<'_> {
             }
         }
         Ok(())
+    }
+
+    fn changes(&self, table: Table) -> bool {
+        self.batch.touches(table) || (table == Table::Sessions && !self.sessions.is_empty())
     }
 
     /// Writes what happened into the histories, then the sessions, which now know how long theirs is.

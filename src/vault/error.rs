@@ -21,6 +21,14 @@ pub enum VaultError {
         /// The table it stands in.
         table: &'static str,
     },
+    /// A restoration was cut short: do it again.
+    #[error(
+        "a backup was being restored into this store, and not to its end; move the store away and restore it again"
+    )]
+    HalfRestored,
+    /// The store was moved to another host: what is in it must not be changed here.
+    #[error("the store was moved out: nothing in it is changed any more")]
+    MovedOut,
     /// The keyring is not that of this store.
     #[error("the keyring does not belong to this store; restore the keyring.age that was beside it")]
     ForeignKeyring,

@@ -16,6 +16,8 @@ mod history;
 mod index;
 mod intents;
 mod logins;
+mod migrate;
+mod moved_out;
 mod open;
 mod outbox;
 mod quarantine;
@@ -48,9 +50,11 @@ pub use error::VaultError;
 pub use history::History;
 pub use intents::Intent;
 pub use logins::{DoneLogin, PendingLogin};
+pub use migrate::Migrating;
+pub use moved_out::MovedOut;
 pub use quarantine::Rollback;
 pub use record::Versioned;
-pub use reuse::Reuse;
+pub use reuse::{Grace, Reuse};
 pub use rotation::{BeginError, Progress, Rotation};
 pub use sessions::{AgendaItem, Page, Scope, StateCounts};
 pub use stats::Care;
@@ -72,6 +76,8 @@ pub struct Vault {
     lift: AtomicU64,
     /// That the store was put back, until somebody accepts it.
     rollback: ArcSwapOption<Rollback>,
+    /// That the store was moved to another host, until somebody cancels it.
+    moved_out: ArcSwapOption<MovedOut>,
     /// Why the generation cannot be anchored, if so.
     anchor_fault: Mutex<Option<String>>,
     /// Index entries that were found not to fit their records, since the start.
@@ -107,6 +113,9 @@ impl Vault {
     pub async fn reopened(&self) {
         self.store.reopened().await;
         self.census.forget();
+        if let Err(error) = self.find_moved_out() {
+            tracing::error!(%error, "whether the store was moved out cannot be read");
+        }
     }
 
     /// Tells the relay of every batch that holds audit events from now on.

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
-use super::{Vault, VaultError};
+use super::backup::RESTORING;
+use super::migrate::migrate;
+use super::{Migrating, Vault, VaultError};
 use crate::audit::Counters;
 use crate::seal::{Keyring, Place};
 use crate::store::{Batch, Store, Table};
@@ -19,6 +21,15 @@ impl Vault {
     /// # Errors
     /// [`VaultError::ForeignKeyring`] when the store was made with another keyring.
     pub async fn open(store: Arc<dyn Store>, keyring: impl Into<Arc<Keyring>>) -> Result<Self, VaultError> {
+        Self::open_telling(store, keyring, &|_| {}).await
+    }
+
+    /// The same; a store of an older schema is changed to that of this version, which may take a while and is told.
+    pub async fn open_telling(
+        store: Arc<dyn Store>,
+        keyring: impl Into<Arc<Keyring>>,
+        tell: &(dyn Fn(Migrating) + Sync),
+    ) -> Result<Self, VaultError> {
         let vault = Self {
             store,
             keyring: ArcSwap::new(keyring.into()),
@@ -28,6 +39,7 @@ impl Vault {
             counts: Counters::default(),
             lift: AtomicU64::new(0),
             rollback: ArcSwapOption::empty(),
+            moved_out: ArcSwapOption::empty(),
             anchor_fault: Mutex::default(),
             disagreements: AtomicU64::new(0),
             census: super::census::Census::default(),
@@ -40,8 +52,13 @@ impl Vault {
             Ok(Some(_)) | Err(VaultError::Sealed(_)) => return Err(VaultError::ForeignKeyring),
             Err(other) => return Err(other),
         }
+        if vault.store.read(Table::Meta, RESTORING)?.is_some() {
+            return Err(VaultError::HalfRestored);
+        }
+        migrate(&vault, tell).await?;
         vault.find_end_of_outbox()?;
         vault.find_rollback()?;
+        vault.find_moved_out()?;
         Ok(vault)
     }
 

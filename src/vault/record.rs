@@ -29,8 +29,21 @@ pub(super) fn open_in<T: DeserializeOwned>(
     row: &Row,
 ) -> Result<Versioned<T>, VaultError> {
     let plain = keyring.open(&Place { area: table.name(), key, version: row.version }, &row.value)?;
-    let value = layout().deserialize(&plain).map_err(|_| VaultError::Layout { table: table.name() })?;
-    Ok(Versioned { value, version: row.version })
+    Ok(Versioned { value: from_bytes(table.name(), &plain)?, version: row.version })
+}
+
+/// The value that stands in a record of `table`.
+pub(super) fn from_bytes<T: DeserializeOwned>(table: &'static str, plain: &[u8]) -> Result<T, VaultError> {
+    layout().deserialize(plain).map_err(|_| VaultError::Layout { table })
+}
+
+/// The content of a record of `table`.
+pub(super) fn to_bytes<T: Serialize>(table: &'static str, value: &T) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+    let unknown_layout = |_| VaultError::Layout { table };
+    let size = layout().serialized_size(value).map_err(unknown_layout)?;
+    let mut plain = Zeroizing::new(Vec::with_capacity(usize::try_from(size).unwrap_or_default()));
+    layout().serialize_into(&mut *plain, value).map_err(unknown_layout)?;
+    Ok(plain)
 }
 
 impl Vault {
@@ -42,10 +55,7 @@ impl Vault {
         version: u64,
         value: &T,
     ) -> Result<Vec<u8>, VaultError> {
-        let unknown_layout = |_| VaultError::Layout { table: table.name() };
-        let size = layout().serialized_size(value).map_err(unknown_layout)?;
-        let mut plain = Zeroizing::new(Vec::with_capacity(usize::try_from(size).unwrap_or_default()));
-        layout().serialize_into(&mut *plain, value).map_err(unknown_layout)?;
+        let plain = to_bytes(table.name(), value)?;
         Ok(self.keyring.load().seal(&Place { area: table.name(), key, version }, &plain)?)
     }
 

@@ -12,7 +12,7 @@ use tokenkeeperd::domain::{Session, Tokens};
 
 use super::extent;
 use super::sample::{self, session};
-use crate::support::canary::places_with;
+use crate::support::canary::{Needles, places_with};
 use crate::support::deadline::unix_seconds;
 use crate::support::{Config, Daemon, Home, ScriptedProvider};
 
@@ -31,10 +31,12 @@ fn no_file_shows_a_token_or_who_somebody_is() {
     let (sessions, refreshes) = (extent::times(2_000, 100_000), extent::times(60, 1_000));
     let provider = ScriptedProvider::start();
     provider.rotate(true).access_life(2);
-    let home = Home::new(&Config::corp(&provider.issuer).provider("elsewhere", "http://127.0.0.1:9"));
+    let recipient = age::x25519::Identity::generate().to_public();
+    let config = Config::corp(&provider.issuer).provider("elsewhere", "http://127.0.0.1:9");
+    let home = Home::new(&config.daemon(&format!("backup_recipients = [\"{recipient}\"]")));
     write_canaries(&home, sessions);
 
-    let daemon = Daemon::start(&home);
+    let daemon = Daemon::start_command(&home, home.as_user());
     for user in 0..USERS {
         home.login(&format!("{PERSON}-{user}"));
     }
@@ -42,12 +44,16 @@ fn no_file_shows_a_token_or_who_somebody_is() {
     for count in (0..=refreshes).step_by(USERS) {
         provider.wait_for("refresh_token", count);
     }
+    let backup = home.path("backup.age");
+    home.cli(["store", "backup", "--output", backup.to_str().unwrap()]).ok();
     // A crash leaves the log of the database behind, a stop its tables.
     daemon.kill();
     let mut secrets = provider.secrets();
     secrets.push(TOKEN.to_owned());
+    let shown = Needles::disguised(&[&secrets[..], &[PERSON.to_owned()]].concat()).within_file(&backup);
+    assert!(shown.is_empty(), "a backup shows {:?}", &shown[..shown.len().min(10)]);
     assert_nothing_shows(&home, &secrets);
-    Daemon::start(&home).stop();
+    Daemon::start_command(&home, home.as_user()).stop();
     assert_nothing_shows(&home, &secrets);
     println!("{sessions} sessions and {} secrets of a provider: none to be found", secrets.len() - 1);
 }

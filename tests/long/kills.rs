@@ -13,11 +13,11 @@ const LIFE: std::ops::Range<u64> = 5..400;
 
 #[test]
 fn no_acknowledged_write_is_lost_by_a_sigkill() {
-    let mut random = extent::random();
-    let kills = extent::times(30, 1_000);
+    let course = extent::course(30, 1_000);
+    let kills = course.len();
     let dir = tempfile::tempdir().unwrap();
     let (mut steps, mut acknowledged, mut cut_off) = (vec![0; SESSIONS], 0, 0);
-    for _ in 0..kills {
+    for (_, mut random) in course {
         let life = Life::begin(dir.path(), &steps);
         pause(random.random_range(LIFE));
         let heard = life.end();

@@ -24,6 +24,8 @@ mod login;
 mod login_refused;
 mod logout;
 mod metrics;
+mod migration;
+mod move_out;
 mod oracle;
 mod policy;
 mod providers;

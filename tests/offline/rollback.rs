@@ -8,11 +8,6 @@ use crate::support::config::me;
 use crate::support::deadline::Deadline;
 use crate::support::{Config, Daemon, Home, ScriptedProvider};
 
-/// How often the tests repeat themselves: `TOKENKEEPER_ROUNDS`, or often enough for every day.
-fn rounds() -> usize {
-    std::env::var("TOKENKEEPER_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(20)
-}
-
 /// Where people may accept a rollback.
 fn config(provider: &ScriptedProvider) -> Config {
     Config::corp(&provider.issuer).rule(&me(), &["manage"], "*", "all")
@@ -44,30 +39,6 @@ fn is_noticed(home: &Home) -> bool {
 
 fn min_valid(home: &Home, session: &str, span: &str) -> crate::support::CliResult {
     home.cli(["token", "--session", session, "--min-valid", span])
-}
-
-#[test]
-fn every_old_copy_that_is_put_back_is_noticed() {
-    let provider = ScriptedProvider::start();
-    let home = anchored(&provider);
-    let copies = home.path("copies");
-    fs::create_dir(&copies).unwrap();
-    for round in 0..rounds() {
-        let daemon = Daemon::start(&home);
-        home.login(&format!("user-{round}"));
-        assert!(!is_noticed(&home), "round {round}: nothing was put back yet");
-        daemon.stop();
-        copy(&home.state_dir(), &copies.join(round.to_string()));
-    }
-    // One more start, so that even the newest copy is an old one.
-    Daemon::start(&home).stop();
-    for round in (0..rounds()).rev() {
-        copy(&copies.join(round.to_string()), &home.state_dir());
-        let daemon = Daemon::start(&home);
-        assert!(is_noticed(&home), "copy {round} went unnoticed");
-        assert_eq!(home.sessions().len(), round + 1, "what is live is there");
-        daemon.stop();
-    }
 }
 
 #[test]
@@ -196,20 +167,4 @@ fn an_anchor_that_cannot_be_written_is_complained_of_and_no_alarm() {
         assert!(!is_noticed(&home));
         daemon.stop();
     }
-}
-
-#[test]
-fn a_daemon_that_is_killed_is_never_taken_for_a_rollback() {
-    let provider = ScriptedProvider::start();
-    provider.rotate(true);
-    let home = anchored(&provider);
-    for round in 0..rounds() {
-        let daemon = Daemon::start(&home);
-        assert!(!is_noticed(&home), "round {round}");
-        home.login(&format!("user-{round}"));
-        daemon.kill();
-    }
-    let _daemon = Daemon::start(&home);
-    assert!(!is_noticed(&home));
-    assert_eq!(home.sessions().len(), rounds());
 }

@@ -167,7 +167,7 @@ fn a_store_of_a_newer_version_is_refused_and_left_as_it_is() {
 
     let failed = start_fails(&home);
     assert_eq!(failed.status, CONFIGURATION);
-    assert!(failed.stderr.contains("999") && failed.stderr.contains("newer"), "{failed:?}");
+    assert!(failed.stderr.contains("schema 999") && failed.stderr.contains("restore a backup"), "{failed:?}");
 
     set_schema(written);
     let _daemon = Daemon::start(&home);

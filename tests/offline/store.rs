@@ -8,18 +8,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use age::secrecy::ExposeSecret as _;
 use serde_json::Value;
+use tokenkeeper_protocol::reply::BackupSummary;
+use tokenkeeper_protocol::{Reply, Request};
 
 use crate::support::home::set_mode;
-use crate::support::{Config, Daemon, Home, ScriptedProvider};
+use crate::support::{Config, Daemon, Home, ScriptedProvider, Wire};
 
 /// A person's own daemon, who may do everything.
-struct Host {
-    home: Home,
-    key: age::x25519::Identity,
+pub(crate) struct Host {
+    pub(crate) home: Home,
+    pub(crate) key: age::x25519::Identity,
 }
 
 impl Host {
-    fn new(provider: &ScriptedProvider, key: &age::x25519::Identity, more: &str) -> Self {
+    pub(crate) fn new(provider: &ScriptedProvider, key: &age::x25519::Identity, more: &str) -> Self {
         let home = Home::new(&Config::empty().provider("corp", &provider.issuer).schedule(more));
         let main = fs::read_to_string(home.config_file()).unwrap();
         let line = format!("[daemon]\nbackup_recipients = [\"{}\"]\n", key.to_public());
@@ -27,40 +29,34 @@ impl Host {
         Self { home, key: key.clone() }
     }
 
-    fn command(&self) -> std::process::Command {
-        let mut command = self.home.daemon_command();
-        command.arg("--user").env("HOME", self.home.path("")).env("XDG_RUNTIME_DIR", self.home.path("run"));
-        command
+    pub(crate) fn start(&self) -> Daemon {
+        Daemon::start_command(&self.home, self.home.as_user())
     }
 
-    fn start(&self) -> Daemon {
-        Daemon::start_command(&self.home, self.command())
-    }
-
-    fn backup(&self) -> PathBuf {
+    pub(crate) fn backup(&self) -> PathBuf {
         let file = self.home.path("backup.age");
         self.home.cli(["store", "backup", "--output", text(&file)]).ok();
         file
     }
 
     /// The lines of a backup, as stock age opens it.
-    fn lines(&self, file: &Path) -> Vec<Value> {
+    pub(crate) fn lines(&self, file: &Path) -> Vec<Value> {
         let decryptor = age::Decryptor::new(fs::File::open(file).unwrap()).unwrap();
         let mut lines = String::new();
         decryptor.decrypt(std::iter::once(&self.key as _)).unwrap().read_to_string(&mut lines).unwrap();
         lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    fn restore(&self, file: &Path, more: &[&str]) -> std::process::Output {
+    pub(crate) fn restore(&self, file: &Path, more: &[&str]) -> std::process::Output {
         let identity = self.home.path("backup.key");
         fs::write(&identity, self.key.to_string().expose_secret()).unwrap();
-        let mut command = self.command();
+        let mut command = self.home.as_user();
         command.args(["restore", text(file), "--identity-file", text(&identity)]).args(more);
         Daemon::run(command)
     }
 }
 
-fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
@@ -116,9 +112,7 @@ fn a_backup_is_an_age_file_of_its_owner_with_everything_in_it() {
 fn without_recipients_there_is_no_backup_and_the_answer_says_what_to_write() {
     let provider = ScriptedProvider::start();
     let home = Home::new(&Config::empty().provider("corp", &provider.issuer));
-    let mut command = home.daemon_command();
-    command.arg("--user").env("HOME", home.path("")).env("XDG_RUNTIME_DIR", home.path("run"));
-    let _daemon = Daemon::start_command(&home, command);
+    let _daemon = Daemon::start_command(&home, home.as_user());
     let file = home.path("backup.age");
     let told = home.cli(["store", "backup", "--output", text(&file)]).fails_with(78);
     assert!(told.contains("backup_recipients = [\"age1...\"]"), "{told}");
@@ -173,6 +167,76 @@ fn a_backup_that_is_taken_under_load_is_of_one_moment_and_comes_back_whole() {
     let again = other.restore(&file, &[]);
     assert!(!again.status.success());
     assert!(String::from_utf8_lossy(&again.stderr).contains("there are sessions in this store already"), "{again:?}");
+}
+
+/// With the program itself: Debian's package `age`, which `scripts/prerequisites backup` installs.
+#[test]
+fn the_program_age_opens_a_backup() {
+    let (provider, key) = (ScriptedProvider::start(), age::x25519::Identity::generate());
+    let host = Host::new(&provider, &key, "");
+    let _daemon = host.start();
+    host.home.login("alice");
+    let (file, identity) = (host.backup(), host.home.path("backup.key"));
+    fs::write(&identity, key.to_string().expose_secret()).unwrap();
+    let opened = std::process::Command::new("age").arg("-d").arg("-i").arg(&identity).arg(&file).output();
+    let opened = opened.expect("there is no program `age`: run scripts/prerequisites backup");
+    assert!(opened.status.success(), "{opened:?}");
+    let lines = String::from_utf8(opened.stdout).unwrap();
+    assert_eq!(
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>(),
+        host.lines(&file)
+    );
+}
+
+/// Who reads slowly gets all of it, as it stood when it began, and keeps nobody waiting; who hangs up ends it.
+#[test]
+fn a_reader_that_is_slow_or_hangs_up_disturbs_nobody() {
+    let (provider, key) = (ScriptedProvider::start(), age::x25519::Identity::generate());
+    provider.claim("padding", &"x".repeat(20_000)).access_life(1000);
+    let host = Host::new(&provider, &key, "");
+    let _daemon = host.start();
+    // More than sockets hold.
+    let sessions: Vec<_> = (0..40).map(|number| host.home.login(&format!("user{number}"))).collect();
+    for ends in [false, true] {
+        let mut reader = Wire::connect(&host.home.socket());
+        let mut bytes = first_part(&mut reader, &Request::StoreBackup);
+        host.home.age_token();
+        host.home.cli(["token", "--session", &sessions[0], "--min-valid", "999s"]).ok();
+        let told = host.home.cli(["store", "backup", "--output", text(&host.home.path("second.age"))]).fails_with(75);
+        assert!(told.contains("another backup"), "{told}");
+        if ends {
+            bytes.extend(rest_of_parts(&mut reader).0);
+            let file = host.home.path("slow.age");
+            fs::write(&file, bytes).unwrap();
+            assert_eq!(sessions_in(&host.lines(&file)).len(), sessions.len());
+        }
+        drop(reader);
+        let deadline = crate::support::deadline::Deadline::patient();
+        while host.home.cli(["store", "backup", "--output", text(&host.home.path("third.age"))]).status != 0 {
+            assert!(deadline.left().is_some(), "the backup that nobody reads does not end");
+        }
+    }
+}
+
+/// Asks for a stream; the bytes of its first part.
+pub(crate) fn first_part(wire: &mut Wire, request: &Request) -> Vec<u8> {
+    wire.send(request);
+    match wire.receive().1 {
+        Reply::BackupPart(part) => part.bytes,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The rest of it, and its end.
+pub(crate) fn rest_of_parts(wire: &mut Wire) -> (Vec<u8>, BackupSummary) {
+    let mut bytes = Vec::new();
+    loop {
+        let Reply::BackupPart(part) = wire.receive().1 else { panic!("this is no part of a backup") };
+        bytes.extend(part.bytes);
+        if let Some(end) = part.end {
+            return (bytes, end);
+        }
+    }
 }
 
 #[test]

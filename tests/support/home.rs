@@ -82,6 +82,13 @@ impl Home {
         fs::read(self.path("stderr")).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
+    /// The same for a person's own daemon, who may do everything and whose configuration need not be root's.
+    pub(crate) fn as_user(&self) -> Command {
+        let mut command = self.daemon_command();
+        command.arg("--user").env("HOME", self.path("")).env("XDG_RUNTIME_DIR", self.path("run"));
+        command
+    }
+
     /// The daemon as a command that is not running yet, with nothing of the tests' environment in it.
     pub(crate) fn daemon_command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tokenkeeperd"));

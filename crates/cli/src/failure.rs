@@ -32,6 +32,9 @@ pub(crate) enum Failure {
     /// A file that was asked for cannot be written.
     #[error("cannot write {}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
+    /// The store left, and the file is not where it should be, or the daemon does not know that it is.
+    #[error("{why}. The store is fenced, and nothing is served from it")]
+    Fenced { why: String },
     /// Standard input or the terminal failed.
     #[error("cannot read what was typed or pasted: {0}")]
     Input(io::Error),
@@ -133,7 +136,9 @@ impl Failure {
                 _ => ("protocol", exit::PROTOCOL),
             },
             Self::UnprintableToken | Self::BadAuthorizeUrl => ("protocol", exit::PROTOCOL),
-            Self::Output(_) | Self::File { .. } | Self::Input(_) | Self::Listen { .. } => ("io", exit::IO),
+            Self::Output(_) | Self::File { .. } | Self::Fenced { .. } | Self::Input(_) | Self::Listen { .. } => {
+                ("io", exit::IO)
+            }
             Self::NoState => (Code::Unsupported.name(), Code::Unsupported.exit_status()),
             Self::LoginExpired => (Code::LoginFailed.name(), Code::LoginFailed.exit_status()),
             Self::WrongPaste | Self::UnknownUser { .. } => (Code::BadRequest.name(), exit::DATA),
@@ -156,6 +161,13 @@ impl Failure {
 
     /// The command to run next, where there is one.
     fn advice(&self) -> Option<String> {
+        if let Self::Fenced { .. } = self {
+            return Some(
+                "Take the file again, or have the store used here again:\n  tokenkeeper store move-out --output FILE\n  \
+                 tokenkeeper store move-out --cancel"
+                    .to_owned(),
+            );
+        }
         let Self::Client { error: Error::Problem(problem), provider } = self else { return None };
         match problem.code {
             Code::LoginRequired => {

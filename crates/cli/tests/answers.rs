@@ -214,6 +214,7 @@ fn status(health: Health, complaints: &[&str]) -> StatusReply {
             ProviderStatus { provider: "github".parse().unwrap(), last_success_at: Some(AT), failure: None },
         ],
         sessions: SessionCounts { active: 1204, need_login: 3, ended: 7 },
+        last_backup_at: None,
         store_bytes: 41_000_000,
         disk_free_percent: 63,
         identity_source: "systemd credential".to_owned(),
@@ -257,7 +258,7 @@ fn the_status_looks_as_the_documentation_shows_it() {
 HTTP 503
           github  ok, last answer 14 Nov
 sessions  1204 active, 3 need login, 7 ended
-store     ok, 41 MB, disk 63% free
+store     ok, 41 MB, disk 63% free, no backup yet
 keys      systemd credential, epoch 3
 audit     ok, 0 waiting
 config    read 14 Nov
@@ -280,7 +281,7 @@ fn the_status_in_json_has_every_figure() {
             { "provider": "github", "last_success_at": at, "failed_at": null, "failure": null },
         ],
         "sessions": { "active": 1204, "need_login": 3, "ended": 7 },
-        "store_bytes": 41_000_000, "disk_free_percent": 63, "identity_source": "systemd credential", "epoch": 3,
+        "store_bytes": 41_000_000, "last_backup_at": null, "disk_free_percent": 63, "identity_source": "systemd credential", "epoch": 3,
         "audit_waiting": 0, "config_loaded_at": at, "config_refused": "corp.toml:3:1: unknown key",
     });
     assert_eq!(done.json(), expected);

@@ -10,9 +10,10 @@ use common::{AT, Daemon, session, user};
 use serde_json::{Map, Value};
 use tokenkeeper_protocol::reply::{
     Authentication, DeviceBegun, Erasure, ErasureStage, Explanation, Finding, Health, HistoryEntry, HistoryPage,
-    Identity, KeysReply, KeysRotation, LoggedIn, LoggedOut, LoginBegun, ProviderReport, ProviderStatus, ProviderStep,
-    ProviderView, ProvidersReply, Revocation, RollbackAccepted, RuleOutcome, RuleView, SessionCounts, SessionDetail,
-    SessionState, SessionsPage, StatusReply, StepOutcome, StoreStats, TableStats, TokenReply, VerifyPage,
+    Identity, KeysReply, KeysRotation, LoggedIn, LoggedOut, LoginBegun, MovedOut, ProviderReport, ProviderStatus,
+    ProviderStep, ProviderView, ProvidersReply, Revocation, RollbackAccepted, RuleOutcome, RuleView, SessionCounts,
+    SessionDetail, SessionState, SessionsPage, StatusReply, StepOutcome, StoreStats, TableStats, TokenReply,
+    VerifyPage,
 };
 use tokenkeeper_protocol::{Code, LoginId, Problem, Reply, Request, UnixSeconds};
 
@@ -36,6 +37,7 @@ fn every_command_prints_what_the_schema_says() {
             ("history", "history 7k3vq2mx"),
             ("metrics", "metrics"),
             ("store-accept-rollback", "store accept-rollback"),
+            ("store-move-out", "store move-out --cancel"),
             ("erase", "erase corp --user alice --yes"),
             ("store-stats", "store stats"),
             ("store-verify", "store verify"),
@@ -234,6 +236,7 @@ fn answer(request: Request, knows_much: bool) -> Reply {
             started_at: AT,
             providers: vec![status],
             sessions: SessionCounts::default(),
+            last_backup_at: at,
             store_bytes: 1,
             disk_free_percent: 50,
             identity_source: "a test".to_owned(),
@@ -300,6 +303,9 @@ fn answer(request: Request, knows_much: bool) -> Reply {
             why: "the store is older than its anchor".to_owned(),
             noticed_at: AT,
         }),
+        Request::StoreMoveOut(_) => {
+            Reply::MovedOut(MovedOut { at: AT, sessions: 3, generation: 412, cancelled: knows_much })
+        }
         Request::Erase(_) => Reply::Erasure(Erasure {
             id: "0a1b2c3d4e5f6071".to_owned(),
             provider: "corp".parse().unwrap(),
@@ -318,6 +324,7 @@ fn answer(request: Request, knows_much: bool) -> Reply {
             sessions: SessionCounts::default(),
             bytes: 4096,
             ballast_bytes: 0,
+            kept_bytes: 0,
             disk_free_bytes: 1 << 30,
             disk_bytes: 1 << 40,
             generation: 412,

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 use std::vec;
 
+use tokenkeeper_protocol::request::MoveOut;
 use tokenkeeper_protocol::{Reply, Request, reply};
 
 use crate::connect::{at_least_a_moment, connect};
@@ -168,6 +169,22 @@ impl Client {
     pub fn store_backup(&mut self) -> Result<BackupParts<'_>, Error> {
         let id = self.send(&Request::StoreBackup)?;
         Ok(BackupParts { client: self, id })
+    }
+
+    /// Begins to move the store to another host: a backup, and from its end on the store is fenced. Confirm it once it is safe.
+    pub fn store_move_out(&mut self) -> Result<BackupParts<'_>, Error> {
+        let id = self.send(&Request::StoreMoveOut(MoveOut::Begin))?;
+        Ok(BackupParts { client: self, id })
+    }
+
+    /// Tells that the backup with this generation in its end, which the store was moved out by, is safe.
+    pub fn confirm_move_out(&mut self, generation: u64) -> Result<reply::MovedOut, Error> {
+        self.call(&Request::StoreMoveOut(MoveOut::Confirm { generation })).and_then(answer::moved_out)
+    }
+
+    /// Has a store used again that was moved out. What left it must be used nowhere.
+    pub fn cancel_move_out(&mut self) -> Result<reply::MovedOut, Error> {
+        self.call(&Request::StoreMoveOut(MoveOut::Cancel)).and_then(answer::moved_out)
     }
 
     /// Ends the quarantine of the refresh tokens of a store that was put back.

@@ -17,6 +17,8 @@ const USUAL_CAPACITY: usize = 8 * 1024;
 const GRACE: Duration = Duration::from_secs(2);
 /// The test of a provider goes through many steps, and waits for an answer in each.
 const PROVIDER_TEST: Duration = Duration::from_mins(2);
+/// The longest that moving the store out waits for refreshes in flight, and a moment.
+const MOVE_OUT: Duration = Duration::from_secs(45);
 
 /// A request as the bytes to send; behind the hello, if it is the first of its connection.
 pub(crate) fn frame(id: u64, request: &Request, first: bool) -> Result<Zeroizing<Vec<u8>>, Error> {
@@ -41,6 +43,8 @@ pub(crate) fn patience(request: &Request, timeout: Duration) -> Duration {
         }
         // Every step of it may take as long as the provider is given.
         Request::ProviderTest(_) => timeout.max(PROVIDER_TEST),
+        // Refreshes in flight are finished before it begins.
+        Request::StoreMoveOut(_) => timeout.max(MOVE_OUT),
         _ => timeout,
     }
 }
@@ -165,6 +169,7 @@ answers! {
     keys_rotating: KeysRotating -> u32,
     keys_recovered: KeysRecovered -> reply::KeysRecovered,
     rollback_accepted: RollbackAccepted -> reply::RollbackAccepted,
+    moved_out: MovedOut -> reply::MovedOut,
     erasure: Erasure -> reply::Erasure,
 }
 

@@ -53,6 +53,7 @@ impl Request {
             Self::StoreVerify(it) => payload(kind::STORE_VERIFY, it),
             Self::StoreBackup => payload(kind::STORE_BACKUP, &()),
             Self::AcceptRollback => payload(kind::ACCEPT_ROLLBACK, &()),
+            Self::StoreMoveOut(it) => payload(kind::STORE_MOVE_OUT, it),
             Self::Erase(it) => payload(kind::ERASE, it),
         }
     }
@@ -84,6 +85,7 @@ impl Request {
             kind::STORE_VERIFY => Self::StoreVerify(message(kind, bytes)?),
             kind::STORE_BACKUP => nothing(kind, bytes, Self::StoreBackup)?,
             kind::ACCEPT_ROLLBACK => nothing(kind, bytes, Self::AcceptRollback)?,
+            kind::STORE_MOVE_OUT => Self::StoreMoveOut(message(kind, bytes)?),
             kind::ERASE => Self::Erase(message(kind, bytes)?),
             other => return Err(CodecError::UnknownType(other)),
         })
@@ -116,6 +118,7 @@ impl Reply {
             Self::VerifyPage(it) => payload(kind::VERIFY_PAGE, it),
             Self::BackupPart(it) => payload(kind::BACKUP_PART, it),
             Self::RollbackAccepted(it) => payload(kind::ROLLBACK_ACCEPTED, it),
+            Self::MovedOut(it) => payload(kind::MOVED_OUT, it),
             Self::Erasure(it) => payload(kind::ERASURE, it),
             Self::Problem(it) => payload(kind::PROBLEM, it),
         }
@@ -146,6 +149,7 @@ impl Reply {
             kind::VERIFY_PAGE => Self::VerifyPage(message(kind, bytes)?),
             kind::BACKUP_PART => Self::BackupPart(message(kind, bytes)?),
             kind::ROLLBACK_ACCEPTED => Self::RollbackAccepted(message(kind, bytes)?),
+            kind::MOVED_OUT => Self::MovedOut(message(kind, bytes)?),
             kind::ERASURE => Self::Erasure(message(kind, bytes)?),
             kind::PROBLEM => Self::Problem(message(kind, bytes)?),
             other => return Err(CodecError::UnknownType(other)),

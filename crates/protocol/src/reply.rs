@@ -20,7 +20,7 @@ pub use oversight::{
     RuleOutcome, RuleView, StepOutcome,
 };
 pub use rollback::RollbackAccepted;
-pub use store::{BackupPart, BackupSummary, Finding, StoreStats, TableStats, VerifyPage};
+pub use store::{BackupPart, BackupSummary, Finding, MovedOut, StoreStats, TableStats, VerifyPage};
 
 /// One reply, as it travels in one frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +71,8 @@ pub enum Reply {
     BackupPart(BackupPart),
     /// To the end of a quarantine: what it was about.
     RollbackAccepted(RollbackAccepted),
+    /// To a step of moving the store out: how it stands.
+    MovedOut(MovedOut),
     /// To the begin of an erasure, and to the question how far one is.
     Erasure(Erasure),
     /// To any request that failed.
@@ -100,6 +102,7 @@ pub(crate) mod kind {
     pub(crate) const VERIFY_PAGE: u16 = 0x8015;
     pub(crate) const BACKUP_PART: u16 = 0x8016;
     pub(crate) const ROLLBACK_ACCEPTED: u16 = 0x8017;
+    pub(crate) const MOVED_OUT: u16 = 0x8018;
     pub(crate) const ERASURE: u16 = 0x8019;
     pub(crate) const PROBLEM: u16 = 0xffff;
 }
@@ -286,6 +289,8 @@ pub struct StatusReply {
     pub sessions: SessionCounts,
     /// Bytes the store takes on disk.
     pub store_bytes: u64,
+    /// When the last backup was taken.
+    pub last_backup_at: Option<UnixSeconds>,
     /// Per cent of the store's file system that is free.
     pub disk_free_percent: u8,
     /// Where the identity that opens the keyring came from, such as `systemd credential` or a path.

@@ -54,6 +54,8 @@ pub enum Request {
     StoreBackup,
     /// The end of the quarantine that follows a store that was put back.
     AcceptRollback,
+    /// A step of moving the store to another host.
+    StoreMoveOut(MoveOut),
     /// Erases somebody, or one session; or asks how far that is.
     Erase(Erase),
 }
@@ -83,6 +85,7 @@ pub(crate) mod kind {
     pub(crate) const STORE_VERIFY: u16 = 0x0015;
     pub(crate) const STORE_BACKUP: u16 = 0x0016;
     pub(crate) const ACCEPT_ROLLBACK: u16 = 0x0017;
+    pub(crate) const STORE_MOVE_OUT: u16 = 0x0018;
     pub(crate) const ERASE: u16 = 0x0019;
 }
 
@@ -222,6 +225,20 @@ pub struct KeysRecover {
 pub struct StoreVerify {
     /// Where the page before said to go on; from the beginning if it is not given.
     pub cursor: Option<String>,
+}
+
+/// Moves the store to another host, step by step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MoveOut {
+    /// A backup, as a stream. Before its last part leaves, the store is fenced: nothing is served or refreshed from it any more.
+    Begin,
+    /// That backup is safe where it is to be.
+    Confirm {
+        /// Which one: the generation in its end.
+        generation: u64,
+    },
+    /// That backup is used nowhere, and the store is used here again.
+    Cancel,
 }
 
 /// Erases what is kept of somebody. It goes on when nobody asks any more, and over restarts.

@@ -68,6 +68,10 @@ fn examples() -> Vec<What> {
         What::StoreDamaged { findings: 2, first: "sessions 376b3376: a record does not open".into() },
         What::BackupTaken { peer: "uid 0 (pid 4711)".into(), sessions: 1200 },
         What::Restored { sessions: 1200, generation: 50_211 },
+        What::MovedOut { peer: "uid 0 (pid 4711)".into(), sessions: 1200, generation: 50_211 },
+        What::MoveOutConfirmed { peer: "uid 0 (pid 4711)".into(), generation: 50_211 },
+        What::MoveOutCancelled { peer: "uid 0 (pid 4711)".into(), generation: 50_211 },
+        What::Migrated { from: 1, to: 2 },
         What::Erased {
             peer: "uid 0 (pid 4711)".into(),
             provider: corp(),

@@ -55,6 +55,7 @@ pub(super) fn to_reply(reply: &Reply, now: UnixSeconds) -> Answer {
         | Reply::KeysRotating(_)
         | Reply::KeysRecovered(_)
         | Reply::RollbackAccepted(_)
+        | Reply::MovedOut(_)
         | Reply::Erasure(_)
         | Reply::StoreStats(_)
         | Reply::VerifyPage(_)

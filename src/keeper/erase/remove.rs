@@ -115,7 +115,7 @@ impl Removal<'_> {
             self.erasure.not_revoked += u64::from(!is_revoked);
             self.erasure.sessions += 1;
             // What a provider answered and the store did not take is about a session that is gone.
-            keeper.unwritten.take(session.value.id);
+            keeper.unwritten.forget(session.value.id);
         }
         self.write(|change| {
             for session in sessions {

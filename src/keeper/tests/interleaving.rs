@@ -2,7 +2,8 @@
 //!
 //! The steps are the real ones, held up at the store and at the provider: before the intent is written, before the POST is
 //! answered, before the outcome is written, and after that. Whatever comes in between, no refresh token that has a successor on
-//! disk is sent, nobody is served after a logout was written, and no token that the provider gave is forgotten.
+//! disk is sent, nobody is served after a logout was written, and no token that the provider gave is forgotten. The same flight
+//! with a model around it, in far more orders: `keeper/flight/explore`.
 
 #![expect(clippy::disallowed_methods, reason = "these tests race tasks that nobody else waits for")]
 
@@ -21,10 +22,18 @@ enum Intruder {
     Reload,
     SecondCaller,
     Schedule,
+    /// The store takes no more writes, until the end.
+    FullDisk,
 }
 
-const INTRUDERS: [Intruder; 5] =
-    [Intruder::Logout, Intruder::Prune, Intruder::Reload, Intruder::SecondCaller, Intruder::Schedule];
+const INTRUDERS: [Intruder; 6] = [
+    Intruder::Logout,
+    Intruder::Prune,
+    Intruder::Reload,
+    Intruder::SecondCaller,
+    Intruder::Schedule,
+    Intruder::FullDisk,
+];
 
 /// Moments of a flight, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +84,7 @@ impl Run {
             run.home.server.script("/token", tokens(2));
             run.intrude(Moment::BeforeAnswer).await;
             bell.notify_one();
-            until(|| run.home.store.held() == 1).await;
+            until(|| run.home.store.held() == 1 || flight.is_finished()).await;
             run.intrude(Moment::BeforeOutcome).await;
         }
         run.home.server.script("/token", tokens(2));
@@ -96,6 +105,12 @@ impl Run {
     async fn do_as(&mut self, intruder: Intruder) {
         let (keeper, id) = (Arc::clone(&self.home.keeper), self.home.id);
         match intruder {
+            Intruder::Logout if self.is_full() => {
+                let refused = keeper.logout(permit(Action::Logout), id, &peer(1000)).await;
+                assert!(self.ended || matches!(refused, Err(KeeperError::StoreDown { .. })), "{:?}", self.plan);
+            }
+            Intruder::Prune if self.is_full() => drop(keeper.prune(&CancellationToken::new()).await),
+            Intruder::FullDisk => self.home.store.take_only(0),
             Intruder::Logout => {
                 tokio::spawn(async move { keeper.logout(permit(Action::Logout), id, &peer(1000)).await });
                 until(|| self.home.session().state.is_ended()).await;
@@ -115,6 +130,10 @@ impl Run {
         }
     }
 
+    fn is_full(&self) -> bool {
+        self.home.vault.fault().is_some()
+    }
+
     /// Once it is on disk that a session is over, nobody is given its token.
     fn assert_nobody_is_served_in_vain(&self) {
         if self.over {
@@ -126,6 +145,7 @@ impl Run {
     async fn land(self) {
         let (home, plan) = (&self.home, &self.plan);
         home.keeper.lanes_at_rest().await;
+        home.store.recover();
         // A flight that is still on its way lands first: what is due behind it takes one of its own, as the timer gives it.
         home.attend(Wish::Due).await.ok();
         if self.over && home.session().tokens.is_some() {

@@ -10,6 +10,7 @@ mod history;
 mod interleaving;
 mod jumping;
 mod kindness;
+mod leaving;
 mod lives;
 mod logging_in;
 mod logging_out;
@@ -43,7 +44,7 @@ use crate::provider::scripted::{NOW, Reply, Server, session};
 use crate::seal::Keyring;
 use crate::vault::Vault;
 
-const RETENTION: Duration = Duration::from_hours(24 * 7);
+pub(crate) const RETENTION: Duration = Duration::from_hours(24 * 7);
 
 /// A keeper with one session, whose token is due at 200 s and expires at 300 s.
 pub(crate) struct Home {

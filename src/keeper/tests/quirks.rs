@@ -42,6 +42,30 @@ async fn once_anybody_was_told_of_a_refresh_nobody_is_given_the_token_that_it_ki
 }
 
 #[tokio::test]
+async fn tokens_that_come_with_the_id_token_of_another_login_are_neither_kept_nor_served_and_that_is_told() {
+    for (claim, words) in [
+        (("sub", json!("u-2")), "an ID token of another user"),
+        (("iss", json!("https://evil.example")), "of another issuer"),
+        (("auth_time", json!(NOW.0 + 9)), "an ID token of another login (auth_time)"),
+    ] {
+        let home = Home::new().await;
+        home.sleep_until(200);
+        let id = home.server.id_token(&[("exp", json!(at(900).0)), claim]);
+        let answer = json!({"access_token": "at-new", "refresh_token": "rt-new-0123456789", "id_token": id.expose()});
+        home.server.script("/token", Reply::json(200, &answer));
+        let error = home.attend(Wish::Due).await.unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+        // Whose tokens came is not known, so that they must not be anybody's. The session is kept: its own refresh token is
+        // tried once more, when nothing is left to lose.
+        let session = home.session();
+        assert!(session.state.is_active() && session.trouble.unwrap().what.contains(words));
+        assert_eq!(session.tokens.unwrap().refresh, Some(Secret::from("rt-old-0123456789")));
+        assert_eq!((home.token().as_deref(), session.due_at), (Some("at-old-0123456789"), Some(at(300))));
+        assert_eq!(home.vault.unsettled().unwrap(), []);
+    }
+}
+
+#[tokio::test]
 async fn a_life_that_gets_shorter_towards_the_end_of_the_grant_is_followed() {
     let home = refreshed_by(json!({"access_token": "at-new", "expires_in": 40})).await;
     let session = home.session();

@@ -58,32 +58,61 @@ async fn a_store_that_takes_no_writes_costs_no_refresh_token() {
 }
 
 #[tokio::test]
-async fn tokens_that_cannot_be_written_are_served_to_nobody_and_written_once_they_can_be() {
+async fn tokens_that_cannot_be_written_are_served_from_memory_and_written_once_they_can_be() {
     let home = Home::new().await;
     home.sleep_until(200);
     home.store.take_only(1);
-    assert!(matches!(home.attend(Wish::Due).await, Err(KeeperError::StoreDown { .. })));
+    assert_eq!(home.attend(Wish::Due).await, Ok(Attended::Renewed));
+    assert_eq!(home.token().as_deref(), Some("at-new"), "the one before may be dead at the provider");
+    assert_eq!(home.session().generation, 1, "the store has not got it");
+    // Whoever needs a still newer one has to wait for the store, and the provider is left alone.
     assert!(matches!(home.attend(Wish::NewToken).await, Err(KeeperError::StoreDown { .. })));
-    assert_eq!(home.token().as_deref(), Some("at-old-0123456789"));
-    assert_eq!(home.session().generation, 1);
+    assert_eq!((home.posts(), home.token().as_deref()), (1, Some("at-new")));
 
     home.store.recover();
     assert_eq!(home.attend_to_all_due().await, 1);
     assert_eq!(home.posts(), 1, "the refresh token is not spent twice");
     assert_eq!(home.session().tokens.unwrap().refresh, Some(Secret::from("rt-new-0123456789")));
-    assert_eq!(home.token().as_deref(), Some("at-new"));
+    assert_eq!((home.session().generation, home.token().as_deref()), (2, Some("at-new")));
     assert_eq!(home.vault.unsettled().unwrap(), []);
     assert_eq!(home.attend_to_all_due().await, 0);
 }
 
 #[tokio::test]
-async fn a_caller_gets_what_waited_to_be_written_without_another_post() {
+async fn what_waits_to_be_written_is_served_by_an_emptied_cache_too() {
     let home = Home::new().await;
     home.store.take_only(1);
-    assert!(matches!(home.attend(Wish::NewToken).await, Err(KeeperError::StoreDown { .. })));
-    home.store.recover();
     assert_eq!(home.attend(Wish::NewToken).await, Ok(Attended::Renewed));
-    assert_eq!((home.posts(), home.token().as_deref()), (1, Some("at-new")));
+    // As after the store was opened again, before the agenda was looked at.
+    home.store.recover();
+    home.keeper.cache.clear();
+    assert_eq!(home.token().as_deref(), Some("at-new"));
+    assert_eq!(home.session().generation, 1);
+}
+
+#[tokio::test]
+async fn a_refusal_that_cannot_be_written_is_told_and_nothing_is_served_after_it() {
+    let home = Home::new().await;
+    home.token();
+    home.store.take_only(1);
+    home.server.script("/token", error("invalid_grant"));
+    assert!(matches!(home.attend(Wish::NewToken).await, Err(KeeperError::StoreDown { .. })));
+    assert_eq!(home.token(), None);
+    home.store.recover();
+    assert!(matches!(home.attend(Wish::NewToken).await, Err(KeeperError::LoginRequired { .. })));
+    assert_eq!((home.posts(), home.session().tokens), (1, None));
+}
+
+#[tokio::test]
+async fn a_logout_after_tokens_that_could_not_be_written_stands_and_revokes_them() {
+    let home = Home::new().await;
+    home.store.take_only(1);
+    assert_eq!(home.attend(Wish::NewToken).await, Ok(Attended::Renewed));
+    home.store.recover();
+    let done = home.keeper.logout(permit(Action::Logout), home.id, &peer(1000)).await.unwrap();
+    assert_eq!(done.revoked, tokenkeeper_protocol::reply::Revocation::Done);
+    assert_eq!(home.token(), None);
+    assert_eq!(home.revoked(), ["rt-new-0123456789", "at-new"]);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! What is learned of a provider's refresh tokens, and what follows from it when an answer is lost.
 
 use super::*;
+use crate::domain::State;
 
 /// Refreshes so many times, and forgets nothing.
 async fn refresh(home: &Home, times: usize) {
@@ -53,4 +54,51 @@ async fn one_that_changed_says_all_and_is_not_forgotten() {
     refresh(&home, 19).await;
     assert!(home.vault.reuse(&home.session().provider).unwrap().unwrap().rotates, "not by nineteen");
     assert!(!is_sent_again(&home).await);
+}
+
+/// As after a new login.
+async fn log_in(home: &Home) {
+    let tokens = crate::provider::scripted::session(home.server.url()).tokens;
+    home.edit(|session| {
+        (session.state, session.tokens) = (State::Active, tokens);
+        (session.trouble, session.due_at) = (None, Some(at(200)));
+    })
+    .await;
+}
+
+/// A session whose answer is lost, and whose second request, at once, is answered like this.
+async fn lost_then(home: &Home, reply: Reply) {
+    log_in(home).await;
+    let posts = home.posts();
+    let bell = home.hold(Reply::HangUpAfter);
+    let (outcome, ()) = tokio::join!(home.attend(Wish::NewToken), async {
+        until(|| home.posts() == posts + 1).await;
+        home.server.script("/token", reply);
+        bell.notify_one();
+    });
+    assert_eq!(home.posts(), posts + 2, "it is within the grace: {outcome:?}");
+}
+
+#[tokio::test]
+async fn a_grace_within_which_refresh_tokens_are_refused_again_and_again_is_not_believed_any_more() {
+    let home = Home::with(|settings| settings.reuse_grace = Duration::from_secs(30), |_| {}).await;
+    let provider = home.session().provider;
+    for _ in 0..2 {
+        lost_then(&home, error("invalid_grant")).await;
+    }
+    lost_then(&home, renewal()).await;
+    assert_eq!(home.vault.grace(&provider).unwrap().unwrap().refusals, 0, "it forgave one");
+    for _ in 0..3 {
+        lost_then(&home, error("invalid_grant")).await;
+    }
+    assert_eq!(home.vault.grace(&provider).unwrap().unwrap().refusals, 3, "the next run knows it, too");
+
+    log_in(&home).await;
+    assert!(!is_sent_again(&home).await);
+    assert_eq!(home.session().due_at, Some(at(300)), "once, when nothing is left to lose");
+
+    // Another value in the configuration is believed until it is refuted.
+    let longer = Arc::new(home.server.provider_with(|settings| settings.reuse_grace = Duration::from_mins(1)));
+    home.keeper.replace_providers(Providers::from([(provider, longer)]), RETENTION);
+    lost_then(&home, renewal()).await;
 }

@@ -134,6 +134,10 @@ impl Store for Moody {
         self.inner.schema()
     }
 
+    fn set_schema(&self, schema: u32) -> Result<(), StoreError> {
+        self.inner.set_schema(schema)
+    }
+
     fn ballast(&self) -> u64 {
         self.inner.ballast()
     }

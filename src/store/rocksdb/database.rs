@@ -2,6 +2,10 @@
 //!
 //! Invariant: values leave RocksDB only with their checksums verified, and its errors hold no values.
 
+use std::fs::File;
+use std::path::Path;
+
+use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{ColumnFamily, DB, Direction, ErrorKind, IteratorMode, PrefixRange, ReadOptions, WriteBatch, properties};
 
 use super::view::View;
@@ -15,16 +19,25 @@ pub(super) const OWN: &str = "default";
 /// Under this key: the schema, u32 little-endian.
 const SCHEMA_KEY: &[u8] = b"schema";
 
+/// Under this key: which version of this program wrote it last, as text.
+const WRITER_KEY: &[u8] = b"writer";
+
 /// Under this key: the generation, u64 little-endian.
 pub(super) const GENERATION_KEY: &[u8] = b"generation";
 
+/// As it is told to whoever cannot read what it wrote.
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// An open database.
-pub(super) struct Database(DB);
+pub(super) struct Database(
+    DB,
+    #[allow(dead_code, reason = "a lock, which is given up once the database is closed")] File,
+);
 
 impl Database {
-    /// Takes a database in which every table is open.
-    pub(super) fn new(db: DB) -> Self {
-        Self(db)
+    /// Takes a database in which every table is open, and the lock that it was opened under.
+    pub(super) fn new(db: DB, lock: File) -> Self {
+        Self(db, lock)
     }
 
     /// As [`Store::read`](crate::store::Store::read).
@@ -98,11 +111,34 @@ impl Database {
         self.number(SCHEMA_KEY).map(|number| number.map(u32::from_le_bytes))
     }
 
-    /// Writes the schema.
+    /// Writes the schema, and that this version did.
     pub(super) fn set_schema(&self, schema: u32) -> Result<(), StoreError> {
         let mut batch = WriteBatch::default();
         batch.put(SCHEMA_KEY, schema.to_le_bytes());
+        batch.put(WRITER_KEY, VERSION);
         self.write(batch)
+    }
+
+    /// The version that wrote last, if that was noted.
+    pub(super) fn writer(&self) -> Result<Option<String>, StoreError> {
+        let found = self.0.get_pinned(WRITER_KEY).map_err(|error| read_error(&error))?;
+        Ok(found.map(|text| String::from_utf8_lossy(&text).into_owned()))
+    }
+
+    /// Notes that this version is the one that writes from now on.
+    pub(super) fn note_writer(&self) -> Result<(), StoreError> {
+        if self.writer()?.as_deref() == Some(VERSION) {
+            return Ok(());
+        }
+        let mut batch = WriteBatch::default();
+        batch.put(WRITER_KEY, VERSION);
+        self.write(batch)
+    }
+
+    /// Makes a database at `path` that is as this one is now, of links to its files.
+    pub(super) fn checkpoint(&self, path: &Path) -> Result<(), String> {
+        let made = Checkpoint::new(&self.0).and_then(|checkpoint| checkpoint.create_checkpoint(path));
+        made.map_err(rocksdb::Error::into_string)
     }
 
     fn number<const N: usize>(&self, key: &[u8]) -> Result<Option<[u8; N]>, StoreError> {

@@ -5,11 +5,12 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::ballast::Ballast;
+use super::copies::{self, Copies};
 use super::database::Database;
 use super::open;
 use super::writer::Target;
@@ -23,7 +24,7 @@ const PROBE: &str = "probe";
 const PROBE_BYTES: usize = 1024 * 1024;
 
 /// The unit of `st_blocks`, whatever the file system (stat(2)).
-const BLOCK_BYTES: u64 = 512;
+pub(super) const BLOCK_BYTES: u64 = 512;
 
 /// The disk, with a database that is open unless the last try to open it failed.
 pub(super) struct Disk {
@@ -35,13 +36,14 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    /// Opens the database in `dir`, or makes one there.
-    pub(super) fn open(dir: &Path) -> Result<Self, StoreError> {
-        let database = RwLock::new(Some(Arc::new(open::open(dir)?)));
+    /// Opens the database in `dir`, or makes one there; also returns the schema that it has.
+    pub(super) fn open(dir: &Path) -> Result<(Self, u32), StoreError> {
+        let (database, schema) = open::open(dir)?;
+        let database = RwLock::new(Some(Arc::new(database)));
         let ballast = Ballast::in_directory(surroundings(dir));
         let this = Self { dir: dir.to_owned(), ballast, database, onlookers: RwLock::default() };
         this.ballast.take();
-        Ok(this)
+        Ok((this, schema))
     }
 
     /// As [`Store::read`](crate::store::Store::read).
@@ -86,8 +88,17 @@ impl Disk {
 
     /// The disk space of the database; a file that vanishes meanwhile counts nothing.
     pub(super) fn space(&self) -> u64 {
-        let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
-        entries.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.blocks() * BLOCK_BYTES).sum()
+        copies::space(&self.dir, |_| true)
+    }
+
+    /// Makes durable which schema the database has.
+    pub(super) fn set_schema(&self, schema: u32) -> Result<(), StoreError> {
+        self.with(|database| database.set_schema(schema))
+    }
+
+    /// As [`Store::keep_copy`](crate::store::Store::keep_copy).
+    pub(super) fn keep_copy(&self, schema: u32, anew: bool) -> Result<PathBuf, StoreError> {
+        self.with(|database| Copies { dir: &self.dir }.take(database, schema, anew))
     }
 
     /// Its directory.
@@ -115,7 +126,8 @@ impl Disk {
             return Err(StoreError::Unwritable("somebody still looks at the store".to_owned()));
         }
         *database = None;
-        *database = Some(Arc::new(open::open(&self.dir)?));
+        let (opened, _) = open::open(&self.dir)?;
+        *database = Some(Arc::new(opened));
         Ok(())
     }
 
@@ -162,7 +174,7 @@ impl Target for Disk {
             return Err(StoreError::Unwritable("a backup or a check of the store has yet to end".to_owned()));
         }
         *database = None;
-        let opened = open::open(&self.dir)?;
+        let (opened, _) = open::open(&self.dir)?;
         let generation = opened.generation()?;
         *database = Some(Arc::new(opened));
         Ok(generation)

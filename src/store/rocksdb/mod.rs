@@ -4,12 +4,15 @@
 //! the database was opened anew (`disk`): what reached the disk is not known, and a failed fsync must not be tried again.
 
 mod ballast;
+mod copies;
 mod database;
 mod disk;
 mod group;
+mod mend;
 mod open;
 mod options;
 mod purge;
+mod record;
 mod row;
 mod view;
 mod writer;
@@ -17,11 +20,14 @@ mod writer;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use tokenkeeper_protocol::UnixSeconds;
 
+use self::copies::Copies;
 use self::disk::Disk;
 use self::writer::Writer;
 use super::lease::Leases;
@@ -34,16 +40,19 @@ pub struct RocksStore {
     writer: Writer,
     disk: Arc<Disk>,
     leases: Leases,
+    /// The schema that was found, or made since.
+    schema: AtomicU32,
 }
 
 impl RocksStore {
     /// Opens the store in `dir`, which is created with mode 0700 if it is missing.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        let disk = Arc::new(Disk::open(dir)?);
+        let (disk, schema) = Disk::open(dir)?;
+        let disk = Arc::new(disk);
         let generation = disk.generation()?;
         let writer = Writer::start(Arc::clone(&disk), generation)
             .map_err(|source| StoreError::Directory { dir: dir.to_owned(), source })?;
-        Ok(Self { dir: dir.to_owned(), writer, disk, leases: Leases::default() })
+        Ok(Self { dir: dir.to_owned(), writer, disk, leases: Leases::default(), schema: AtomicU32::new(schema) })
     }
 }
 
@@ -96,7 +105,25 @@ impl Store for RocksStore {
     }
 
     fn schema(&self) -> u32 {
-        open::SCHEMA
+        self.schema.load(Ordering::Acquire)
+    }
+
+    fn set_schema(&self, schema: u32) -> Result<(), StoreError> {
+        self.disk.set_schema(schema)?;
+        self.schema.store(schema, Ordering::Release);
+        Ok(())
+    }
+
+    fn keep_copy(&self, anew: bool) -> Result<Option<PathBuf>, StoreError> {
+        self.disk.keep_copy(self.schema(), anew).map(Some)
+    }
+
+    fn forget_copies(&self, before: UnixSeconds) {
+        Copies { dir: &self.dir }.forget(self.schema(), before);
+    }
+
+    fn kept_bytes(&self) -> u64 {
+        Copies { dir: &self.dir }.space(self.schema())
     }
 
     fn ballast(&self) -> u64 {
@@ -120,8 +147,11 @@ impl fmt::Debug for RocksStore {
 
 #[cfg(test)]
 mod tests {
+    use super::writer::Target;
     use super::*;
+    use crate::store::batch::{Before, Change};
     use crate::store::conformance::conformance;
+    use crate::store::conformance::failure::{Failure, conformance_in_failure};
 
     fn fresh() -> (RocksStore, tempfile::TempDir) {
         let dir = tempfile::tempdir().unwrap();
@@ -129,6 +159,40 @@ mod tests {
     }
 
     conformance!(fresh());
+    conformance_in_failure!(failing);
+
+    /// A store on a disk of which one write fails. It heals as it does on any other: the database is closed and opened anew.
+    fn failing(failure: Failure) -> (RocksStore, tempfile::TempDir) {
+        let (store, dir) = fresh();
+        let disk = Arc::clone(&store.disk);
+        let writer = Writer::start(Arc::new(Failing { disk, failure }), store.generation()).unwrap();
+        (RocksStore { writer, ..store }, dir)
+    }
+
+    struct Failing {
+        disk: Arc<Disk>,
+        failure: Failure,
+    }
+
+    impl Before for Failing {
+        fn version(&self, table: Table, key: &[u8]) -> Result<u64, StoreError> {
+            self.disk.version(table, key)
+        }
+
+        fn is(&self, table: Table, key: &[u8], row: &Row) -> Result<bool, StoreError> {
+            self.disk.is(table, key, row)
+        }
+    }
+
+    impl Target for Failing {
+        fn commit(&self, changes: &[Change], generation: u64) -> Result<(), StoreError> {
+            self.failure.strike(|| self.disk.commit(changes, generation))
+        }
+
+        fn revive(&self) -> Result<u64, StoreError> {
+            self.disk.revive()
+        }
+    }
 
     #[test]
     fn everything_is_still_there_after_the_store_was_closed_and_opened_again() {

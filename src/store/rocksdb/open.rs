@@ -3,38 +3,36 @@
 //! Invariant: a store that a newer version wrote, or that another process has open, is left as it is.
 
 use std::collections::BTreeSet;
-use std::fs::{DirBuilder, File};
+use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use rocksdb::{DB, ErrorKind};
 
-use super::database::{self, Database};
+use super::copies::Copies;
+use super::database::{self, Database, VERSION};
+use super::mend::{self, CURRENT};
 use super::options;
-use crate::store::{StoreError, Table};
-
-/// The layout of tables and rows that this version writes, and the newest it reads.
-pub(super) const SCHEMA: u32 = 2;
+use crate::store::{OLDEST_SCHEMA, SCHEMA, StoreError, Table};
 
 /// Only the daemon may enter.
-const DIRECTORY_MODE: u32 = 0o700;
+pub(super) const DIRECTORY_MODE: u32 = 0o700;
 
-/// The file that every RocksDB database has.
-const CURRENT: &str = "CURRENT";
-
-/// Opens the database in `dir`, or makes one there.
-pub(super) fn open(dir: &Path) -> Result<Database, StoreError> {
+/// Opens the database in `dir`, or makes one there; also returns the schema that it has.
+pub(super) fn open(dir: &Path) -> Result<(Database, u32), StoreError> {
     make_directory(dir).map_err(|source| StoreError::Directory { dir: dir.to_owned(), source })?;
+    let lock = lock(dir)?;
+    mend::mend(dir)?;
     let options = options::database();
     let cache = options::cache();
     // A newer version may have tables this one does not know; RocksDB opens all or none.
     let names = known_tables().chain(existing_tables(&options, dir)?).collect::<BTreeSet<_>>();
     let tables = names.into_iter().map(|name| (name, options::table(&cache)));
     let db = DB::open_cf_with_opts(&options, dir, tables).map_err(|error| refusal(dir, &error))?;
-    let opened = Database::new(db);
-    check_schema(&opened)?;
-    Ok(opened)
+    let opened = Database::new(db, lock);
+    let schema = check_schema(dir, &opened)?;
+    Ok((opened, schema))
 }
 
 fn make_directory(dir: &Path) -> io::Result<()> {
@@ -44,6 +42,18 @@ fn make_directory(dir: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(dir)?;
     // RocksDB syncs what is inside; the name of the directory itself stands in its parent.
     dir.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+}
+
+/// A lock of our own: RocksDB takes its own too late, when the logs have been looked through, and lets a second one of this process
+/// take it away.
+fn lock(dir: &Path) -> Result<File, StoreError> {
+    let directory = |source| StoreError::Directory { dir: dir.to_owned(), source };
+    let lock = File::open(dir).map_err(directory)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { dir: dir.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(directory(source)),
+    }
 }
 
 fn known_tables() -> impl Iterator<Item = String> {
@@ -59,15 +69,39 @@ fn existing_tables(options: &rocksdb::Options, dir: &Path) -> Result<Vec<String>
     }
 }
 
-fn check_schema(database: &Database) -> Result<(), StoreError> {
+fn check_schema(dir: &Path, database: &Database) -> Result<u32, StoreError> {
     match database.schema()? {
-        Some(SCHEMA) => Ok(()),
-        Some(found) if found > SCHEMA => Err(StoreError::NewerSchema { found, known: SCHEMA }),
-        Some(found) => Err(StoreError::OlderSchema { found, known: SCHEMA }),
+        Some(found) if found > SCHEMA => Err(newer(dir, found, database.writer()?)),
+        Some(found) if found < OLDEST_SCHEMA => {
+            Err(StoreError::Corrupt(format!("its schema number is {found}, which never was one")))
+        }
+        // One that has to be changed is first kept as it is.
+        Some(found) if found < SCHEMA => Ok(found),
+        Some(found) => database.note_writer().map(|()| found),
         // New, or its making was cut short: nothing can have been written before the schema was.
-        None if database.generation()? == 0 => database.set_schema(SCHEMA),
+        None if database.generation()? == 0 => database.set_schema(SCHEMA).map(|()| SCHEMA),
         None => Err(StoreError::Corrupt("its schema number is missing".to_owned())),
     }
+}
+
+/// Who wrote what cannot be read, and the way back.
+fn newer(dir: &Path, found: u32, writer: Option<String>) -> StoreError {
+    let writer = writer.map_or_else(|| "a newer tokenkeeperd".to_owned(), |version| format!("tokenkeeperd {version}"));
+    let copies = Copies { dir };
+    let way_back = match copies.newest(SCHEMA) {
+        Some(copy) => {
+            let (store, aside, copy) = (dir.display(), copies.path(found), copy.display());
+            format!(
+                "or go back to the copy of the store that was kept before it was changed, and lose what happened since: stop the daemon \
+                 and its sockets, run\n  mv {store} {}\n  mv {copy} {store}\nand start the daemon",
+                aside.display()
+            )
+        }
+        None => {
+            "or move the store away and restore a backup from before the upgrade (no copy of it is left)".to_owned()
+        }
+    };
+    StoreError::NewerSchema { found, known: SCHEMA, writer, version: VERSION, way_back }
 }
 
 /// RocksDB has no error code of its own for a lock that is taken.
@@ -106,10 +140,7 @@ mod tests {
     }
 
     fn newest_log(dir: &Path) -> PathBuf {
-        let files = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
-        let mut logs: Vec<_> = files.filter(|path| path.extension().is_some_and(|it| it == "log")).collect();
-        logs.sort();
-        logs.pop().unwrap()
+        mend::logs(dir).unwrap().pop().unwrap()
     }
 
     #[test]
@@ -171,12 +202,13 @@ mod tests {
             let database = options::database();
             let names = known_tables().chain(["a_table_of_the_future".to_owned()]);
             let tables = names.map(|name| (name, options::table(&options::cache())));
-            let disk = Database::new(DB::open_cf_with_opts(&database, dir.path(), tables).unwrap());
+            let db = DB::open_cf_with_opts(&database, dir.path(), tables).unwrap();
+            let disk = Database::new(db, lock(dir.path()).unwrap());
             disk.set_schema(SCHEMA + 1).unwrap();
         }
         for _ in 0..2 {
             let error = RocksStore::open(dir.path()).unwrap_err();
-            assert!(matches!(error, StoreError::NewerSchema { found: 3, known: SCHEMA }), "{error}");
+            assert!(matches!(error, StoreError::NewerSchema { found: 3, known: SCHEMA, .. }), "{error}");
         }
     }
 
@@ -212,6 +244,80 @@ mod tests {
         assert_eq!(store.read(Table::Sessions, b"first").unwrap().unwrap().value, b"kept");
         assert_eq!(store.read(Table::Sessions, b"second").unwrap(), None);
         assert_eq!(store.generation(), 1);
+    }
+
+    /// Writes two rows, lets `spoil` do to the log what it likes, and opens the store again. It is told where the second record begins.
+    fn spoiled(dir: &Path, spoil: impl FnOnce(&mut Vec<u8>, usize)) -> Result<RocksStore, StoreError> {
+        let store = RocksStore::open(dir).unwrap();
+        write(&store, "first", b"kept");
+        let log = newest_log(dir);
+        let begin = fs::metadata(&log).unwrap().len().try_into().unwrap();
+        write(&store, "second", &vec![0x5a; 100_000]);
+        drop(store);
+        let mut bytes = fs::read(&log).unwrap();
+        spoil(&mut bytes, begin);
+        fs::write(&log, bytes).unwrap();
+        RocksStore::open(dir)
+    }
+
+    #[test]
+    fn a_write_that_a_power_cut_tore_is_dropped_and_the_ones_before_it_are_kept() {
+        for lost in [512, 1_024, 40_960] {
+            let dir = tempfile::tempdir().unwrap();
+            // The file had grown, and what is in it had not arrived.
+            let store = spoiled(dir.path(), |log, _| log[lost..].fill(0)).unwrap();
+            assert_eq!(store.read(Table::Sessions, b"first").unwrap().unwrap().value, b"kept");
+            assert_eq!((store.read(Table::Sessions, b"second").unwrap(), store.generation()), (None, 1));
+            write(&store, "third", b"written");
+            drop(store);
+            assert_eq!(RocksStore::open(dir.path()).unwrap().generation(), 2);
+        }
+    }
+
+    #[test]
+    fn a_write_that_was_not_cut_short_is_not_dropped_because_it_is_damaged() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = spoiled(dir.path(), |log, _| *log.last_mut().unwrap() ^= 1).unwrap_err();
+        assert!(matches!(&error, StoreError::Corrupt(what) if what.contains(".log")), "{error}");
+    }
+
+    #[test]
+    fn a_log_that_reads_as_zeros_where_an_earlier_write_stood_is_damaged() {
+        let dir = tempfile::tempdir().unwrap();
+        // RocksDB itself would pass over it, to the end of its block of 32 KiB.
+        let error = spoiled(dir.path(), |log, begin| {
+            log.extend_from_within(..begin);
+            log[..512].fill(0);
+        });
+        assert!(matches!(error, Err(StoreError::Corrupt(_))));
+    }
+
+    #[test]
+    fn a_log_that_ends_early_although_a_later_one_was_written_is_damaged() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = spoiled(dir.path(), |log, begin| {
+            let later = dir.path().join("999999.log");
+            fs::write(later, &log[..begin]).unwrap();
+            log.truncate(begin + 10);
+        });
+        assert!(matches!(error, Err(StoreError::Corrupt(_))));
+    }
+
+    #[test]
+    fn a_torn_end_of_the_list_of_files_is_dropped_and_damage_in_it_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(spoiled(dir.path(), |_, _| ()).unwrap());
+        let manifest = dir.path().join(fs::read_to_string(dir.path().join(CURRENT)).unwrap().trim());
+        let whole = fs::read(&manifest).unwrap();
+        fs::write(&manifest, [&whole[..], &[7; 3], &[0; 2_000]].concat()).unwrap();
+        assert_eq!(RocksStore::open(dir.path()).unwrap().generation(), 2);
+
+        let manifest = dir.path().join(fs::read_to_string(dir.path().join(CURRENT)).unwrap().trim());
+        let mut damaged = fs::read(&manifest).unwrap();
+        *damaged.last_mut().unwrap() ^= 1;
+        fs::write(&manifest, damaged).unwrap();
+        let error = RocksStore::open(dir.path()).unwrap_err();
+        assert!(matches!(&error, StoreError::Corrupt(what) if what.contains("MANIFEST")), "{error}");
     }
 
     #[test]

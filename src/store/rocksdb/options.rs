@@ -36,8 +36,8 @@ pub(super) fn database() -> Options {
     options.create_if_missing(true);
     options.create_missing_column_families(true);
 
-    // A log that is damaged anywhere but at its torn end is an error. The default opens as if the damage were the end,
-    // and writes that were acknowledged behind it are gone without a word.
+    // A log that is damaged is an error. The default opens as if the damage were the end, and writes that were acknowledged behind
+    // it are gone without a word. Of torn ends this one takes some for damage: see `mend`.
     options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
     // In a recycled log file, old records behind the end look like damage or like news.
     options.set_recycle_log_file_num(0);

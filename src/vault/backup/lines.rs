@@ -30,6 +30,9 @@ pub(super) struct Header {
     pub(super) store: String,
     pub(super) generation: u64,
     pub(super) at: UnixSeconds,
+    /// The store it was taken of was fenced with it.
+    #[serde(default)]
+    pub(super) moved_out: bool,
 }
 
 /// A session with all that belongs to it.

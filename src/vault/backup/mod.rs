@@ -7,5 +7,6 @@ mod lines;
 mod read;
 mod write;
 
+pub(super) use read::RESTORING;
 pub use read::{BackupError, Content};
 pub use write::BackedUp;

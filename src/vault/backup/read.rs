@@ -1,21 +1,24 @@
 //! From lines to the store.
 
 use std::io::{self, BufRead};
+use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use tokenkeeper_protocol::UnixSeconds;
+use tokenkeeper_protocol::json::rfc3339;
 use zeroize::Zeroizing;
 
 use super::lines::{BindingLine, End, FORMAT, Header, Line, SessionLine};
-use crate::audit::What;
-use crate::domain::Session;
-use crate::domain::session::Trouble;
+use crate::audit::{Event, What};
 use crate::store::{Batch, StoreError, Table};
 use crate::vault::{Vault, VaultError};
 
 /// Lines that are written in one batch.
 const TOGETHER: usize = 64;
+
+/// The row that says that a store is being filled: one that was not filled to its end is not served.
+pub(in crate::vault) const RESTORING: &[u8] = b"restoring";
 
 /// Why a backup was not written, or is not restored.
 #[derive(Debug, thiserror::Error)]
@@ -62,9 +65,19 @@ pub struct Content {
     pub generation: u64,
     /// Sessions in it.
     pub sessions: u64,
+    /// Whether the store was moved out by it: nothing in it was spent there since.
+    pub is_move: bool,
 }
 
+/// A move that takes longer counts as a backup: the file may have been restored before, and its tokens spent there.
+const MOVE: Duration = Duration::from_hours(24);
+
 impl Content {
+    /// Whether nothing that is in it was spent since, as far as that can be told.
+    pub fn is_fresh(&self, now: UnixSeconds) -> bool {
+        self.is_move && now.since(self.at) <= MOVE
+    }
+
     /// Reads a whole backup and checks that it is one, without keeping anything of it.
     pub fn check(lines: impl BufRead) -> Result<Self, BackupError> {
         let mut count = 0;
@@ -75,34 +88,36 @@ impl Content {
         if end.sessions != count {
             return Err(BackupError::NotWhole(format!("it has {count} sessions and speaks of {}", end.sessions)));
         }
-        Ok(Self { at: header.at, generation: header.generation, sessions: count })
+        Ok(Self { at: header.at, generation: header.generation, sessions: count, is_move: header.moved_out })
     }
 }
 
 impl Vault {
     /// Fills an empty store from a backup that was checked.
     ///
-    /// The refresh tokens in it may have been spent since, and spending one again can end the whole grant. So each is tried only
-    /// once its access token has expired and there is nothing to lose; `try_stale` lets them be used as if nothing had happened.
+    /// The refresh tokens in it may have been spent since, and spending one again can end the whole grant. So the sessions are in
+    /// quarantine, as in a store that was put back; `is_fresh` tells that nothing was spent since, or that it does no harm.
     pub async fn restore(
         &self,
         content: Content,
         lines: impl BufRead,
-        try_stale: bool,
+        is_fresh: bool,
         now: UnixSeconds,
     ) -> Result<(), BackupError> {
-        if !self.store.scan(Table::Sessions, &[], None, 1)?.is_empty() {
+        if self.has_sessions()? {
             return Err(BackupError::NotEmpty);
+        }
+        let mut batch = Batch::default();
+        batch.put(Table::Meta, RESTORING, 0, self.seal(Table::Meta, RESTORING, 1, &now)?);
+        self.store.write_if(batch).await?;
+        if !is_fresh {
+            let why = format!("it was restored from a backup of {}", rfc3339(content.at));
+            self.note_rollback(None, why, now).await?;
         }
         let (mut batch, mut waiting) = (Batch::default(), 0);
         walk(lines, |line| {
             match line {
-                Line::Session(mut line) => {
-                    if !try_stale {
-                        distrust(&mut line.session, content.at);
-                    }
-                    self.put_session(&mut batch, &line)?;
-                }
+                Line::Session(line) => self.put_session(&mut batch, &line)?,
                 Line::Binding(line) => self.put_binding(&mut batch, &line)?,
                 Line::Header(_) | Line::End(_) => {}
             }
@@ -113,10 +128,13 @@ impl Vault {
             }
             Ok(())
         })?;
+        batch.delete(Table::Meta, RESTORING, 1);
+        let event = What::Restored { sessions: content.sessions, generation: content.generation };
+        let key = self.next_in_outbox();
+        batch.put(Table::Outbox, key, 0, self.seal(Table::Outbox, &key, 1, &Event { at: now, what: event })?);
         self.store.write_if(batch).await?;
-        let mut change = self.change(now);
-        change.audit(What::Restored { sessions: content.sessions, generation: content.generation })?;
-        Ok(change.commit().await?)
+        self.census.forget();
+        Ok(())
     }
 
     fn put_session(&self, batch: &mut Batch, line: &SessionLine) -> Result<(), VaultError> {
@@ -139,23 +157,6 @@ impl Vault {
         batch.put(Table::Bindings, key, 0, self.seal(Table::Bindings, &key, 1, &line.binding)?);
         Ok(())
     }
-}
-
-/// Treats the refresh token as one that may be spent since the backup was taken: it is tried when the access token has expired.
-fn distrust(session: &mut Session, since: UnixSeconds) {
-    let Some(tokens) = session.tokens.as_ref().filter(|tokens| tokens.refresh.is_some()) else { return };
-    if !session.state.is_active() {
-        return;
-    }
-    let expires_at = tokens.access.expires_at;
-    session.due_at = Some(expires_at);
-    session.trouble = Some(Trouble {
-        what: "restored from a backup: its refresh token may have been spent since".to_owned(),
-        tries: 0,
-        not_before: expires_at,
-        unknown_since: Some(since),
-        needs_administrator: false,
-    });
 }
 
 /// Gives each line to `see`, and makes sure that they are the lines of one whole backup. The first and the last are returned, too.

@@ -35,7 +35,8 @@ impl Vault {
     /// Writes everything as it stands now. Blocks for the disk and for `out`; others go on meanwhile.
     ///
     /// A name stands bound at a provider that only its key tells, as a keyed hash: those of `providers` and of all sessions are
-    /// tried. A name that is bound at none of them is of a provider that nobody can log in to, and is left out.
+    /// tried. A name that is bound at none of them is of a provider that nobody can log in to, and is left out. `is_move`: nothing is
+    /// changed in the store from now on.
     ///
     /// # Errors
     /// When a record does not open, too: a backup that lacks something is none.
@@ -43,6 +44,7 @@ impl Vault {
         &self,
         providers: &BTreeSet<ProviderName>,
         now: UnixSeconds,
+        is_move: bool,
         out: &mut dyn Write,
     ) -> Result<BackedUp, BackupError> {
         let mut done = Err(BackupError::Vault(VaultError::Store(StoreError::Closed)));
@@ -51,7 +53,7 @@ impl Vault {
             let keyring = self.keyring();
             let out = Hashed { out: &mut *out, hash: Sha256::new() };
             let mut writing = Writing { vault: self, keyring: &keyring, snapshot, out, providers: providers.clone() };
-            done = writing.everything(now);
+            done = writing.everything(now, is_move);
         })?;
         done
     }
@@ -67,7 +69,7 @@ struct Writing<'a> {
 }
 
 impl Writing<'_> {
-    fn everything(&mut self, now: UnixSeconds) -> Result<BackedUp, BackupError> {
+    fn everything(&mut self, now: UnixSeconds, is_move: bool) -> Result<BackedUp, BackupError> {
         let generation = self.snapshot.generation()?;
         let header = Header {
             format: FORMAT,
@@ -75,6 +77,7 @@ impl Writing<'_> {
             store: HEXLOWER.encode(&self.keyring.store_id()),
             generation,
             at: now,
+            moved_out: is_move,
         };
         self.line(&Line::Header(header))?;
         let sessions = self.each(Table::Sessions, Self::session)?;

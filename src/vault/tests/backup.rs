@@ -31,7 +31,7 @@ async fn filled() -> Vault {
 fn backup(vault: &Vault) -> Vec<u8> {
     let mut bytes = Vec::new();
     let known = BTreeSet::from(["known".parse().unwrap()]);
-    let done = vault.back_up(&known, NOW, &mut bytes).unwrap();
+    let done = vault.back_up(&known, NOW, false, &mut bytes).unwrap();
     assert_eq!(done.sessions, 200);
     bytes
 }
@@ -68,14 +68,40 @@ async fn sessions_bindings_intents_and_histories_come_back_as_they_were() {
 }
 
 #[tokio::test]
-async fn refresh_tokens_that_may_have_been_spent_wait_until_there_is_nothing_to_lose() {
-    let new = restored(&backup(&filled().await), false).await;
-    let session = new.session(session(1).id).unwrap().unwrap().value;
-    let expires_at = session.tokens.as_ref().unwrap().access.expires_at;
-    let trouble = session.trouble.clone().unwrap();
-    assert_eq!((session.due_at, trouble.not_before), (Some(expires_at), expires_at));
-    assert_eq!(trouble.unknown_since, Some(NOW));
-    assert_eq!(new.next_due(NOW).unwrap(), Some(expires_at));
+async fn refresh_tokens_that_may_have_been_spent_are_in_quarantine_until_somebody_knows_better() {
+    let bytes = backup(&filled().await);
+    let (new, id) = (restored(&bytes, false).await, session(1).id);
+    assert!(new.is_quarantined(id).unwrap());
+    assert!(new.rollback().unwrap().why.contains("restored from a backup of 2026-"));
+    let new = reopened(new).await;
+    assert!(new.is_quarantined(id).unwrap(), "over a restart, too");
+    new.accept_rollback("uid 0".to_owned(), LATER).await.unwrap();
+    assert!(!new.is_quarantined(id).unwrap());
+    assert!(!restored(&bytes, true).await.is_quarantined(id).unwrap());
+}
+
+#[tokio::test]
+async fn a_move_is_fresh_for_a_day_and_a_backup_never() {
+    let vault = filled().await;
+    let content = |is_move| {
+        let mut bytes = Vec::new();
+        vault.back_up(&BTreeSet::new(), NOW, is_move, &mut bytes).unwrap();
+        Content::check(&bytes[..]).unwrap()
+    };
+    let days = |days| NOW + Duration::from_hours(24) * days;
+    assert!(content(true).is_fresh(days(1)) && !content(true).is_fresh(days(2)));
+    assert!(!content(false).is_fresh(NOW));
+}
+
+#[tokio::test]
+async fn a_store_that_was_not_restored_to_its_end_is_not_served() {
+    let bytes = backup(&filled().await);
+    let content = Content::check(&bytes[..]).unwrap();
+    let vault = in_memory().await;
+    assert!(vault.restore(content, &bytes[..bytes.len() / 2], true, LATER).await.is_err());
+    let Vault { store, keyring, .. } = vault;
+    let error = Vault::open(store, keyring.into_inner()).await.err().unwrap();
+    assert!(matches!(error, crate::vault::VaultError::HalfRestored), "{error}");
 }
 
 #[tokio::test]
@@ -126,7 +152,7 @@ async fn a_record_that_does_not_open_is_no_part_of_a_backup_and_so_there_is_none
     let mut batch = crate::store::Batch::default();
     batch.set(Table::Sessions, &key, row.value);
     vault.store.write_if(batch).await.unwrap();
-    let error = vault.back_up(&BTreeSet::new(), NOW, &mut Vec::new()).unwrap_err();
+    let error = vault.back_up(&BTreeSet::new(), NOW, false, &mut Vec::new()).unwrap_err();
     assert!(error.to_string().contains("verify"), "{error}");
 }
 
@@ -155,7 +181,7 @@ async fn a_backup_shows_one_moment_whatever_is_written_while_it_is_taken() {
         insert(&vault, &session(number)).await;
     }
     let mut out = Meddling(&vault, Vec::new());
-    let done = vault.back_up(&BTreeSet::new(), NOW, &mut out).unwrap();
+    let done = vault.back_up(&BTreeSet::new(), NOW, false, &mut out).unwrap();
     assert_eq!(done.sessions, 20);
     let new = in_memory().await;
     new.restore(Content::check(&out.1[..]).unwrap(), &out.1[..], true, LATER).await.unwrap();

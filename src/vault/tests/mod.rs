@@ -5,6 +5,8 @@ mod backup;
 mod history;
 mod indexes;
 mod logins;
+mod migration;
+mod moved_out;
 mod opening;
 mod outbox;
 mod rollback;

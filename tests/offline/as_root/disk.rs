@@ -11,6 +11,7 @@ use tokenkeeper_protocol::request::LoginBegin;
 use tokenkeeper_protocol::{Code, Reply, Request};
 
 use super::must_be_root;
+use crate::migration::{config, old_host};
 use crate::support::deadline::Deadline;
 use crate::support::home::set_mode;
 use crate::support::{CliResult, Config, Daemon, Home, ScriptedProvider, Wire};
@@ -146,4 +147,27 @@ fn a_full_disk_stops_refreshes_but_not_live_tokens_and_all_is_well_once_there_is
     daemon.kill();
     let _daemon = Daemon::start(&home);
     assert_eq!(home.token(), renewed, "what was written since is there after a crash");
+}
+
+#[test]
+fn without_room_for_a_copy_an_older_store_is_left_as_it_is() {
+    let provider = ScriptedProvider::start();
+    let home = Home::new(&config(&provider));
+    let disk = SmallDisk::under(&home);
+    old_host(&provider, &home);
+    let full = disk.fill("full");
+    // Enough to open the store, and not to keep it and change it.
+    let size = fs::metadata(&full).unwrap().len();
+    File::options().write(true).open(&full).unwrap().set_len(size - 450_000).unwrap();
+    for _ in 0..2 {
+        let refused = Daemon::run(home.daemon_command());
+        let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && told.contains("store-schema-1, which cannot be made"), "{refused:?}");
+        assert!(told.contains("The store is as it was; make room"), "{told}");
+    }
+    assert!(!home.state_dir().join("store-schema-1").exists());
+    fs::remove_file(full).unwrap();
+    let _daemon = Daemon::start(&home);
+    home.cli(["store", "verify"]).ok();
+    assert_eq!(home.cli(["--json", "store", "stats"]).json()["sessions"]["active"], 3);
 }

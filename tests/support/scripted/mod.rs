@@ -73,6 +73,13 @@ impl ScriptedProvider {
         self.state().oracle.handed_out(access_token)
     }
 
+    /// Takes a refresh token that the client has of `user` from long ago.
+    pub(crate) fn gave(&self, refresh_token: &str, user: &str) {
+        let mut state = self.state();
+        state.refresh_tokens.insert(refresh_token.to_owned(), (user.to_owned(), "openid".to_owned()));
+        state.oracle.issue(refresh_token);
+    }
+
     /// What the client did with refresh tokens that it must never do.
     pub(crate) fn violations(&self) -> Vec<String> {
         self.state().oracle.violations()

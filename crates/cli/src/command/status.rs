@@ -92,7 +92,7 @@ fn table<Zone: TimeZone<Offset: Display>>(status: &StatusReply, calendar: &Calen
     let counts = status.sessions;
     let sessions = format!("{} active, {} need login, {} ended", counts.active, counts.need_login, counts.ended);
     table.row(["sessions".into(), sessions.into()]);
-    table.row(["store".into(), store(status)]);
+    table.row(["store".into(), store(status, calendar)]);
     let keys = format!("{}, epoch {}", plain(&status.identity_source), status.epoch);
     table.row(["keys".into(), keys.into()]);
     table.row(["audit".into(), audit(status.audit_waiting)]);
@@ -110,9 +110,12 @@ fn table<Zone: TimeZone<Offset: Display>>(status: &StatusReply, calendar: &Calen
 }
 
 /// What is wrong, if nothing is served, stands in the last row.
-fn store(status: &StatusReply) -> Cell {
+fn store<Zone: TimeZone<Offset: Display>>(status: &StatusReply, calendar: &Calendar<Zone>) -> Cell {
     let (word, style) = if status.health == Health::NotServing { ("", color::BAD) } else { ("ok, ", Style::new()) };
-    Cell(format!("{word}{}, disk {}% free", bytes(status.store_bytes), status.disk_free_percent), style)
+    let backup = status
+        .last_backup_at
+        .map_or_else(|| "no backup yet".to_owned(), |at| format!("backup {} ago", calendar.ago(at)));
+    Cell(format!("{word}{}, disk {}% free, {backup}", bytes(status.store_bytes), status.disk_free_percent), style)
 }
 
 /// Records wait for a moment after every change; that they do not get through is a complaint.

@@ -11,6 +11,7 @@ pub struct StoreStats<'a> {
     sessions: SessionCounts,
     bytes: u64,
     ballast_bytes: u64,
+    kept_bytes: u64,
     disk_free_bytes: u64,
     disk_bytes: u64,
     generation: u64,
@@ -36,6 +37,7 @@ impl<'a> From<&'a reply::StoreStats> for StoreStats<'a> {
             sessions: SessionCounts::from(&stats.sessions),
             bytes: stats.bytes,
             ballast_bytes: stats.ballast_bytes,
+            kept_bytes: stats.kept_bytes,
             disk_free_bytes: stats.disk_free_bytes,
             disk_bytes: stats.disk_bytes,
             generation: stats.generation,
@@ -61,5 +63,23 @@ impl<'a> From<&'a reply::Finding> for Finding<'a> {
     fn from(finding: &'a reply::Finding) -> Self {
         let session = finding.session.map(|session| session.to_string());
         Self { table: &finding.table, key: &finding.key, session, what: &finding.what }
+    }
+}
+
+/// View of a [`reply::MovedOut`], with the file that it is in.
+#[derive(Serialize)]
+pub struct MovedOut<'a> {
+    fenced_at: String,
+    sessions: u64,
+    generation: u64,
+    file: Option<&'a str>,
+    cancelled: bool,
+}
+
+impl<'a> MovedOut<'a> {
+    /// With the file, if that is known.
+    pub fn new(moved: &reply::MovedOut, file: Option<&'a str>) -> Self {
+        let reply::MovedOut { at, sessions, generation, cancelled } = *moved;
+        Self { fenced_at: rfc3339(at), sessions, generation, file, cancelled }
     }
 }

@@ -15,6 +15,8 @@ pub struct StoreStats {
     pub bytes: u64,
     /// Bytes held for the day on which the disk is full.
     pub ballast_bytes: u64,
+    /// Bytes of what is kept of the store as it was before it was migrated.
+    pub kept_bytes: u64,
     /// Bytes that are free on the file system of the store.
     pub disk_free_bytes: u64,
     /// Bytes of that file system.
@@ -88,4 +90,17 @@ pub struct BackupSummary {
     pub sessions: u64,
     /// The generation of the store that it shows.
     pub generation: u64,
+}
+
+/// How moving the store to another host stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MovedOut {
+    /// When it was fenced.
+    pub at: UnixSeconds,
+    /// Sessions in it.
+    pub sessions: u64,
+    /// The generation of the store that was moved.
+    pub generation: u64,
+    /// Whether it is used here again.
+    pub cancelled: bool,
 }

@@ -111,6 +111,7 @@ fn a_status_is_these_bytes() {
             }],
             sessions: SessionCounts { active: 1, need_login: 2, ended: 3 },
             store_bytes: 4096,
+            last_backup_at: Some(AT),
             disk_free_percent: 63,
             identity_source: "file".to_owned(),
             epoch: 3,
@@ -121,7 +122,7 @@ fn a_status_is_these_bytes() {
         let golden = format!(
             r#"0500000000000000 "0.1.0" {number}000000 0100000000000000 0400000000000000 "disk" {EVENING}
             0100000000000000 0400000000000000 "corp" 00 01 {EVENING} 0400000000000000 "down"
-            0100000000000000 0200000000000000 0300000000000000 0010000000000000 3f 0400000000000000 "file"
+            0100000000000000 0200000000000000 0300000000000000 0010000000000000 01 {EVENING} 3f 0400000000000000 "file"
             03000000 0500000000000000 {EVENING} 01 0300000000000000 "bad""#
         );
         pin_reply(Reply::Status(reply), 0x8007, &golden);

@@ -2,7 +2,7 @@
 
 use tokenkeeper_protocol::request::{
     DeviceBegin, DeviceWait, Explain, ExplainOn, HistoryRequest, Holder, KeysRecover, LoginBegin, LoginComplete,
-    Selector, SessionsRequest, StoreVerify, Subject, TokenFor, TokenRequest,
+    MoveOut, Selector, SessionsRequest, StoreVerify, Subject, TokenFor, TokenRequest,
 };
 use tokenkeeper_protocol::{Request, Secret};
 
@@ -119,6 +119,10 @@ fn requests_of_those_who_look_after_the_daemon_are_these_bytes() {
     pin_request(Request::StoreVerify(verify), 0x0015, r#"01 0600000000000000 "due:00""#);
     pin_request(Request::StoreBackup, 0x0016, "");
     pin_request(Request::AcceptRollback, 0x0017, "");
+    pin_request(Request::StoreMoveOut(MoveOut::Begin), 0x0018, "00000000");
+    let confirm = MoveOut::Confirm { generation: 7 };
+    pin_request(Request::StoreMoveOut(confirm), 0x0018, "01000000 0700000000000000");
+    pin_request(Request::StoreMoveOut(MoveOut::Cancel), 0x0018, "02000000");
 }
 
 #[test]

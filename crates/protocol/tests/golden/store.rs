@@ -2,7 +2,7 @@
 
 use tokenkeeper_protocol::Reply;
 use tokenkeeper_protocol::reply::{
-    BackupPart, BackupSummary, Finding, SessionCounts, StoreStats, TableStats, VerifyPage,
+    BackupPart, BackupSummary, Finding, MovedOut, SessionCounts, StoreStats, TableStats, VerifyPage,
 };
 
 use crate::notation::{AT, EVENING, pin_reply, session};
@@ -13,6 +13,7 @@ fn the_numbers_of_the_store_are_these_bytes() {
         sessions: SessionCounts { active: 1, need_login: 2, ended: 3 },
         bytes: 4,
         ballast_bytes: 5,
+        kept_bytes: 13,
         disk_free_bytes: 6,
         disk_bytes: 7,
         generation: 8,
@@ -23,7 +24,7 @@ fn the_numbers_of_the_store_are_these_bytes() {
         last_verified_at: None,
     };
     let golden = format!(
-        r#"0100000000000000 0200000000000000 0300000000000000 0400000000000000 0500000000000000 0600000000000000
+        r#"0100000000000000 0200000000000000 0300000000000000 0400000000000000 0500000000000000 0d00000000000000 0600000000000000
         0700000000000000 0800000000000000 09000000 0a000000
         0100000000000000 0300000000000000 "due" 0b00000000000000 0c00000000000000 01 {EVENING} 00"#
     );
@@ -53,4 +54,11 @@ fn parts_of_a_backup_are_these_bytes() {
     pin_reply(Reply::BackupPart(part), 0x8016, "0200000000000000 0102 00");
     let last = BackupPart { bytes: vec![], end: Some(BackupSummary { sessions: 3, generation: 4 }) };
     pin_reply(Reply::BackupPart(last), 0x8016, "0000000000000000 01 0300000000000000 0400000000000000");
+}
+
+#[test]
+fn how_a_move_stands_is_these_bytes() {
+    let moved = MovedOut { at: AT, sessions: 3, generation: 4, cancelled: true };
+    let golden = format!("{EVENING} 0300000000000000 0400000000000000 01");
+    pin_reply(Reply::MovedOut(moved), 0x8018, &golden);
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
-use tokenkeeper_client::blocking::Client;
+use tokenkeeper_client::blocking::BackupParts;
 use tokenkeeper_client::reply::BackupSummary;
 
 use crate::context::Context;
@@ -44,10 +44,11 @@ impl Backup {
             if out.is_terminal() {
                 return Err(Failure::Output(io::Error::other("a backup is no text for a terminal; use --output FILE")));
             }
-            copy(&mut client, &mut out, Failure::Output)?;
+            copy(&mut client.store_backup()?, &mut out, Failure::Output)?;
             return Ok(0);
         };
-        let done = replace(path, |out| copy(&mut client, out, |source| Failure::File { path: path.clone(), source }))?;
+        let failed = |source| Failure::File { path: path.clone(), source };
+        let done = replace(path, |out| copy(&mut client.store_backup()?, out, failed))?;
         let text =
             format!("{} sessions are in {}.\n", done.sessions, crate::escape::plain(&path.display().to_string()));
         let file = path.display().to_string();
@@ -56,12 +57,12 @@ impl Backup {
     }
 }
 
-fn copy(
-    client: &mut Client,
+/// Writes all parts to `out`.
+pub(super) fn copy(
+    parts: &mut BackupParts<'_>,
     out: &mut impl Write,
     failed: impl Fn(io::Error) -> Failure,
 ) -> Result<BackupSummary, Failure> {
-    let mut parts = client.store_backup()?;
     loop {
         let part = parts.next_part()?;
         out.write_all(&part.bytes).map_err(&failed)?;
@@ -73,7 +74,7 @@ fn copy(
 }
 
 /// Has a file written beside `path` and moves it there once it is whole and on the disk.
-fn replace<T>(path: &Path, write: impl FnOnce(&mut fs::File) -> Result<T, Failure>) -> Result<T, Failure> {
+pub(super) fn replace<T>(path: &Path, write: impl FnOnce(&mut fs::File) -> Result<T, Failure>) -> Result<T, Failure> {
     let failed = |source| Failure::File { path: path.to_owned(), source };
     let no_name = || failed(io::Error::new(io::ErrorKind::InvalidInput, "this is no name of a file"));
     let mut beside = OsString::from(".");

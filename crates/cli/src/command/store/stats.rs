@@ -41,13 +41,17 @@ fn describe<Zone: TimeZone<Offset: Display>>(stats: &StoreStats, calendar: &Cale
     let counts = stats.sessions;
     let sessions = counts.active + counts.need_login + counts.ended;
     let each = stats.bytes.checked_div(sessions).map(|each| format!(", {} for each session", size(each)));
-    let when = |at: Option<UnixSeconds>| at.map_or_else(|| "never".to_owned(), |at| calendar.full(at));
+    let told = |at| format!("{} ({} ago)", calendar.full(at), calendar.ago(at));
+    let when = |at: Option<UnixSeconds>| at.map_or_else(|| "never".to_owned(), told);
     let mut whole = Table::default();
     let by_state = format!("{} active, {} need login, {} ended", counts.active, counts.need_login, counts.ended);
     whole.row(["sessions".into(), by_state.into()]);
     whole.row(["on disk".into(), format!("{}{}", size(stats.bytes), each.unwrap_or_default()).into()]);
     whole.row(["disk".into(), format!("{} free of {}", size(stats.disk_free_bytes), size(stats.disk_bytes)).into()]);
     whole.row(["held for a full disk".into(), size(stats.ballast_bytes).into()]);
+    if stats.kept_bytes > 0 {
+        whole.row(["kept from before".into(), format!("{} until it is a week old", size(stats.kept_bytes)).into()]);
+    }
     whole.row(["changes so far".into(), stats.generation.to_string().into()]);
     whole.row(["schema".into(), stats.schema.to_string().into()]);
     whole.row(["epoch of keys".into(), stats.epoch.to_string().into()]);

@@ -8,14 +8,14 @@ use std::sync::{Mutex, PoisonError};
 use tokenkeeper_protocol::SessionRef;
 use tokio::sync::watch;
 
-use super::{Attended, KeeperError};
+use crate::keeper::{Attended, KeeperError};
 
 /// What came of the work.
-pub(super) type Outcome = Result<Attended, KeeperError>;
+pub(in crate::keeper) type Outcome = Result<Attended, KeeperError>;
 
 /// The flights in the air.
 #[derive(Default)]
-pub(super) struct Flights {
+pub(in crate::keeper) struct Flights {
     running: Mutex<HashMap<SessionRef, watch::Receiver<Option<Outcome>>>>,
 }
 
@@ -23,7 +23,7 @@ pub(super) struct Flights {
 pub struct Ticket(watch::Receiver<Option<Outcome>>);
 
 /// The duty to land a flight. Dropping it without an outcome lands it too: its passengers learn that it failed.
-pub(super) struct Landing<'a> {
+pub(in crate::keeper) struct Landing<'a> {
     flights: &'a Flights,
     session: SessionRef,
     outcome: watch::Sender<Option<Outcome>>,
@@ -31,7 +31,7 @@ pub(super) struct Landing<'a> {
 
 impl Flights {
     /// A ticket for the running flight of a session, and the duty to run it when there was none.
-    pub(super) fn board(&self, session: SessionRef) -> (Ticket, Option<watch::Sender<Option<Outcome>>>) {
+    pub(in crate::keeper) fn board(&self, session: SessionRef) -> (Ticket, Option<watch::Sender<Option<Outcome>>>) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(flight) = running.get(&session) {
             return (Ticket(flight.clone()), None);
@@ -42,14 +42,18 @@ impl Flights {
     }
 
     /// What the one who runs the flight holds while it does.
-    pub(super) fn landing(&self, session: SessionRef, outcome: watch::Sender<Option<Outcome>>) -> Landing<'_> {
+    pub(in crate::keeper) fn landing(
+        &self,
+        session: SessionRef,
+        outcome: watch::Sender<Option<Outcome>>,
+    ) -> Landing<'_> {
         Landing { flights: self, session, outcome }
     }
 }
 
 impl Landing<'_> {
     /// Tells the passengers.
-    pub(super) fn land(self, outcome: Outcome) {
+    pub(in crate::keeper) fn land(self, outcome: Outcome) {
         self.clear();
         self.outcome.send_replace(Some(outcome));
     }

@@ -1,0 +1,301 @@
+//! A store of schema 1, as the last code of schema 1 wrote it, becomes one of today; whenever that is cut short, it goes on.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::future::BoxFuture;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokenkeeper_protocol::LoginId;
+
+use super::*;
+use crate::audit::{Event, Outbox as _, What};
+use crate::domain::{LoginReason, Loss, Refusal};
+use crate::seal::HostIdentity;
+use crate::store::{Batch, SCHEMA, Snapshot, StoreError, TableSize, Written};
+use crate::vault::{Cursor, Migrating};
+
+/// Names the state directory, and the step to die before or after, for the helper that dies.
+const HELPER_DIR: &str = "TOKENKEEPER_TEST_STATE";
+const HELPER_STEP: &str = "TOKENKEEPER_TEST_STEP";
+
+/// The state directory of a daemon of schema 1.
+fn old_state() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let packed = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/schema-1/state.tar.gz");
+    let done = Command::new("tar").arg("xzf").arg(packed).arg("-C").arg(dir.path()).status().unwrap();
+    assert!(done.success());
+    dir
+}
+
+fn keyring(dir: &Path) -> Keyring {
+    let text = fs::read_to_string(dir.join("identity")).unwrap();
+    Keyring::from_file(&fs::read(dir.join("keyring.age")).unwrap(), &HostIdentity::parse(text.trim()).unwrap()).unwrap()
+}
+
+fn store(dir: &Path) -> RocksStore {
+    RocksStore::open(&dir.join("store")).unwrap()
+}
+
+async fn opened(dir: &Path) -> Vault {
+    Vault::open(Arc::new(store(dir)), keyring(dir)).await.unwrap()
+}
+
+fn id(number: u8) -> SessionRef {
+    SessionRef::from_random([number; 5])
+}
+
+/// Holds a migrated store against what the generator put into the old one.
+async fn check(vault: &Vault) {
+    assert_eq!(vault.schema(), SCHEMA);
+    let of = |number| vault.session(id(number)).unwrap().unwrap().value;
+    let alice = of(1);
+    let tokens = alice.tokens.clone().unwrap();
+    assert_eq!((tokens.access.token.expose(), alice.era), ("access-of-alice", 0));
+    assert_eq!(tokens.refresh.unwrap().expose(), "refresh-of-alice");
+    assert_eq!((alice.user.subject.as_str(), alice.told), ("subject-alice", 1));
+    assert_eq!(of(3).trouble.unwrap().what, "the provider answered 503");
+    let reasons: Vec<_> = (4..=8)
+        .map(|number| match of(number).state {
+            State::NeedsLogin { reason, .. } => reason,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let refusal = |error: &str, description: Option<&str>| Refusal {
+        error: error.to_owned(),
+        description: description.map(str::to_owned),
+        correlation: None,
+        tries: 1,
+    };
+    assert_eq!(
+        reasons,
+        [
+            LoginReason::Refused(refusal("invalid_grant", Some("the grant was revoked"))),
+            LoginReason::SessionTooOld,
+            LoginReason::NoRefreshToken,
+            LoginReason::AnswerLost(refusal("(what it said was not kept)", None)),
+            LoginReason::SignedOut,
+        ]
+    );
+    assert!((9..=10).all(|number| of(number).state.is_ended()));
+
+    let losses: Vec<_> = [3, 4, 5]
+        .map(|number| vault.history(&of(number), None, 9).unwrap().events.into_iter().map(|event| event.what).next())
+        .into_iter()
+        .flatten()
+        .map(|what| match what {
+            What::RefreshFailed { lost, .. } | What::Expired { lost, .. } => lost,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(losses, [None, Some(Loss::Refused), None]);
+    assert_eq!(vault.history(&alice, None, 9).unwrap().events.len(), 2, "the login, and a token handed out");
+    let bound = vault.binding(&"corp".parse().unwrap(), &"alice".parse().unwrap()).unwrap().unwrap();
+    assert_eq!(bound.subject, "subject-alice");
+    assert_eq!(vault.unsettled().unwrap().into_iter().map(|(id, _)| id).collect::<Vec<_>>(), [id(2)]);
+    assert!(vault.login(LoginId::from_random([7; 16])).unwrap().is_some());
+    let waiting: Vec<Event> = vault.pending(99).unwrap().into_iter().map(|(_, event)| event).collect();
+    assert_eq!(waiting.len(), 24, "all of them are still to be sent: {waiting:?}");
+
+    let mut cursor = Some(Cursor::default());
+    while let Some(at) = cursor {
+        let page = vault.verify(&at).unwrap();
+        assert_eq!(page.findings, []);
+        cursor = page.next;
+    }
+    vault.tell_migration(NOW).await.unwrap();
+    vault.tell_migration(NOW).await.unwrap();
+    let migrated = |event: &Event| matches!(event.what, What::Migrated { from: 1, to: SCHEMA });
+    assert_eq!(vault.pending(99).unwrap().iter().filter(|(_, event)| migrated(event)).count(), 1, "it is told once");
+    assert!(vault.read::<Vec<u8>>(Table::Meta, b"migration").unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_store_of_schema_1_is_changed_and_nothing_is_lost() {
+    let dir = old_state();
+    let told = std::sync::Mutex::new(Vec::new());
+    let tell = |at: Migrating| told.lock().unwrap().push(at);
+    let vault = Vault::open_telling(Arc::new(store(dir.path())), keyring(dir.path()), &tell).await.unwrap();
+    assert!(told.lock().unwrap().iter().all(|at| (at.from, at.to) == (1, 2)) && told.lock().unwrap().len() >= 6);
+    check(&vault).await;
+    drop(vault);
+    check_again(dir.path()).await;
+}
+
+/// After another start, which has nothing to change.
+async fn check_again(dir: &Path) {
+    let tell = |_| panic!("it is changed already");
+    let vault = Vault::open_telling(Arc::new(store(dir)), keyring(dir), &tell).await.unwrap();
+    assert!(vault.session(id(1)).unwrap().is_some());
+}
+
+#[tokio::test]
+async fn what_was_is_kept_for_a_week_and_opens_as_what_it_was() {
+    let dir = old_state();
+    let vault = opened(dir.path()).await;
+    let kept = dir.path().join("store-schema-1");
+    let taken = fs::metadata(&kept).unwrap().modified().unwrap().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let now = UnixSeconds(taken.as_secs().try_into().unwrap());
+    assert_eq!(RocksStore::open(&kept).unwrap().schema(), 1);
+    vault.forget_copies(now + Duration::from_hours(24 * 7 - 1));
+    assert!(kept.exists());
+    vault.forget_copies(now + Duration::from_hours(24 * 7 + 1));
+    assert!(!kept.exists());
+}
+
+#[tokio::test]
+async fn the_copy_that_is_put_back_is_changed_again_and_a_new_copy_kept() {
+    let dir = old_state();
+    let (live, kept) = (dir.path().join("store"), dir.path().join("store-schema-1"));
+    let vault = opened(dir.path()).await;
+    remove(&vault, id(1)).await;
+    drop(vault);
+    fs::rename(&live, dir.path().join("aside")).unwrap();
+    // Copied, so that a copy of another time stands in the way of the new one.
+    assert!(Command::new("cp").arg("-a").arg(&kept).arg(&live).status().unwrap().success());
+    check(&opened(dir.path()).await).await;
+    assert_eq!(RocksStore::open(&kept).unwrap().schema(), 1);
+}
+
+#[tokio::test]
+async fn what_cannot_be_kept_is_not_changed() {
+    let dir = old_state();
+    let full = Dying { inner: store(dir.path()), left: AtomicUsize::new(usize::MAX), fails_to_keep: true };
+    let error = Vault::open(Arc::new(full), keyring(dir.path())).await.err().unwrap().to_string();
+    assert!(error.contains("store-schema-1") && error.contains("make room"), "{error}");
+    assert_eq!(store(dir.path()).schema(), 1);
+    check(&opened(dir.path()).await).await;
+}
+
+/// A process for each step, killed right before or right after it; the next start goes on from there.
+#[tokio::test]
+async fn a_kill_at_any_step_loses_nothing() {
+    let mut steps = 0;
+    loop {
+        let dir = old_state();
+        let died = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "vault::tests::migration::helper_that_dies", "--ignored"])
+            .env(HELPER_DIR, dir.path())
+            .env(HELPER_STEP, steps.to_string())
+            .output()
+            .unwrap();
+        if died.status.success() {
+            break;
+        }
+        check(&opened(dir.path()).await).await;
+        check_again(dir.path()).await;
+        steps += 1;
+    }
+    assert!(steps >= 10, "only {steps} steps");
+}
+
+#[tokio::test]
+#[ignore = "runs as the process that dies of the test above"]
+async fn helper_that_dies() {
+    let Some(dir) = std::env::var_os(HELPER_DIR).map(PathBuf::from) else { return };
+    let left = std::env::var(HELPER_STEP).unwrap().parse().unwrap();
+    let store = Dying { inner: store(&dir), left: AtomicUsize::new(left), fails_to_keep: false };
+    Vault::open(Arc::new(store), keyring(&dir)).await.unwrap();
+}
+
+/// A store that kills the process before or after its n-th step.
+struct Dying {
+    inner: RocksStore,
+    left: AtomicUsize,
+    fails_to_keep: bool,
+}
+
+impl Dying {
+    fn step<T>(&self, step: impl FnOnce() -> T) -> T {
+        self.maybe_die();
+        let done = step();
+        self.maybe_die();
+        done
+    }
+
+    fn maybe_die(&self) {
+        if self.left.fetch_sub(1, Ordering::SeqCst) == 0 {
+            kill(Pid::this(), Signal::SIGKILL).unwrap();
+            std::thread::park();
+        }
+    }
+}
+
+impl Store for Dying {
+    fn write_if(&self, batch: Batch) -> Written {
+        let written = self.step(|| futures_executor::block_on(self.inner.write_if(batch)));
+        Box::pin(std::future::ready(written))
+    }
+
+    fn set_schema(&self, schema: u32) -> Result<(), StoreError> {
+        self.step(|| self.inner.set_schema(schema))
+    }
+
+    fn keep_copy(&self, anew: bool) -> Result<Option<PathBuf>, StoreError> {
+        if self.fails_to_keep {
+            let (path, why) = (PathBuf::from("store-schema-1"), "no space left on device".to_owned());
+            return Err(StoreError::NotKept { path, why });
+        }
+        self.step(|| self.inner.keep_copy(anew))
+    }
+
+    fn read(&self, table: Table, key: &[u8]) -> Result<Option<Row>, StoreError> {
+        self.inner.read(table, key)
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Row)>, StoreError> {
+        self.inner.scan(table, prefix, after, limit)
+    }
+
+    fn generation(&self) -> u64 {
+        self.inner.generation()
+    }
+
+    fn lease(&self, name: &[u8], holder: u64, now: Duration, length: Duration) -> Result<bool, StoreError> {
+        self.inner.lease(name, holder, now, length)
+    }
+
+    fn release(&self, name: &[u8], holder: u64) -> Result<(), StoreError> {
+        self.inner.release(name, holder)
+    }
+
+    fn bytes_on_disk(&self) -> u64 {
+        self.inner.bytes_on_disk()
+    }
+
+    fn look(&self, look: &mut dyn FnMut(&dyn Snapshot)) -> Result<(), StoreError> {
+        self.inner.look(look)
+    }
+
+    fn purge(&self, go_on: &dyn Fn(Table) -> bool) -> Result<bool, StoreError> {
+        self.inner.purge(go_on)
+    }
+
+    fn sizes(&self) -> Result<Vec<TableSize>, StoreError> {
+        self.inner.sizes()
+    }
+
+    fn schema(&self) -> u32 {
+        self.inner.schema()
+    }
+
+    fn ballast(&self) -> u64 {
+        self.inner.ballast()
+    }
+
+    fn fault(&self) -> Option<String> {
+        self.inner.fault()
+    }
+
+    fn reopened(&self) -> BoxFuture<'_, ()> {
+        self.inner.reopened()
+    }
+}
