@@ -3,8 +3,8 @@
 use tokenkeeper_protocol::{ProviderName, UserName};
 
 use super::*;
-use crate::domain::EndReason;
-use crate::vault::{AgendaItem, Scope, StateCounts};
+use crate::domain::{EndReason, LoginReason};
+use crate::vault::{AgendaItem, Outlook, Scope, StateCounts};
 
 /// Whether a session is part of a scope.
 type Belongs<'a> = &'a dyn Fn(&Session) -> bool;
@@ -112,4 +112,25 @@ async fn sessions_are_counted_by_state() {
     assert_eq!(vault.count_states().unwrap(), expected);
     vault.census.forget();
     assert_eq!(vault.count_states().unwrap(), expected);
+}
+
+#[tokio::test]
+async fn the_outlook_is_of_active_sessions_alone() {
+    let vault = in_memory().await;
+    assert_eq!(vault.outlook(NOW).unwrap(), Outlook::default());
+    let day = |days: u64| NOW + Duration::from_hours(24 * days);
+    let needs_login = State::NeedsLogin { reason: LoginReason::SessionTooOld, since: NOW };
+    let states = [
+        (State::Active, 4, 3),
+        (State::Active, 2, 2),
+        (State::Active, 3, 3),
+        (State::Active, 5, 4),
+        (State::Active, 6, 0),
+        (needs_login, 1, 1),
+    ];
+    for (number, (state, due, ends)) in (0..).zip(states) {
+        insert(&vault, &Session { state, due_at: Some(day(due)), prune_at: day(ends), ..session(number) }).await;
+    }
+    let expected = Outlook { next_refresh_at: Some(day(2)), ending_soon: 3, more_ending_soon: false };
+    assert_eq!(vault.outlook(NOW).unwrap(), expected);
 }
