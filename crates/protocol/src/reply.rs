@@ -24,10 +24,6 @@ pub use store::{BackupPart, BackupSummary, Finding, MovedOut, StoreStats, TableS
 
 /// One reply, as it travels in one frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one reply lives per request, and the common one must not cost an allocation"
-)]
 pub enum Reply {
     /// To a token request.
     Token(TokenReply),

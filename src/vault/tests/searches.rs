@@ -4,6 +4,8 @@ use tokenkeeper_protocol::{ProviderName, UserName};
 
 use super::*;
 use crate::domain::{EndReason, LoginReason};
+use crate::store::Batch;
+use crate::vault::index::{Agenda, agenda_key};
 use crate::vault::{AgendaItem, Outlook, Scope, StateCounts};
 
 /// Whether a session is part of a scope.
@@ -133,4 +135,27 @@ async fn the_outlook_is_of_active_sessions_alone() {
     }
     let expected = Outlook { next_refresh_at: Some(day(2)), ending_soon: 3, more_ending_soon: false };
     assert_eq!(vault.outlook(NOW).unwrap(), expected);
+}
+
+#[tokio::test]
+async fn an_outlook_that_stops_on_its_way_says_so() {
+    let vault = in_memory().await;
+    let tomorrow = NOW + Duration::from_hours(24);
+    let ending = Session { due_at: Some(tomorrow), prune_at: tomorrow, ..session(0) };
+    insert(&vault, &ending).await;
+    let crowd = |agenda, count: u16| {
+        let ids = (0..count).map(|number| SessionRef::from_random([1, 0, 0, (number >> 8) as u8, number as u8]));
+        let mut batch = Batch::default();
+        for id in ids {
+            batch.mark(Table::Due, agenda_key(agenda, tomorrow - Duration::from_secs(9), id));
+        }
+        vault.store.write_if(batch)
+    };
+    crowd(Agenda::Attend, 250).await.unwrap();
+    crowd(Agenda::Prune, 9_999).await.unwrap();
+    let expected = Outlook { next_refresh_at: Some(tomorrow), ending_soon: 1, more_ending_soon: true };
+    assert_eq!(vault.outlook(NOW).unwrap(), expected);
+    crowd(Agenda::Attend, 10_000).await.unwrap();
+    crowd(Agenda::Prune, 10_000).await.unwrap();
+    assert_eq!(vault.outlook(NOW).unwrap(), Outlook { next_refresh_at: None, ending_soon: 0, ..expected });
 }
