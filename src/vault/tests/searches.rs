@@ -144,7 +144,7 @@ async fn an_outlook_that_stops_on_its_way_says_so() {
     let ending = Session { due_at: Some(tomorrow), prune_at: tomorrow, ..session(0) };
     insert(&vault, &ending).await;
     let crowd = |agenda, count: u16| {
-        let ids = (0..count).map(|number| SessionRef::from_random([1, 0, 0, (number >> 8) as u8, number as u8]));
+        let ids = (0..count).map(u16::to_be_bytes).map(|[high, low]| SessionRef::from_random([1, 0, 0, high, low]));
         let mut batch = Batch::default();
         for id in ids {
             batch.mark(Table::Due, agenda_key(agenda, tomorrow - Duration::from_secs(9), id));
