@@ -92,6 +92,11 @@ impl Vault {
         self.store.bytes_on_disk()
     }
 
+    /// How often the disk was waited for since the start.
+    pub fn syncs(&self) -> u64 {
+        self.store.syncs()
+    }
+
     /// The epoch that new records are sealed under.
     pub fn epoch(&self) -> u32 {
         self.keyring.load().epoch()
