@@ -272,6 +272,21 @@ pub enum What {
         /// The one that it has now.
         to: u32,
     },
+    /// Everything that was kept of a user, or of one session, is erased. Whose it was is not told.
+    Erased {
+        /// Who asked for it.
+        peer: String,
+        /// Where.
+        provider: ProviderName,
+        /// Sessions that were removed.
+        sessions: u64,
+        /// Those of them whose tokens live until they expire.
+        not_revoked: u64,
+        /// How long it took.
+        seconds: u64,
+        /// Whether the key of the records was destroyed, too.
+        forced: bool,
+    },
 }
 
 impl What {
@@ -310,7 +325,8 @@ impl What {
             | Self::MovedOut { .. }
             | Self::MoveOutConfirmed { .. }
             | Self::MoveOutCancelled { .. }
-            | Self::Migrated { .. } => None,
+            | Self::Migrated { .. }
+            | Self::Erased { .. } => None,
         }
     }
 }

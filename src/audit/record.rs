@@ -148,6 +148,13 @@ impl From<&Event> for Record {
                 warning(32, "move_out_cancelled").with("peer", peer).with("generation", generation)
             }
             What::Migrated { from, to } => notice(33, "migrated").with("from", from).with("to", to),
+            What::Erased { peer, provider, sessions, not_revoked, seconds, forced } => notice(34, "erased")
+                .with("peer", peer)
+                .with("provider", provider)
+                .with("sessions", sessions)
+                .with("not_revoked", not_revoked)
+                .with("seconds", seconds)
+                .with("forced", forced),
         }
     }
 }

@@ -61,6 +61,7 @@ kinds! {
     KeysRotate = "keys_rotate",
     KeysRecover = "keys_recover",
     AcceptRollback = "accept_rollback",
+    Erase = "erase",
 }
 
 /// The counters, from zero at the start of the process.

@@ -6,6 +6,7 @@
 mod account_tests;
 mod backup;
 mod device;
+mod erase;
 mod find;
 mod history;
 mod keys;
@@ -36,7 +37,7 @@ use tokenkeeper_protocol::{Code, Problem, Reply, Request, UnixSeconds};
 
 use crate::audit::Tally;
 use crate::domain::Peer;
-use crate::keeper::Keeper;
+use crate::keeper::{Eraser, Keeper};
 use crate::policy::Rules;
 use crate::vault::Rotation;
 
@@ -70,6 +71,8 @@ pub struct Service {
     pub meter: Arc<Meter>,
     /// The epochs of the record keys.
     pub rotation: Arc<Rotation>,
+    /// Erases what is kept of users.
+    pub eraser: Arc<Eraser>,
     /// Why nothing is served, while the keys cannot be opened.
     pub lock: Option<Lock>,
 }
@@ -161,6 +164,7 @@ impl Service {
             Request::KeysRecover(request) => self.recover_keys(peer, request).await.map(Reply::KeysRecovered),
             Request::StoreMoveOut(step) => self.move_out_step(peer, step).await.map(Reply::MovedOut),
             Request::AcceptRollback => self.accept_rollback(peer).await.map(Reply::RollbackAccepted),
+            Request::Erase(request) => self.erase(peer, &request).await.map(Reply::Erasure),
         };
         answered.map_or_else(Answer::from, |reply| Answer::Reply(Box::new(reply)))
     }

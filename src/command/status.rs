@@ -149,6 +149,7 @@ impl Service {
             .chain(keys)
             .chain(store)
             .chain(damaged)
+            .chain(self.eraser.complaints())
             .chain(audit)
             .chain(full)
             .chain(config)

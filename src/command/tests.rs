@@ -12,8 +12,8 @@ use tokenkeeper_protocol::{Code, LoginId, Problem, Reply, Request, Secret, Sessi
 use super::{Answer, InForce, Meter, Service, Vitals};
 use crate::audit::{Outbox, Tally, What};
 use crate::domain::{LoginReason, Owner, Peer, Refusal, Session, State};
-use crate::keeper::Wish;
 use crate::keeper::tests::{Home, at, peer, renewal, until};
+use crate::keeper::{Eraser, Wish};
 use crate::policy::{Action, On, Reach, Rule, Rules, Who};
 
 /// A service that lets uid 1000 do everything with all sessions, and uid 1001 with its own.
@@ -26,12 +26,14 @@ pub(crate) fn service(home: &Home) -> Service {
         source: String::new(),
     };
     let rules = Rules::from(vec![rule(1000, Reach::All), rule(1001, Reach::Own)]);
+    let rotation = Arc::new(super::keys::tests::rotation(home));
     Service {
         keeper: Arc::clone(&home.keeper),
         in_force: Arc::new(ArcSwap::from_pointee(InForce { rules, ..InForce::default() })),
         tally: Arc::new(Tally::default()),
         meter: Arc::new(Meter::default()),
-        rotation: Arc::new(super::keys::tests::rotation(home)),
+        rotation: Arc::clone(&rotation),
+        eraser: Arc::new(Eraser::new(Arc::clone(&home.keeper), rotation, Some("age1host".to_owned()))),
         lock: None,
         vitals: Vitals {
             started_at: at(0),

@@ -16,7 +16,7 @@ pub(super) fn built_in(mode: Mode, uid: u32) -> Rule {
     let (who, may, source) = match mode {
         Mode::System => (
             Who::User(0),
-            vec![Action::Status, Action::List, Action::Manage, Action::Keys, Action::Backup],
+            vec![Action::Status, Action::List, Action::Manage, Action::Keys, Action::Backup, Action::Erase],
             "built in for root",
         ),
         Mode::User => (Who::User(uid), Action::ALL.to_vec(), "built in for the user's own daemon"),

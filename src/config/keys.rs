@@ -139,7 +139,7 @@ pub(super) const SERVICE_ACCOUNT: Keys = Keys { known: &["provider", "scopes", "
 pub(super) const ALLOW: Keys = Keys { known: &["who", "may", "provider", "sessions", "account"], later: &[] };
 
 /// Actions of `[[allow]]` that are planned.
-pub(super) const ACTIONS_LATER: &[&str] = &["id_token", "import", "export", "erase"];
+pub(super) const ACTIONS_LATER: &[&str] = &["id_token", "import", "export"];
 
 /// All of them, for the test that compares them with the guide.
 #[cfg(test)]

@@ -241,7 +241,10 @@ mod tests {
         let rules = Host::new().settings().rules.list;
         assert_eq!(rules.len(), 1);
         assert_eq!((&rules[0].who, &rules[0].on), (&Who::User(0), &On::EVERYTHING));
-        assert_eq!(rules[0].may, [Action::Status, Action::List, Action::Manage, Action::Keys, Action::Backup]);
+        assert_eq!(
+            rules[0].may,
+            [Action::Status, Action::List, Action::Manage, Action::Keys, Action::Backup, Action::Erase]
+        );
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub(super) struct Opened {
     pub(super) vault: Arc<Vault>,
     pub(super) kept: Arc<KeptKeyring>,
     pub(super) source: IdentitySource,
+    /// The recipient of the one identity of the host that opens the keyring, if that is known for sure.
+    pub(super) identity: Option<String>,
 }
 
 /// Where the keyring is.
@@ -60,16 +62,19 @@ pub(super) async fn open(settings: &DaemonSettings, environment: &Environment) -
         });
         if let Some(kept) = created? {
             tracing::info!(keyring = %path.display(), identity = %source, "first start: made a new keyring");
-            return Ok(Opened { vault: open_vault(settings, keyring).await?, kept: Arc::new(kept), source });
+            let identity = Some(identity.recipient());
+            return Ok(Opened { vault: open_vault(settings, keyring).await?, kept: Arc::new(kept), source, identity });
         }
     }
     let (keyring, kept) = read_keyring(settings, &identity, recipients)?;
     let vault = open_vault(settings, keyring.clone()).await?;
     // Whoever could open it before: from now on it is the host, and the recipients that the configuration names.
-    if let Err(error) = kept.keep(&keyring) {
+    let readdressed = kept.keep(&keyring);
+    if let Err(error) = &readdressed {
         tracing::warn!(%error, "the keyring stays encrypted to the recipients that it had");
     }
-    Ok(Opened { vault, kept: Arc::new(kept), source })
+    let identity = readdressed.is_ok().then(|| identity.recipient());
+    Ok(Opened { vault, kept: Arc::new(kept), source, identity })
 }
 
 /// Opens everything with an identity that somebody brought, and gives the host a new one of its own.
@@ -84,25 +89,25 @@ pub(super) async fn recover(
     let vault = open_vault(settings, keyring.clone()).await?;
     vault.prove(PROOFS)?;
     let file = &settings.identity_file;
-    let (source, recovered) = match renew(settings, &keyring, &kept) {
-        Ok(()) => {
+    let (source, recovered, identity) = match renew(settings, &keyring, &kept) {
+        Ok(recipient) => {
             let identity_file = Some(file.display().to_string());
             let advice = next_step(environment, mode).to_owned();
-            (IdentitySource::File(file.clone()), KeysRecovered { identity_file, advice })
+            (IdentitySource::File(file.clone()), KeysRecovered { identity_file, advice }, Some(recipient))
         }
         Err(error) => {
             tracing::error!(%error, "the host has no new identity");
             let advice =
                 format!("the host has no new identity ({error}), so the next start finds the keys closed again");
-            (IdentitySource::Nowhere, KeysRecovered { identity_file: None, advice })
+            (IdentitySource::Nowhere, KeysRecovered { identity_file: None, advice }, None)
         }
     };
-    Ok((Opened { vault, kept: Arc::new(kept), source }, recovered))
+    Ok((Opened { vault, kept: Arc::new(kept), source, identity }, recovered))
 }
 
 /// Makes a new identity for the host, in its file, and encrypts the keyring to it. What was in the file is put aside: somebody may
-/// miss it.
-fn renew(settings: &DaemonSettings, keyring: &Keyring, kept: &KeptKeyring) -> Result<(), StartError> {
+/// miss it. Returns the recipient of the new one.
+fn renew(settings: &DaemonSettings, keyring: &Keyring, kept: &KeptKeyring) -> Result<String, StartError> {
     let (file, new) = (&settings.identity_file, HostIdentity::generate());
     let mut aside = file.clone().into_os_string();
     aside.push(".unusable");
@@ -110,7 +115,7 @@ fn renew(settings: &DaemonSettings, keyring: &Keyring, kept: &KeptKeyring) -> Re
     let _ = fs::rename(file, aside);
     new.write_file(file)?;
     kept.readdress(keyring, recipients(settings, &new)?)?;
-    Ok(())
+    Ok(new.recipient())
 }
 
 fn next_step(environment: &Environment, mode: Mode) -> &'static str {

@@ -33,7 +33,8 @@ pub(super) async fn wait(
     let (lock, mut attempts) = Lock::new(why.first());
     let vault = Arc::new(Vault::open(Arc::new(MemoryStore::new()), Keyring::generate()).await?);
     let rotation = Arc::new(Rotation::new(Arc::clone(&vault), Arc::new(NoKeyring), ground.clock.clone(), 1));
-    let parts = Parts { vault, rotation, identity_source: "none".to_owned(), lock: Some(lock) };
+    let identity_source = "none".to_owned();
+    let parts = Parts { vault, rotation, identity_source, identity: None, lock: Some(lock) };
     let (service, relay) = build(ground, parts, &tasks, &stop)?;
     tasks.spawn(ipc::serve(Arc::clone(sockets), Arc::clone(&service), tasks.clone(), stop.clone()));
     tasks.spawn(notify::run_watchdog(|| true, stop.clone()));

@@ -20,7 +20,7 @@ use crate::command::{InForce, Lock, Meter, Service, Vitals};
 use crate::config::{Environment, Loaded, Settings, Source, load};
 use crate::failpoint::failpoint;
 use crate::ipc;
-use crate::keeper::{self, Keeper};
+use crate::keeper::{self, Eraser, Keeper};
 use crate::policy::judge;
 use crate::schedule::{Cron, run_clock_watch, run_due_timer};
 use crate::vault::{Rotation, Vault};
@@ -41,6 +41,8 @@ pub(super) struct Parts {
     pub(super) vault: Arc<Vault>,
     pub(super) rotation: Arc<Rotation>,
     pub(super) identity_source: String,
+    /// As in [`Opened`].
+    pub(super) identity: Option<String>,
     pub(super) lock: Option<Lock>,
 }
 
@@ -74,7 +76,7 @@ pub(super) async fn start(options: &Options, work: Handle) -> Result<Option<Runn
 async fn run(ground: Ground, opened: Opened, sockets: Arc<ipc::Sockets>) -> Result<Running, StartError> {
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     let schedule = &ground.settings.schedule;
-    let Opened { vault, kept, source } = opened;
+    let Opened { vault, kept, source, identity } = opened;
     // Before anything is done with what is in the store.
     let anchors = Arc::new(Anchors::new(Arc::clone(&vault), &ground.settings.daemon));
     failpoint!("start.opened");
@@ -83,7 +85,8 @@ async fn run(ground: Ground, opened: Opened, sockets: Arc<ipc::Sockets>) -> Resu
     failpoint!("start.compared");
     let rotation = Rotation::new(Arc::clone(&vault), kept, ground.clock.clone(), schedule.reseal_rate);
     let rotation = Arc::new(rotation);
-    let parts = Parts { vault, rotation: Arc::clone(&rotation), identity_source: source.to_string(), lock: None };
+    let identity_source = source.to_string();
+    let parts = Parts { vault, rotation: Arc::clone(&rotation), identity_source, identity, lock: None };
     let (service, relay) = build(&ground, parts, &tasks, &stop)?;
     let keeper = Arc::clone(&service.keeper);
     // What is in a store that was moved out is settled where it is now.
@@ -125,6 +128,7 @@ async fn run(ground: Ground, opened: Opened, sockets: Arc<ipc::Sockets>) -> Resu
         }
     });
     tasks.spawn(rotation.run(stop.clone()));
+    tasks.spawn(Arc::clone(&service.eraser).run(stop.clone()));
     tasks.spawn(Arc::clone(&anchors).follow(stop.clone()));
     tasks.spawn(notify::run_watchdog(is_well(&service), stop.clone()));
 
@@ -146,7 +150,7 @@ pub(super) fn build(
     stop: &CancellationToken,
 ) -> Result<(Arc<Service>, Arc<Relay>), StartError> {
     let Ground { settings, clock, .. } = ground;
-    let Parts { vault, rotation, identity_source, lock } = parts;
+    let Parts { vault, rotation, identity_source, identity, lock } = parts;
     let rules = InForce {
         rules: settings.rules.clone(),
         backup_recipients: settings.daemon.backup_recipients.clone(),
@@ -182,7 +186,8 @@ pub(super) fn build(
         }),
     };
     let (tally, meter) = (Arc::new(Tally::default()), Arc::new(Meter::default()));
-    Ok((Arc::new(Service { keeper, in_force, tally, vitals, meter, rotation, lock }), relay))
+    let eraser = Arc::new(Eraser::new(Arc::clone(&keeper), Arc::clone(&rotation), identity));
+    Ok((Arc::new(Service { keeper, in_force, tally, vitals, meter, rotation, eraser, lock }), relay))
 }
 
 /// Logs what is allowed and probably not meant.

@@ -36,6 +36,17 @@ pub enum KeeperError {
         /// Which.
         session: SessionRef,
     },
+    /// There is nothing to erase.
+    #[error(
+        "nothing is kept of that user at {provider}; `tokenkeeper sessions --provider {provider}` lists who has sessions there"
+    )]
+    NothingKept {
+        /// Where.
+        provider: ProviderName,
+    },
+    /// Somebody else changed it first.
+    #[error("it was changed by somebody else meanwhile; try again")]
+    Conflict,
     /// Tokens of this session never live that long.
     #[error("access tokens of {provider} live {life} s; ask for fewer seconds of validity than that")]
     LifetimeTooShort {
@@ -166,7 +177,7 @@ impl KeeperError {
     fn code(&self) -> Code {
         match self {
             Self::LoginRequired { .. } | Self::Ended { .. } => Code::LoginRequired,
-            Self::NoSuchSession { .. } => Code::NotFound,
+            Self::NoSuchSession { .. } | Self::NothingKept { .. } => Code::NotFound,
             Self::LifetimeTooShort { .. } => Code::LifetimeTooShort,
             Self::ProviderDown { .. }
             | Self::Quarantined { .. }
@@ -174,6 +185,7 @@ impl KeeperError {
             | Self::StillWorking
             | Self::UserNotThere
             | Self::MovingOut
+            | Self::Conflict
             | Self::StoreDown { .. } => Code::TryLater,
             Self::NoDeviceFlow { .. } => Code::Unsupported,
             Self::LoginFailed { .. } | Self::ForeignCallback { .. } => Code::LoginFailed,

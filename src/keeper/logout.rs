@@ -25,7 +25,7 @@ impl Keeper {
         id: SessionRef,
         peer: &Peer,
     ) -> Result<LoggedOut, KeeperError> {
-        let session = self.bury(id, peer).await?;
+        let session = self.bury(id, &peer.to_string()).await?;
         let (url, revoked) = tokio::join!(
             tokio::time::timeout(PATIENCE, self.end_session_url(&session)),
             tokio::time::timeout(PATIENCE, self.revoked(&session)),
@@ -45,14 +45,14 @@ impl Keeper {
     }
 
     /// Writes the tombstone.
-    async fn bury(&self, id: SessionRef, peer: &Peer) -> Result<Session, KeeperError> {
+    pub(super) async fn bury(&self, id: SessionRef, peer: &str) -> Result<Session, KeeperError> {
         loop {
             let found = self.vault.session(id)?.ok_or(KeeperError::NoSuchSession { session: id })?;
             if found.value.state.is_ended() {
                 return Ok(found.value);
             }
             let now = self.clock.now();
-            let event = What::LoggedOut { peer: peer.to_string(), session: id, provider: found.value.provider.clone() };
+            let event = What::LoggedOut { peer: peer.to_owned(), session: id, provider: found.value.provider.clone() };
             let new = self.ended(&found.value, EndReason::LoggedOut);
             let mut change = self.vault.change(now);
             change.update(&found, &new)?.audit(event)?;
@@ -75,7 +75,7 @@ impl Keeper {
     }
 
     /// Waits for a revocation. A refresh that was on its way lands first: its tokens are then revoked too.
-    async fn revoked(self: &Arc<Self>, session: &Session) -> Revocation {
+    pub(super) async fn revoked(self: &Arc<Self>, session: &Session) -> Revocation {
         if session.tokens.is_none() {
             return settled(session);
         }

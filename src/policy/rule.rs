@@ -148,6 +148,8 @@ actions! {
     Keys = "keys",
     /// Take a backup of all sessions, encrypted to those who may open it.
     Backup = "backup",
+    /// Erase what is kept of users.
+    Erase = "erase",
 }
 
 impl Action {

@@ -1,10 +1,12 @@
 //! Small files that must survive a power cut: written beside their place, synced, put in place in one step.
 //!
-//! Invariant: whoever opens the path sees one whole content or the other (or none), and after `Ok` the new one stays.
+//! Invariant: whoever opens the path sees one whole content or the other (or none), and after `Ok` the new one stays. What was replaced is
+//! overwritten: these files hold keys, and a block that is free again keeps what was written to it.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, lchown};
 use std::path::{Path, PathBuf};
 
@@ -23,7 +25,8 @@ pub fn create_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     sync_directory(path)
 }
 
-/// Puts `bytes` in the place of the file at `path`, with its permission bits and its owner. On an error the old content stands.
+/// Puts `bytes` in the place of the file at `path`, with its permission bits and its owner, and overwrites what was there. On an error the
+/// old content stands.
 pub fn replace_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let old = fs::symlink_metadata(path)?;
     if !old.is_file() {
@@ -35,10 +38,22 @@ pub fn replace_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
         let is_its_own = (new.uid(), new.gid()) == (old.uid(), old.gid());
         if is_its_own { Ok(()) } else { lchown(&staged, Some(old.uid()), Some(old.gid())) }
     });
+    let replaced = File::open(path);
     failpoint!("file.staged");
     kept.and_then(|()| fs::rename(&staged, path)).inspect_err(|_| discard(&staged))?;
     failpoint!("file.renamed");
-    sync_directory(path)
+    sync_directory(path)?;
+    wipe(replaced);
+    Ok(())
+}
+
+/// Removes a file, and overwrites what was in it.
+pub fn remove_wiped(path: &Path) -> io::Result<()> {
+    let removed = File::open(path);
+    fs::remove_file(path)?;
+    sync_directory(path)?;
+    wipe(removed);
+    Ok(())
 }
 
 /// Puts `bytes` at `path`, in the place of what is there. For the one process that writes it: nothing piles up beside it when
@@ -77,6 +92,22 @@ fn staging_path(path: &Path) -> io::Result<PathBuf> {
     staged.push(name);
     staged.push(format!(".{}", HEXLOWER.encode(&random)));
     Ok(path.with_file_name(staged))
+}
+
+/// Overwrites a file that has no name any more. Where that does not work, its blocks are as those of any file that was removed.
+fn wipe(file: io::Result<File>) {
+    let _ = file.and_then(|file| {
+        let found = file.metadata()?;
+        // Somebody has linked it elsewhere, to keep it.
+        if found.nlink() > 0 {
+            return Ok(());
+        }
+        // It may be one that not even its owner may write.
+        file.set_permissions(Permissions::from_mode(0o600))?;
+        let mut file = OpenOptions::new().write(true).open(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+        io::copy(&mut io::repeat(0).take(found.len()), &mut file)?;
+        file.sync_all()
+    });
 }
 
 /// Removes what is of no use any more. If that fails, the error that led here is the one to tell.
@@ -123,6 +154,28 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(mode(&path), 0o600);
         assert_eq!(names(dir.path()), ["keyring.age"]);
+    }
+
+    #[test]
+    fn what_was_replaced_or_removed_is_overwritten_unless_it_is_kept_elsewhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, link) = (dir.path().join("identity"), dir.path().join("link"));
+        let content = |mut file: File| {
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes).map(|_| bytes).unwrap()
+        };
+        create_durably(&path, b"first", 0o400).unwrap();
+        let first = File::open(&path).unwrap();
+        replace_durably(&path, b"second").unwrap();
+        assert_eq!((content(first), mode(&path)), (vec![0; 5], 0o400));
+
+        fs::hard_link(&path, &link).unwrap();
+        replace_durably(&path, b"third").unwrap();
+        assert_eq!(fs::read(&link).unwrap(), b"second");
+
+        let third = File::open(&path).unwrap();
+        remove_wiped(&path).unwrap();
+        assert_eq!((content(third), path.exists()), (vec![0; 5], false));
     }
 
     #[test]

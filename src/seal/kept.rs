@@ -54,7 +54,10 @@ impl KeptKeyring {
 
     /// The keyring in the file, opened with the identity of the host or of a recovery recipient. Kept again, it is for `recipients`.
     pub fn open(path: &Path, identity: &HostIdentity, recipients: Recipients) -> Result<(Keyring, Self), KeptError> {
+        // Whoever replaces it overwrites what we would read.
+        let alone = lock_directory(path, FlockArg::LockShared)?;
         let bytes = fs::read(path).map_err(|error| inaccessible(path, error))?;
+        drop(alone);
         let keyring = Keyring::from_file(&bytes, identity).map_err(|source| unusable(path, source))?;
         Ok((keyring, Self::new(path, recipients, &bytes)))
     }
@@ -80,10 +83,7 @@ impl KeptKeyring {
     fn replace(&self, keyring: &Keyring, recipients: &Recipients, last: [u8; 32]) -> Result<[u8; 32], KeptError> {
         let path = &self.path;
         let bytes = keyring.to_file(recipients).map_err(|source| unusable(path, source))?;
-        let directory =
-            File::open(path.parent().unwrap_or(Path::new("."))).map_err(|error| inaccessible(path, error))?;
-        let _alone = Flock::lock(directory, FlockArg::LockExclusive)
-            .map_err(|(_, errno)| inaccessible(path, io::Error::from(errno)))?;
+        let _alone = lock_directory(path, FlockArg::LockExclusive)?;
         let found = fs::read(path).map_err(|error| inaccessible(path, error))?;
         if <[u8; 32]>::from(Sha256::digest(&found)) != last {
             return Err(KeptError::Replaced { path: path.clone() });
@@ -109,6 +109,11 @@ impl KeepKeyring for KeptKeyring {
     fn recovery(&self) -> Vec<String> {
         self.recipients().recovery()
     }
+}
+
+fn lock_directory(path: &Path, how: FlockArg) -> Result<Flock<File>, KeptError> {
+    let directory = File::open(path.parent().unwrap_or(Path::new("."))).map_err(|error| inaccessible(path, error))?;
+    Flock::lock(directory, how).map_err(|(_, errno)| inaccessible(path, io::Error::from(errno)))
 }
 
 fn inaccessible(path: &Path, source: io::Error) -> KeptError {

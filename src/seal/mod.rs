@@ -16,7 +16,7 @@ mod record;
 mod stanza;
 mod stream;
 
-pub use durable::{create_durably, put_durably, replace_durably};
+pub use durable::{create_durably, put_durably, remove_wiped, replace_durably};
 pub use error::{IdentityError, KeptError, SealError};
 pub use identity::{HostIdentity, IdentitySource, SealedWith};
 pub use kept::{KeepKeyring, KeptKeyring};

@@ -1,7 +1,7 @@
 //! What every store must do, whatever it is made of. A backend takes all of it with `conformance!(OPEN)`, where `OPEN`
 //! makes an empty store and a guard for what it stands on.
 
-use std::sync::Barrier;
+use std::sync::{Barrier, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -32,6 +32,9 @@ macro_rules! conformance {
             a_scan_that_begins_outside_of_its_prefix_stays_within_it,
             dropping_the_future_does_not_cancel_the_write,
             the_generation_rises_by_one_with_every_batch_and_not_with_conflicts,
+            a_purge_keeps_every_row_and_the_generation,
+            a_purge_that_is_told_to_end_has_changed_nothing,
+            a_purge_goes_on_while_others_write,
             a_lease_has_one_holder,
             a_lease_is_renewed_by_its_holder_and_ends_when_it_is_not,
             a_lease_is_given_back_by_its_holder_only,
@@ -324,6 +327,49 @@ pub(super) fn the_generation_rises_by_one_with_every_batch_and_not_with_conflict
     assert_eq!(store.generation(), 2);
     mark_all(store, &[b"x"]);
     assert_eq!(store.generation(), 3);
+}
+
+pub(super) fn a_purge_keeps_every_row_and_the_generation(store: &dyn Store) {
+    put(store, b"kept", 0, b"one").unwrap();
+    put(store, b"kept", 1, b"two").unwrap();
+    put(store, b"gone", 0, b"").unwrap();
+    mark_all(store, &[b"x", b"y"]);
+    write(store, |batch| {
+        batch.delete(Table::Sessions, b"gone", 1).unmark(Table::Due, b"y");
+    })
+    .unwrap();
+    let asked = Mutex::new(Vec::new());
+    let go_on = |table| {
+        asked.lock().unwrap().push(table);
+        true
+    };
+    assert!(store.purge(&go_on).unwrap());
+    assert_eq!(asked.into_inner().unwrap(), Table::ALL, "each table is asked about, once");
+    assert_eq!(store.scan(Table::Sessions, b"", None, 9).unwrap(), [(b"kept".to_vec(), row(2, b"two"))]);
+    assert_eq!(keys(store, b"", None, 9), [b"x"]);
+    assert_eq!(store.generation(), 5);
+    assert_eq!(put(store, b"kept", 2, b"three").unwrap(), 6);
+    assert_eq!(store.fault(), None);
+}
+
+pub(super) fn a_purge_that_is_told_to_end_has_changed_nothing(store: &dyn Store) {
+    put(store, b"kept", 0, b"one").unwrap();
+    assert!(!store.purge(&|table| table != Table::History).unwrap());
+    assert_eq!(read(store, b"kept"), Some(row(1, b"one")));
+    put(store, b"kept", 1, b"two").unwrap();
+}
+
+pub(super) fn a_purge_goes_on_while_others_write(store: &dyn Store) {
+    thread::scope(|scope| {
+        let writer =
+            scope.spawn(|| (0..200_u64).try_for_each(|version| put(store, b"a", version, &[0x5a; 4000]).map(drop)));
+        for _ in 0..3 {
+            assert!(store.purge(&|_| true).unwrap());
+        }
+        writer.join().unwrap().unwrap();
+    });
+    assert_eq!(read(store, b"a").unwrap().version, 200);
+    assert_eq!(store.generation(), 200);
 }
 
 const MINUTE: Duration = Duration::from_secs(60);

@@ -85,6 +85,11 @@ pub trait Store: Send + Sync {
     /// has to heal waits for its end: whoever takes long looks at [`Store::fault`] now and then, and gives up if there is one.
     fn look(&self, look: &mut dyn FnMut(&dyn Snapshot)) -> Result<(), StoreError>;
 
+    /// Sees to it that nothing that was removed or replaced before this call is left in any file of the store, neither as a row nor as
+    /// a key. Blocks for as long as it takes to write everything anew; others go on meanwhile. `go_on` is asked before each table:
+    /// if it says no, this ends with false, and nothing is promised.
+    fn purge(&self, go_on: &dyn Fn(Table) -> bool) -> Result<bool, StoreError>;
+
     /// What the tables hold, as far as that can be told without reading them.
     fn sizes(&self) -> Result<Vec<TableSize>, StoreError>;
 

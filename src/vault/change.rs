@@ -31,6 +31,8 @@ pub struct Change<'a> {
     events: Vec<Event>,
     /// Sessions that change their state.
     moves: Vec<Move>,
+    /// Whether nobody knows which states they had.
+    is_uncounted: bool,
 }
 
 impl Vault {
@@ -44,6 +46,7 @@ impl Vault {
             sessions: Vec::new(),
             events: Vec::new(),
             moves: Vec::new(),
+            is_uncounted: false,
         }
     }
 }
@@ -76,6 +79,16 @@ impl Change<'_> {
         self.vault.forget_release(&mut self.batch, old.value.id);
         self.moves.extend(move_of(Some(&old.value), None));
         self.vault.drop_history(&mut self.batch, old.value.id)?;
+        Ok(self)
+    }
+
+    /// Removes a session whose record does not open, and all that leads to it.
+    pub fn remove_damaged(&mut self, id: SessionRef) -> Result<&mut Self, VaultError> {
+        self.batch.unmark(Table::Sessions, id.as_bytes());
+        self.vault.drop_entries_of(&mut self.batch, id)?;
+        self.vault.forget_release(&mut self.batch, id);
+        self.vault.drop_history(&mut self.batch, id)?;
+        self.is_uncounted = true;
         Ok(self)
     }
 
@@ -153,13 +166,14 @@ impl Change<'_> {
             return Err(VaultError::MovedOut);
         }
         self.seal_sessions()?;
-        let under_way = (!self.moves.is_empty()).then(|| self.vault.census.begin());
+        let counts = !self.moves.is_empty() || self.is_uncounted;
+        let under_way = counts.then(|| self.vault.census.begin());
         let written = self.vault.store.write_if(self.batch).await;
         match (under_way, &written) {
-            (Some(change), Ok(_)) => change.written(&self.moves),
+            (Some(change), Ok(_)) if !self.is_uncounted => change.written(&self.moves),
             // Nothing of it was written.
             (Some(change), Err(StoreError::Conflict { .. })) => change.written(&[]),
-            (Some(change), Err(_)) => change.failed(),
+            (Some(change), _) => change.failed(),
             (None, _) => {}
         }
         written?;
@@ -186,6 +200,11 @@ impl Change<'_> {
             self.put(Table::Sessions, id.as_bytes(), version, &session)?;
         }
         Ok(())
+    }
+
+    pub(super) fn drop_row(&mut self, table: Table, key: &[u8], version: u64) -> &mut Self {
+        self.batch.delete(table, key, version);
+        self
     }
 
     pub(super) fn put<T: serde::Serialize>(

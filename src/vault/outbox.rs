@@ -50,6 +50,17 @@ impl Vault {
         Ok(oldest.first().and_then(|(key, _)| sequence(key)).map_or(0, |oldest| next.saturating_sub(oldest)))
     }
 
+    /// The number that the next event will have.
+    pub fn outbox_end(&self) -> u64 {
+        self.outbox_next.load(Ordering::SeqCst)
+    }
+
+    /// Whether every event with a lower number was delivered.
+    pub fn is_told(&self, below: u64) -> Result<bool, VaultError> {
+        let oldest = self.store.scan(Table::Outbox, &[], None, 1)?;
+        Ok(oldest.first().and_then(|(key, _)| sequence(key)).is_none_or(|oldest| oldest >= below))
+    }
+
     /// Whether so many events wait that only those which belong to a change are still taken. Told in the log when it changes.
     pub fn outbox_is_full(&self) -> Result<bool, VaultError> {
         let waiting = self.outbox_length()?;

@@ -5,7 +5,7 @@
 //! store, begun after the last change that could be sealed with it was written, found no record of it. What is left to do
 //! stands in the keyring itself, which has more than one epoch until it is done: so a crash at any point is gone on from.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -59,6 +59,8 @@ pub struct Rotation {
     clock: Clock,
     /// Records that are sealed anew in a second, at most.
     rate: AtomicU64,
+    /// Whether the rate does not count.
+    in_a_hurry: AtomicBool,
     progress: Mutex<Progress>,
     begun: Notify,
 }
@@ -72,8 +74,8 @@ enum Pass {
 impl Rotation {
     /// For a vault and the place where its keyring is kept.
     pub fn new(vault: Arc<Vault>, kept: Arc<dyn KeepKeyring>, clock: Clock, rate: u64) -> Self {
-        let (rate, progress) = (AtomicU64::new(rate), Mutex::default());
-        Self { vault, kept, clock, rate, progress, begun: Notify::new() }
+        let (rate, in_a_hurry, progress) = (AtomicU64::new(rate), AtomicBool::new(false), Mutex::default());
+        Self { vault, kept, clock, rate, in_a_hurry, progress, begun: Notify::new() }
     }
 
     /// The epochs that there are keys for, the current one last.
@@ -100,6 +102,11 @@ impl Rotation {
     /// Seals so many records anew in a second from now on.
     pub fn set_rate(&self, rate: u64) {
         self.rate.store(rate, Ordering::Relaxed);
+    }
+
+    /// Goes as fast as it can from now on, or at its rate again.
+    pub fn hurry(&self, in_a_hurry: bool) {
+        self.in_a_hurry.store(in_a_hurry, Ordering::Relaxed);
     }
 
     /// Begins a new epoch on behalf of `whom` and returns its number: it is durable, in use and audited. Blocks for the disk.
@@ -217,6 +224,9 @@ impl Rotation {
 
     /// Pauses so long that so many records in a second are not more than the rate.
     async fn rest(&self, resealed: usize, stop: &CancellationToken) {
+        if self.in_a_hurry.load(Ordering::Relaxed) {
+            return;
+        }
         let rate = u32::try_from(self.rate.load(Ordering::Relaxed).max(1)).unwrap_or(u32::MAX);
         let pause = Duration::from_secs(1) * u32::try_from(resealed).unwrap_or(u32::MAX) / rate;
         let _ = stop.run_until_cancelled(tokio::time::sleep(pause)).await;

@@ -12,6 +12,7 @@ mod audit;
 mod clock;
 mod custom;
 mod device;
+mod erase;
 mod failpoints;
 mod faults;
 mod fixtures;

@@ -63,6 +63,9 @@ pub(crate) enum Failure {
     /// A client secret that was not stored.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// Something that cannot be undone, and nobody to ask.
+    #[error("this cannot be undone, and nobody is there to confirm it; run it in a terminal, or with --yes")]
+    Unconfirmed,
     /// Ctrl-C at a prompt.
     #[error("interrupted")]
     Interrupted,
@@ -140,6 +143,7 @@ impl Failure {
             Self::LoginExpired => (Code::LoginFailed.name(), Code::LoginFailed.exit_status()),
             Self::WrongPaste | Self::UnknownUser { .. } => (Code::BadRequest.name(), exit::DATA),
             Self::Secret(error) => error.class(),
+            Self::Unconfirmed => ("usage", exit::USAGE),
             Self::Interrupted => ("interrupted", exit::INTERRUPTED),
         }
     }

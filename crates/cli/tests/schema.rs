@@ -9,10 +9,11 @@ use std::sync::LazyLock;
 use common::{AT, Daemon, session, user};
 use serde_json::{Map, Value};
 use tokenkeeper_protocol::reply::{
-    Authentication, DeviceBegun, Explanation, Finding, Health, HistoryEntry, HistoryPage, Identity, KeysReply,
-    KeysRotation, LoggedIn, LoggedOut, LoginBegun, MovedOut, ProviderReport, ProviderStatus, ProviderStep,
-    ProviderView, ProvidersReply, Revocation, RollbackAccepted, RuleOutcome, RuleView, SessionCounts, SessionDetail,
-    SessionState, SessionsPage, StatusReply, StepOutcome, StoreStats, TableStats, TokenReply, VerifyPage,
+    Authentication, DeviceBegun, Erasure, ErasureStage, Explanation, Finding, Health, HistoryEntry, HistoryPage,
+    Identity, KeysReply, KeysRotation, LoggedIn, LoggedOut, LoginBegun, MovedOut, ProviderReport, ProviderStatus,
+    ProviderStep, ProviderView, ProvidersReply, Revocation, RollbackAccepted, RuleOutcome, RuleView, SessionCounts,
+    SessionDetail, SessionState, SessionsPage, StatusReply, StepOutcome, StoreStats, TableStats, TokenReply,
+    VerifyPage,
 };
 use tokenkeeper_protocol::{Code, LoginId, Problem, Reply, Request, UnixSeconds};
 
@@ -37,6 +38,7 @@ fn every_command_prints_what_the_schema_says() {
             ("metrics", "metrics"),
             ("store-accept-rollback", "store accept-rollback"),
             ("store-move-out", "store move-out --cancel"),
+            ("erase", "erase corp --user alice --yes"),
             ("store-stats", "store stats"),
             ("store-verify", "store verify"),
             ("provider-list", "provider list"),
@@ -304,6 +306,20 @@ fn answer(request: Request, knows_much: bool) -> Reply {
         Request::StoreMoveOut(_) => {
             Reply::MovedOut(MovedOut { at: AT, sessions: 3, generation: 412, cancelled: knows_much })
         }
+        Request::Erase(_) => Reply::Erasure(Erasure {
+            id: "0a1b2c3d4e5f6071".to_owned(),
+            provider: "corp".parse().unwrap(),
+            stage: if knows_much { ErasureStage::Rekeying } else { ErasureStage::Done },
+            detail: told("sessions"),
+            waiting: told("syslog"),
+            sessions: 2,
+            revoked: 1,
+            not_revoked: 1,
+            forced: knows_much,
+            begun_at: AT,
+            milliseconds: 3250,
+            copies: told("/var/lib/tokenkeeper/store.before-2").into_iter().collect(),
+        }),
         Request::StoreStats => Reply::StoreStats(StoreStats {
             sessions: SessionCounts::default(),
             bytes: 4096,

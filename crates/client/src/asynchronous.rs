@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use crate::error::{Broken, Error, ProtocolError};
 use crate::wire::{Inbox, answer, frame, patience};
 use crate::{
-    DEFAULT_TIMEOUT, DeviceBegin, DeviceWait, Explain, HistoryRequest, KeysRecover, LoginBegin, LoginComplete,
+    DEFAULT_TIMEOUT, DeviceBegin, DeviceWait, Erase, Explain, HistoryRequest, KeysRecover, LoginBegin, LoginComplete,
     ProviderName, Selector, SessionRef, SessionsRequest, StoreVerify, TokenFor, TokenRequest, connect,
 };
 
@@ -184,6 +184,12 @@ impl Client {
     /// Ends the quarantine of the refresh tokens of a store that was put back.
     pub async fn accept_rollback(&self) -> Result<reply::RollbackAccepted, Error> {
         self.call(Request::AcceptRollback).await.and_then(answer::rollback_accepted)
+    }
+
+    /// Erases somebody, or one session; or asks how far that is. It goes on by itself: ask until the stage is
+    /// [`Done`](reply::ErasureStage::Done) or [`Rekeying`](reply::ErasureStage::Rekeying).
+    pub async fn erase(&self, request: Erase) -> Result<reply::Erasure, Error> {
+        self.call(Request::Erase(request)).await.and_then(answer::erasure)
     }
 
     async fn call(&self, request: Request) -> Result<Reply, Error> {

@@ -13,7 +13,7 @@ use crate::connect::{at_least_a_moment, connect};
 use crate::error::{Broken, Error, ProtocolError};
 use crate::wire::{Inbox, answer, frame, patience};
 use crate::{
-    DEFAULT_TIMEOUT, DeviceBegin, DeviceWait, Explain, HistoryRequest, KeysRecover, LoginBegin, LoginComplete,
+    DEFAULT_TIMEOUT, DeviceBegin, DeviceWait, Erase, Explain, HistoryRequest, KeysRecover, LoginBegin, LoginComplete,
     ProviderName, Selector, SessionRef, SessionsRequest, StoreVerify, TokenFor, TokenRequest,
 };
 
@@ -190,6 +190,12 @@ impl Client {
     /// Ends the quarantine of the refresh tokens of a store that was put back.
     pub fn accept_rollback(&mut self) -> Result<reply::RollbackAccepted, Error> {
         self.call(&Request::AcceptRollback).and_then(answer::rollback_accepted)
+    }
+
+    /// Erases somebody, or one session; or asks how far that is. It goes on by itself: ask until the stage is
+    /// [`Done`](reply::ErasureStage::Done) or [`Rekeying`](reply::ErasureStage::Rekeying).
+    pub fn erase(&mut self, request: Erase) -> Result<reply::Erasure, Error> {
+        self.call(&Request::Erase(request)).and_then(answer::erasure)
     }
 
     fn call(&mut self, request: &Request) -> Result<Reply, Error> {

@@ -30,8 +30,8 @@ pub use connect::default_socket;
 pub use error::{Error, ProtocolError};
 pub use tokenkeeper_protocol::frame::Version;
 pub use tokenkeeper_protocol::request::{
-    DeviceBegin, DeviceWait, Explain, ExplainOn, HistoryRequest, Holder, KeysRecover, LoginBegin, LoginComplete,
-    Selector, SessionsRequest, StoreVerify, Subject, TokenFor, TokenRequest,
+    DeviceBegin, DeviceWait, Erase, EraseBegin, Erased, Explain, ExplainOn, HistoryRequest, Holder, KeysRecover,
+    LoginBegin, LoginComplete, Selector, SessionsRequest, StoreVerify, Subject, TokenFor, TokenRequest,
 };
 pub use tokenkeeper_protocol::{
     AccountName, Code, LoginId, Problem, ProviderName, Secret, SessionRef, UnixSeconds, UserName, reply,

@@ -170,6 +170,7 @@ answers! {
     keys_recovered: KeysRecovered -> reply::KeysRecovered,
     rollback_accepted: RollbackAccepted -> reply::RollbackAccepted,
     moved_out: MovedOut -> reply::MovedOut,
+    erasure: Erasure -> reply::Erasure,
 }
 
 #[cfg(test)]

@@ -54,6 +54,7 @@ impl Request {
             Self::StoreBackup => payload(kind::STORE_BACKUP, &()),
             Self::AcceptRollback => payload(kind::ACCEPT_ROLLBACK, &()),
             Self::StoreMoveOut(it) => payload(kind::STORE_MOVE_OUT, it),
+            Self::Erase(it) => payload(kind::ERASE, it),
         }
     }
 
@@ -85,6 +86,7 @@ impl Request {
             kind::STORE_BACKUP => nothing(kind, bytes, Self::StoreBackup)?,
             kind::ACCEPT_ROLLBACK => nothing(kind, bytes, Self::AcceptRollback)?,
             kind::STORE_MOVE_OUT => Self::StoreMoveOut(message(kind, bytes)?),
+            kind::ERASE => Self::Erase(message(kind, bytes)?),
             other => return Err(CodecError::UnknownType(other)),
         })
     }
@@ -117,6 +119,7 @@ impl Reply {
             Self::BackupPart(it) => payload(kind::BACKUP_PART, it),
             Self::RollbackAccepted(it) => payload(kind::ROLLBACK_ACCEPTED, it),
             Self::MovedOut(it) => payload(kind::MOVED_OUT, it),
+            Self::Erasure(it) => payload(kind::ERASURE, it),
             Self::Problem(it) => payload(kind::PROBLEM, it),
         }
     }
@@ -147,6 +150,7 @@ impl Reply {
             kind::BACKUP_PART => Self::BackupPart(message(kind, bytes)?),
             kind::ROLLBACK_ACCEPTED => Self::RollbackAccepted(message(kind, bytes)?),
             kind::MOVED_OUT => Self::MovedOut(message(kind, bytes)?),
+            kind::ERASURE => Self::Erasure(message(kind, bytes)?),
             kind::PROBLEM => Self::Problem(message(kind, bytes)?),
             other => return Err(CodecError::UnknownType(other)),
         })

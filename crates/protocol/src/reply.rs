@@ -1,5 +1,6 @@
 //! What the daemon answers. No reply can hold a refresh token: there is no field for one.
 
+mod erasure;
 mod keys;
 mod oversight;
 mod rollback;
@@ -12,6 +13,7 @@ use crate::problem::Problem;
 use crate::secret::{self, Secret};
 use crate::time::UnixSeconds;
 
+pub use erasure::{Erasure, ErasureStage};
 pub use keys::{KeysRecovered, KeysReply, KeysRotation};
 pub use oversight::{
     Explanation, HistoryEntry, HistoryPage, Identity, ProviderReport, ProviderStep, ProviderView, ProvidersReply,
@@ -71,6 +73,8 @@ pub enum Reply {
     RollbackAccepted(RollbackAccepted),
     /// To a step of moving the store out: how it stands.
     MovedOut(MovedOut),
+    /// To the begin of an erasure, and to the question how far one is.
+    Erasure(Erasure),
     /// To any request that failed.
     Problem(Problem),
 }
@@ -99,6 +103,7 @@ pub(crate) mod kind {
     pub(crate) const BACKUP_PART: u16 = 0x8016;
     pub(crate) const ROLLBACK_ACCEPTED: u16 = 0x8017;
     pub(crate) const MOVED_OUT: u16 = 0x8018;
+    pub(crate) const ERASURE: u16 = 0x8019;
     pub(crate) const PROBLEM: u16 = 0xffff;
 }
 

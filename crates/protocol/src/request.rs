@@ -56,6 +56,8 @@ pub enum Request {
     AcceptRollback,
     /// A step of moving the store to another host.
     StoreMoveOut(MoveOut),
+    /// Erases somebody, or one session; or asks how far that is.
+    Erase(Erase),
 }
 
 /// Type numbers of requests.
@@ -84,6 +86,7 @@ pub(crate) mod kind {
     pub(crate) const STORE_BACKUP: u16 = 0x0016;
     pub(crate) const ACCEPT_ROLLBACK: u16 = 0x0017;
     pub(crate) const STORE_MOVE_OUT: u16 = 0x0018;
+    pub(crate) const ERASE: u16 = 0x0019;
 }
 
 /// Which session a token is wanted of.
@@ -236,6 +239,49 @@ pub enum MoveOut {
     },
     /// That backup is used nowhere, and the store is used here again.
     Cancel,
+}
+
+/// Erases what is kept of somebody. It goes on when nobody asks any more, and over restarts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Erase {
+    /// Begins it, or joins the one that is under way for the same.
+    Begin(EraseBegin),
+    /// How far it is, by its id.
+    Progress(String),
+}
+
+/// Whom to erase, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EraseBegin {
+    /// Whom.
+    pub whom: Erased,
+    /// Destroy the key of the records as well, so that nothing of before opens.
+    pub forced: bool,
+    /// Do not wait until the provider has revoked the tokens.
+    pub at_once: bool,
+}
+
+/// Whom or what to erase.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Erased {
+    /// One session.
+    Session(SessionRef),
+    /// Everything of the user who is called so at a provider.
+    User {
+        /// Where.
+        provider: ProviderName,
+        /// The name.
+        user: UserName,
+    },
+    /// Everything of a subject at a provider.
+    Subject {
+        /// Where.
+        provider: ProviderName,
+        /// `iss`; that of the provider's configuration if not given.
+        issuer: Option<String>,
+        /// `sub`.
+        subject: String,
+    },
 }
 
 /// Asks whether somebody may do something. About others it takes the `manage` action.

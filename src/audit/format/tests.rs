@@ -72,6 +72,14 @@ fn examples() -> Vec<What> {
         What::MoveOutConfirmed { peer: "uid 0 (pid 4711)".into(), generation: 50_211 },
         What::MoveOutCancelled { peer: "uid 0 (pid 4711)".into(), generation: 50_211 },
         What::Migrated { from: 1, to: 2 },
+        What::Erased {
+            peer: "uid 0 (pid 4711)".into(),
+            provider: corp(),
+            sessions: 2,
+            not_revoked: 0,
+            seconds: 3,
+            forced: false,
+        },
     ]
 }
 

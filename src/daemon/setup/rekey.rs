@@ -8,11 +8,9 @@
 //! ```
 //! Whoever stops in between leaves an identity and a keyring that belong together. The next start, or the next call, does the rest.
 
-use std::fs;
-
 use super::{Found, Host, give_to_owner_of_directory};
 use crate::daemon::{StartError, keys};
-use crate::seal::{HostIdentity, IdentitySource, KeptError, KeptKeyring, Keyring, Recipients, SealError};
+use crate::seal::{HostIdentity, IdentitySource, KeptError, KeptKeyring, Keyring, Recipients, SealError, remove_wiped};
 
 /// A change of the identity that was begun.
 pub(super) struct Rekey {
@@ -64,7 +62,7 @@ impl Host<'_> {
     pub(super) fn finish_rekey(&self, rekey: &Rekey, source: &IdentitySource) -> Result<(), StartError> {
         rekey.kept.readdress(&rekey.keyring, self.recipients(&rekey.new)?)?;
         if let (IdentitySource::File(file), IdentitySource::Credential(_)) = (&rekey.old.1, source)
-            && let Err(error) = fs::remove_file(file)
+            && let Err(error) = remove_wiped(file)
         {
             let file = file.display();
             eprintln!("tokenkeeperd: {file} opens nothing any more, and cannot be removed: {error}");

@@ -56,6 +56,7 @@ pub(super) fn to_reply(reply: &Reply, now: UnixSeconds) -> Answer {
         | Reply::KeysRecovered(_)
         | Reply::RollbackAccepted(_)
         | Reply::MovedOut(_)
+        | Reply::Erasure(_)
         | Reply::StoreStats(_)
         | Reply::VerifyPage(_)
         | Reply::BackupPart(_) => {

@@ -54,7 +54,7 @@ impl Unwritten {
         self.waiting().get(&session).cloned()
     }
 
-    pub(super) fn forget(&self, session: SessionRef) {
+    pub(in crate::keeper) fn forget(&self, session: SessionRef) {
         self.waiting().remove(&session);
     }
 

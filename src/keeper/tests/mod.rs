@@ -4,6 +4,7 @@
 mod accounts;
 mod agenda;
 mod device;
+mod erasing;
 mod growing_old;
 mod history;
 mod interleaving;

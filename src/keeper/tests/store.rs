@@ -122,6 +122,10 @@ impl Store for Moody {
         self.inner.look(look)
     }
 
+    fn purge(&self, go_on: &dyn Fn(Table) -> bool) -> Result<bool, StoreError> {
+        self.inner.purge(go_on)
+    }
+
     fn sizes(&self) -> Result<Vec<crate::store::TableSize>, StoreError> {
         self.inner.sizes()
     }

@@ -165,6 +165,18 @@ impl Database {
             .expect("a test that stops here has a disk that takes writes");
     }
 
+    /// RocksDB's own.
+    pub(super) fn db(&self) -> &DB {
+        &self.0
+    }
+
+    /// All of them, that of the store's own numbers included.
+    pub(super) fn families(&self) -> Result<Vec<&ColumnFamily>, StoreError> {
+        let missing = || StoreError::Corrupt("the store's own numbers are missing".to_owned());
+        let own = self.0.cf_handle(OWN).ok_or_else(missing);
+        Table::ALL.into_iter().map(|table| self.family(table)).chain([own]).collect()
+    }
+
     pub(super) fn family(&self, table: Table) -> Result<&ColumnFamily, StoreError> {
         let missing = || StoreError::Corrupt(format!("the table {table} is missing"));
         self.0.cf_handle(table.name()).ok_or_else(missing)

@@ -32,6 +32,8 @@ pub(super) struct Disk {
     dir: PathBuf,
     ballast: Ballast,
     database: RwLock<Option<Arc<Database>>>,
+    /// Held by everyone who looks at the database as it stands at one moment.
+    onlookers: RwLock<()>,
 }
 
 impl Disk {
@@ -39,7 +41,8 @@ impl Disk {
     pub(super) fn open(dir: &Path) -> Result<(Self, u32), StoreError> {
         let (database, schema) = open::open(dir)?;
         let database = RwLock::new(Some(Arc::new(database)));
-        let this = Self { dir: dir.to_owned(), ballast: Ballast::in_directory(surroundings(dir)), database };
+        let ballast = Ballast::in_directory(surroundings(dir));
+        let this = Self { dir: dir.to_owned(), ballast, database, onlookers: RwLock::default() };
         this.ballast.take();
         Ok((this, schema))
     }
@@ -62,7 +65,8 @@ impl Disk {
 
     /// As [`Store::look`](crate::store::Store::look).
     pub(super) fn look(&self, look: &mut dyn FnMut(&dyn Snapshot)) -> Result<(), StoreError> {
-        // Not under the lock: who waits for it to open the database anew would have all readers wait.
+        let _onlooker = self.onlookers.read().unwrap_or_else(PoisonError::into_inner);
+        // Not under its lock: who waits for it to open the database anew would have all readers wait.
         let database = self.with(|database| Ok(Arc::clone(database)))?;
         look(&database.view());
         Ok(())
@@ -98,10 +102,34 @@ impl Disk {
         self.with(|database| Copies { dir: &self.dir }.take(database, schema, anew))
     }
 
-    fn with<T>(&self, read: impl FnOnce(&Arc<Database>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    /// Its directory.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(super) fn with<T>(&self, read: impl FnOnce(&Arc<Database>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
         let closed = || StoreError::Unreadable("it could not be opened again after a write failed".to_owned());
         read(database.as_ref().ok_or_else(closed)?)
+    }
+
+    /// Returns when everyone who looks at the database now has looked enough.
+    pub(super) fn wait_for_onlookers(&self) {
+        drop(self.onlookers.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Closes the database, which is well, and opens it anew. If that fails, the next write finds it closed, and it is revived.
+    pub(super) fn open_anew(&self) -> Result<(), StoreError> {
+        let _nobody_looks = self.onlookers.write().unwrap_or_else(PoisonError::into_inner);
+        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        // Two at a time cannot be open.
+        if database.as_ref().is_some_and(|database| Arc::strong_count(database) > 1) {
+            return Err(StoreError::Unwritable("somebody still looks at the store".to_owned()));
+        }
+        *database = None;
+        let (opened, _) = open::open(&self.dir)?;
+        *database = Some(Arc::new(opened));
+        Ok(())
     }
 
     /// Whether the disk takes a file and keeps it.

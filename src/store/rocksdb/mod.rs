@@ -11,6 +11,7 @@ mod group;
 mod mend;
 mod open;
 mod options;
+mod purge;
 mod record;
 mod row;
 mod view;
@@ -97,6 +98,10 @@ impl Store for RocksStore {
 
     fn look(&self, look: &mut dyn FnMut(&dyn Snapshot)) -> Result<(), StoreError> {
         self.disk.look(look)
+    }
+
+    fn purge(&self, go_on: &dyn Fn(Table) -> bool) -> Result<bool, StoreError> {
+        self.disk.purge(go_on)
     }
 
     fn sizes(&self) -> Result<Vec<TableSize>, StoreError> {

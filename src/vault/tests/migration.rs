@@ -275,6 +275,10 @@ impl Store for Dying {
         self.inner.look(look)
     }
 
+    fn purge(&self, go_on: &dyn Fn(Table) -> bool) -> Result<bool, StoreError> {
+        self.inner.purge(go_on)
+    }
+
     fn sizes(&self) -> Result<Vec<TableSize>, StoreError> {
         self.inner.sizes()
     }

@@ -150,6 +150,46 @@ pub(super) fn removed_provider() -> Seen {
         .knowing("session", session)
 }
 
+pub(super) fn old_copy() -> Seen {
+    let provider = ScriptedProvider::start();
+    let home = Home::new(&Config::empty());
+    let anchor = format!("anchor_file = {:?}", home.path("run/anchor").display().to_string());
+    home.configure(&Config::corp(&provider.issuer).daemon(&anchor));
+    let daemon = Daemon::start(&home);
+    let session = home.login("alice");
+    daemon.stop();
+    let (state, copy) = (home.state_dir(), home.path("copy"));
+    let replace = |from: &std::path::Path, to: &std::path::Path| {
+        let _ = fs::remove_dir_all(to);
+        assert!(Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap().success());
+    };
+    replace(&state, &copy);
+    Daemon::start(&home).stop();
+    replace(&copy, &state);
+    let daemon = Daemon::start(&home);
+    home.age_token();
+    asked(home, daemon, &["token", "--session", &session, "--min-valid", "3599s"])
+        .also(&format!("/v1/sessions/{session}/token"), &json!({ "min_valid": "3599s" }))
+        .knowing("session", session)
+}
+
+/// A daemon where one may erase.
+fn eraser() -> (Home, Daemon) {
+    let home = Home::new(&Config::corp("https://id.corp.example").rule(&me(), &["erase"], "corp", "all"));
+    let daemon = Daemon::start(&home);
+    (home, daemon)
+}
+
+pub(super) fn nobody_to_erase() -> Seen {
+    let (home, daemon) = eraser();
+    asked(home, daemon, &["erase", "corp", "--user", "nobody", "--yes"])
+}
+
+pub(super) fn unconfirmed_erasure() -> Seen {
+    let (home, daemon) = eraser();
+    asked(home, daemon, &["erase", "corp", "--user", "nobody"])
+}
+
 pub(super) fn refused_reload() -> Seen {
     let (home, daemon) = served();
     home.configure(&Config::corp("https://id.corp.example").with("clientid = \"shop\""));

@@ -158,6 +158,13 @@ pub(super) struct End {
     code: Option<Code>,
 }
 
+impl End {
+    /// The same, with this on a line of its own.
+    pub(super) fn advises(self, advice: &'static str) -> Self {
+        Self { advice, ..self }
+    }
+}
+
 /// A refusal of the daemon that nothing is to be added to.
 pub(super) fn refused(code: Code, label: &'static str, sentence: &str) -> End {
     End { label, sentence: sentence.to_owned(), advice: "", exit: code.exit_status().into(), code: Some(code) }

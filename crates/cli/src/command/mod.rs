@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod completions;
+mod erase;
 mod history;
 mod keys;
 mod login;
@@ -31,6 +32,7 @@ pub(crate) enum Command {
     Session(session::Session),
     History(history::History),
     Logout(logout::Logout),
+    Erase(erase::Erase),
     Provider(provider::Provider),
     Status(status::Status),
     Whoami(policy::Whoami),
@@ -51,6 +53,7 @@ impl Command {
             Self::Session(session) => session.run(context),
             Self::History(history) => history.run(context),
             Self::Logout(logout) => logout.run(context),
+            Self::Erase(erase) => erase.run(context),
             Self::Provider(provider) => provider.run(context),
             Self::Status(status) => status.run(context),
             Self::Whoami(whoami) => whoami.run(context),

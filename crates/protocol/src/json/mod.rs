@@ -4,6 +4,7 @@
 //! RFC 3339 in UTC, a value that is not known is `null`. A view borrows its reply and copies no token.
 
 mod device;
+mod erasure;
 mod history;
 mod keys;
 mod login;
@@ -21,6 +22,7 @@ mod time;
 mod token;
 
 pub use device::DeviceBegun;
+pub use erasure::Erasure;
 pub use history::{HistoryEntry, HistoryPage};
 pub use keys::{Keys, KeysRecovered, KeysRotating, KeysRotation};
 pub use login::{LoggedIn, LoginBegun, User};

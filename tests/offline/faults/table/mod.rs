@@ -6,6 +6,7 @@ mod answers;
 mod connection;
 mod discovery;
 mod here;
+mod kept;
 mod peculiar;
 mod refusals;
 
@@ -26,6 +27,7 @@ pub(super) fn parts() -> Vec<Part> {
         Part { heading: "Discovery, keys and ID tokens", entries: discovery::entries() },
         Part { heading: "Peculiar providers", entries: peculiar::entries() },
         Part { heading: "On this machine", entries: here::entries() },
+        Part { heading: "What is kept", entries: kept::entries() },
     ]
 }
 
