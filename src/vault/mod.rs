@@ -68,6 +68,8 @@ pub struct Vault {
     replaced: Mutex<Vec<Weak<Keyring>>>,
     /// The next sequence number of the audit outbox.
     outbox_next: AtomicU64,
+    /// The oldest event in it, when it was last read.
+    outbox_read: AtomicU64,
     /// Whether the outbox was found full.
     outbox_full: AtomicBool,
     /// What was written of since the start.
