@@ -109,16 +109,20 @@ impl Flight {
                 let (change, then) = settled(session, &answered, known);
                 State::Writing { answered, is_kept, change, then }
             }
+            // It waits already, and what it makes of the session was shown.
+            (State::Rereading { is_kept: true, .. }, Event::Reread(Err(error), _))
+            | (State::Writing { is_kept: true, .. }, Event::Written(Err(Attempt::Failed(error)))) => {
+                State::Landed(Err(error))
+            }
             (State::Rereading { answered, .. }, Event::Reread(Err(error), _)) => {
                 State::Keeping { answered, then: Err(error) }
             }
             (State::Writing { answered, is_kept, .. }, Event::Written(Err(Attempt::Changed))) => {
                 State::Rereading { answered, is_kept }
             }
-            (State::Writing { answered, is_kept, then, .. }, Event::Written(Err(Attempt::Failed(error)))) => {
+            (State::Writing { answered, then, .. }, Event::Written(Err(Attempt::Failed(error)))) => {
                 // New tokens are served from memory. Whoever asks for still newer ones has to wait for the store.
-                let then =
-                    if is_kept { Err(error) } else { then.ok().filter(|it| *it == Attended::Renewed).ok_or(error) };
+                let then = then.ok().filter(|it| *it == Attended::Renewed).ok_or(error);
                 State::Keeping { answered, then }
             }
             (State::Writing { then, .. }, Event::Written(Ok(()))) | (State::Keeping { then, .. }, Event::Done) => {

@@ -51,9 +51,8 @@ impl Keeper {
                     Event::Written(written)
                 }
                 State::Keeping { answered, .. } => {
-                    if self.unwritten.keep(Arc::clone(answered)) {
-                        tracing::error!(session = %id, "the answer to a refresh waits in memory: it cannot be written");
-                    }
+                    tracing::error!(session = %id, "the answer to a refresh waits in memory: it cannot be written");
+                    self.unwritten.keep(Arc::clone(answered));
                     Event::Done
                 }
                 State::Showing(_) => {

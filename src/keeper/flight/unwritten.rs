@@ -45,9 +45,8 @@ impl Answered {
 pub(in crate::keeper) struct Unwritten(Mutex<HashMap<SessionRef, Arc<Answered>>>);
 
 impl Unwritten {
-    /// Whether none of the session waited before.
-    pub(super) fn keep(&self, answered: Arc<Answered>) -> bool {
-        self.waiting().insert(answered.before.id, answered).is_none()
+    pub(super) fn keep(&self, answered: Arc<Answered>) {
+        self.waiting().insert(answered.before.id, answered);
     }
 
     pub(super) fn find(&self, session: SessionRef) -> Option<Arc<Answered>> {

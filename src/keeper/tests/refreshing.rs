@@ -1,5 +1,6 @@
 //! The order of a refresh, and who gets what of it.
 
+use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use tokenkeeper_protocol::Secret;
 
@@ -76,6 +77,17 @@ async fn tokens_that_cannot_be_written_are_served_from_memory_and_written_once_t
     assert_eq!((home.session().generation, home.token().as_deref()), (2, Some("at-new")));
     assert_eq!(home.vault.unsettled().unwrap(), []);
     assert_eq!(home.attend_to_all_due().await, 0);
+}
+
+#[tokio::test]
+async fn an_answer_that_still_cannot_be_written_does_not_ring_for_another_try() {
+    let home = Home::new().await;
+    home.sleep_until(200);
+    home.store.take_only(1);
+    assert_eq!(home.attend(Wish::Due).await, Ok(Attended::Renewed));
+    assert_eq!(home.keeper.agenda_changed().now_or_never(), Some(()), "there is something new to show");
+    assert!(matches!(home.attend(Wish::Due).await, Err(KeeperError::StoreDown { .. })));
+    assert_eq!(home.keeper.agenda_changed().now_or_never(), None);
 }
 
 #[tokio::test]

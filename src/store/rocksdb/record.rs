@@ -239,6 +239,10 @@ mod tests {
                 let (mut behind, mut alone) = (log[..end].to_vec(), log[..end].to_vec());
                 behind[from..].fill(0);
                 alone[from..to].fill(0);
+                if behind == log[..end] {
+                    // The record ends in zeros.
+                    continue;
+                }
                 assert_eq!(judge(&behind[..]).unwrap(), Log::Torn(begin as u64), "from {from}");
                 assert_eq!(judge(&alone[..]).unwrap(), Log::Torn(begin as u64), "{from} to {to}");
             }

@@ -114,7 +114,12 @@ impl Host {
                 if !ledger.exposed.contains_key(&user) {
                     self.provider.has_newest(&user);
                 }
-            } else if let Entry::Vacant(unexposed) = ledger.exposed.entry(user) {
+                continue;
+            }
+            if !ordinary {
+                self.may_go_back(&user, step.number);
+            }
+            if let Entry::Vacant(unexposed) = ledger.exposed.entry(user) {
                 unexposed.insert(Exposed { by: By::Kill, number: step.number, since });
                 exposed_here += 1;
             }
@@ -129,6 +134,18 @@ impl Host {
                 Some(By::Kill) => figures.lost_by_kill += 1,
                 Some(By::LostAnswer) => figures.lost_by_answer += 1,
                 None => ledger.wrong.push((user, format!("{session} is lost, and need not be"))),
+            }
+        }
+    }
+}
+
+impl Host {
+    /// While the store fails, a new token is served out of memory, and may be gone with the process: the one before it comes back.
+    fn may_go_back(&self, user: &str, to: u64) {
+        self.provider.goes_back(user, to);
+        for slot in &self.slots {
+            if let Some(slot) = slot.lock().unwrap().as_mut().filter(|slot| slot.user == user) {
+                slot.place = 0;
             }
         }
     }

@@ -87,6 +87,11 @@ impl ScriptedProvider {
         self.state().oracle.has_newest(user);
     }
 
+    /// The client was killed before it kept a newer refresh token of `user` than this number.
+    pub(crate) fn goes_back(&self, user: &str, number: u64) {
+        self.state().oracle.goes_back(user, number);
+    }
+
     /// What happened to refresh tokens, from step `from` on.
     pub(crate) fn steps(&self, from: usize) -> Vec<Step> {
         self.state().oracle.steps()[from..].to_vec()

@@ -212,6 +212,14 @@ impl Oracle {
         }
     }
 
+    /// The client may have no newer one any more of the last login of `user` than this number.
+    pub(super) fn goes_back(&mut self, user: &str, number: u64) {
+        let of_user = self.tokens.values().filter(|it| it.user == user);
+        if let Some(shown) = of_user.map(|it| it.login).max().and_then(|login| self.shown.get_mut(&login)) {
+            *shown = number.min(*shown);
+        }
+    }
+
     pub(super) fn note(&mut self, token: &str, what: What) {
         if let Some(it) = self.tokens.get(token) {
             let (user, number) = (it.user.clone(), it.number);
