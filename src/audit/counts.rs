@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use tokenkeeper_protocol::ProviderName;
+use tokenkeeper_protocol::reply::Refused;
 
 use super::{Event, What};
 
@@ -25,6 +26,8 @@ pub struct Counts {
     pub logouts: ByProvider,
     /// Denials, by action.
     pub denials: BTreeMap<String, u64>,
+    /// The last of the sessions that a refresh lost, until it is removed.
+    pub last_refused: Option<Refused>,
 }
 
 /// Where it is counted. Only those who have just waited for the disk come here.
@@ -36,6 +39,7 @@ impl Counters {
     pub fn note(&self, events: &[Event]) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for event in events {
+            counts.note_refused(event);
             counts.note(&event.what);
         }
     }
@@ -47,6 +51,21 @@ impl Counters {
 }
 
 impl Counts {
+    fn note_refused(&mut self, event: &Event) {
+        match &event.what {
+            What::RefreshFailed { session, provider, why, lost: Some(_) } => {
+                let (session, provider, why) = (*session, provider.clone(), why.clone());
+                self.last_refused = Some(Refused { at: event.at, session, provider, why });
+            }
+            // What a provider said may name its user: it goes with the session.
+            What::Removed { session, .. } => {
+                self.last_refused.take_if(|refused| refused.session == *session);
+            }
+            What::Erased { .. } => self.last_refused = None,
+            _ => {}
+        }
+    }
+
     fn note(&mut self, what: &What) {
         if let What::RefreshFailed { provider, lost: Some(loss), .. }
         | What::Expired { provider, lost: Some(loss), .. } = what
@@ -92,6 +111,7 @@ mod tests {
             What::Denied { peer: text(), action: "token".to_owned(), target: text(), reference: text(), count }
         };
         let done = What::RefreshDone { session, provider: provider.clone(), generation: 2 };
+        let removed = What::Removed { session, provider: provider.clone() };
         let events =
             [done, failed(None), failed(None), failed(Some(Loss::Refused)), denied(1), denied(41), What::DaemonStopped];
         counters.note(&events.map(|what| Event { at: UnixSeconds(0), what }));
@@ -100,5 +120,8 @@ mod tests {
         assert_eq!([of("done"), of("failed"), of("needs_login")], [Some(1), Some(2), Some(1)]);
         assert_eq!(counts.lost.get(&(provider, "refused")), Some(&1));
         assert_eq!((counts.denials["token"], counts.logins.len()), (42, 0));
+        assert_eq!(counts.last_refused.map(|refused| refused.session), Some(session));
+        counters.note(&[Event { at: UnixSeconds(0), what: removed }]);
+        assert_eq!(counters.read().last_refused, None, "it goes with the session");
     }
 }

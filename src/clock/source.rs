@@ -33,21 +33,21 @@ pub(super) enum Source {
 /// The clocks of a test.
 #[derive(Debug, Default)]
 pub(super) struct Hands {
-    wall: AtomicI64,
+    /// In milliseconds.
     boot: AtomicI64,
+    /// By how many seconds the wall clock is ahead of that.
+    wall_ahead: AtomicI64,
 }
 
 impl Source {
     pub(super) fn manual(now: UnixSeconds) -> Self {
-        Self::Manual(Arc::new(Hands { wall: now.0.into(), boot: now.0.into() }))
+        Self::Manual(Arc::new(Hands { boot: now.0.saturating_mul(1000).into(), wall_ahead: 0.into() }))
     }
 
     /// Lets time go by. Does nothing to the clocks of the system.
     pub(super) fn advance(&self, span: Duration) {
         if let Self::Manual(hands) = self {
-            let seconds = i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
-            hands.wall.fetch_add(seconds, Ordering::SeqCst);
-            hands.boot.fetch_add(seconds, Ordering::SeqCst);
+            hands.boot.fetch_add(span.as_millis().try_into().unwrap_or(i64::MAX), Ordering::SeqCst);
         }
     }
 
@@ -55,21 +55,23 @@ impl Source {
     #[cfg(test)]
     pub(super) fn set_wall_by(&self, seconds: i64) {
         if let Self::Manual(hands) = self {
-            hands.wall.fetch_add(seconds, Ordering::SeqCst);
+            hands.wall_ahead.fetch_add(seconds, Ordering::SeqCst);
         }
     }
 
     pub(super) fn boot(&self) -> Duration {
         match self {
             Self::System => read(ClockId::CLOCK_BOOTTIME),
-            Self::Manual(hands) => Duration::from_secs(hands.boot.load(Ordering::SeqCst).try_into().unwrap_or(0)),
+            Self::Manual(hands) => Duration::from_millis(hands.boot.load(Ordering::SeqCst).try_into().unwrap_or(0)),
         }
     }
 
     pub(super) fn read(&self) -> Reading {
         let wall = match self {
             Self::System => read(ClockId::CLOCK_REALTIME).as_secs().try_into().unwrap_or(i64::MAX),
-            Self::Manual(hands) => hands.wall.load(Ordering::SeqCst),
+            Self::Manual(hands) => {
+                hands.boot.load(Ordering::SeqCst).div_euclid(1000) + hands.wall_ahead.load(Ordering::SeqCst)
+            }
         };
         Reading { wall: UnixSeconds(wall), boot: self.boot() }
     }

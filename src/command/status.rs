@@ -10,7 +10,7 @@ use super::Service;
 use crate::domain::Peer;
 use crate::keeper::{KeeperError, clock_complaint};
 use crate::policy::{Action, Rule, Target, Who};
-use crate::vault::{Care, Rollback};
+use crate::vault::{Care, Outlook, Rollback, VaultError};
 
 /// An administrator should know when less is free than this share of the disk, and less than so many bytes: on a large disk, a
 /// small share is plenty.
@@ -49,14 +49,16 @@ impl Service {
     pub(super) async fn vital_signs(&self) -> Result<StatusReply, Problem> {
         // Counting goes through an index as long as there are sessions: not on a thread that serves.
         let keeper = Arc::clone(&self.keeper);
-        let counts = tokio::task::spawn_blocking(move || keeper.vault().count_states()).await;
-        let counts = counts.map_err(|_| KeeperError::Internal.to_problem())?;
-        let counts = counts.map_err(|error| KeeperError::from(error).to_problem())?;
+        let now = keeper.clock().now();
+        let counted = move || Ok((keeper.vault().count_states()?, keeper.vault().outlook(now)?));
+        let counted: Result<_, VaultError> =
+            tokio::task::spawn_blocking(counted).await.map_err(|_| KeeperError::Internal.to_problem())?;
+        let (counts, outlook) = counted.map_err(|error| KeeperError::from(error).to_problem())?;
         let counts = SessionCounts { active: counts.active, need_login: counts.need_login, ended: counts.ended };
-        self.report(counts).map_err(|error| error.to_problem())
+        self.report(counts, outlook).map_err(|error| error.to_problem())
     }
 
-    fn report(&self, sessions: SessionCounts) -> Result<StatusReply, KeeperError> {
+    fn report(&self, sessions: SessionCounts, outlook: Outlook) -> Result<StatusReply, KeeperError> {
         let vault = self.keeper.vault();
         let providers: Vec<_> = self
             .keeper
@@ -86,6 +88,10 @@ impl Service {
             started_at: self.vitals.started_at,
             providers,
             sessions,
+            ending_soon: outlook.ending_soon,
+            more_ending_soon: outlook.more_ending_soon,
+            next_refresh_at: outlook.next_refresh_at,
+            last_refused: vault.counts().last_refused,
             store_bytes: vault.bytes_on_disk(),
             last_backup_at: vault.last(Care::Backup),
             disk_free_percent: u8::try_from(disk.free_thousandths() / 10).unwrap_or(100),

@@ -37,6 +37,7 @@ impl Keeper {
         let provider = self.provider(&begin.provider)?;
         let ask = DeviceAsk::new(provider.settings(), begin)
             .map_err(|error| KeeperError::BadRequest { why: error.to_string() })?;
+        self.check_store()?;
         let pass = self.enter_for_person(&provider).await?;
         let now = self.clock.now();
         let start = provider.begin_device(&ask, now).await;

@@ -107,6 +107,11 @@ impl Keeper {
             let trouble = pace.trouble.as_ref().map(|trouble| format!("; the last question failed: {trouble}"));
             return Err(failed(&format!("{}{}", LoginFault::DeviceExpired, trouble.unwrap_or_default())));
         }
+        if let Err(error) = self.check_store() {
+            // The provider keeps what it has for us, until we can keep it.
+            pace.trouble = Some(error.to_string());
+            return Ok(Asked::Again);
+        }
         let provider = self.provider(&login.value.provider)?;
         // Nobody waits for this one answer: the next is as good, so that an open breaker holds.
         let pass = tokio::select! {

@@ -16,7 +16,7 @@ use crate::audit::What;
 use crate::domain::{Flow, Peer, Tokens, Way};
 use crate::failpoint::failpoint;
 use crate::policy::Permit;
-use crate::provider::{Fault, LoginFault, Pass, Provider, Turn};
+use crate::provider::{Answer, Fault, LoginFault, Pass, Provider, Turn};
 use crate::vault::{DoneLogin, PendingLogin, Versioned};
 
 /// How long a person may take at the provider's login page.
@@ -145,6 +145,11 @@ impl Keeper {
         self.login_quota.take(peer.owner(), self.clock.now()).map_err(|wait| KeeperError::TooManyLogins { wait })
     }
 
+    /// To be asked before a provider is asked for something that has to be written, so that it is not spent in vain.
+    pub(super) fn check_store(&self) -> Result<(), KeeperError> {
+        self.vault.fault().map_or(Ok(()), |why| Err(KeeperError::StoreDown { why }))
+    }
+
     async fn try_complete(
         &self,
         permit: Permit,
@@ -167,6 +172,9 @@ impl Keeper {
                     "the `state` that came back is not that of this login; pass on the callback of the login you began"
                         .to_owned(),
             });
+        }
+        if matches!(callback.answer, Answer::Code(_)) {
+            self.check_store()?;
         }
         let pass = self.enter_for_person(&provider).await?;
         let grant = provider.exchange(flow, &callback, self.clock.now()).await;

@@ -35,11 +35,19 @@ pub(super) fn session_at_end(key: &[u8]) -> Option<SessionRef> {
     SessionRef::try_from(*id).ok()
 }
 
+/// The first byte of a key of [`Table::States`] for an active session.
+pub(super) const ACTIVE: u8 = 0;
+
+/// The place of a session in [`Table::States`].
+pub(super) fn state_key(state: u8, session: SessionRef) -> Vec<u8> {
+    [&[state], &session.as_bytes()[..]].concat()
+}
+
 /// The first byte of a key of [`Table::States`].
 pub(super) fn state_byte(session: &Session) -> u8 {
     use crate::domain::State;
     match session.state {
-        State::Active => 0,
+        State::Active => ACTIVE,
         State::NeedsLogin { .. } => 1,
         State::Ended { .. } => 2,
     }
@@ -83,7 +91,7 @@ impl Vault {
     /// The entries that follow a session's state.
     fn passing_entries(session: &Session) -> Vec<(Table, Vec<u8>)> {
         let mut entries = vec![
-            (Table::States, [&[state_byte(session)], &session.id.as_bytes()[..]].concat()),
+            (Table::States, state_key(state_byte(session), session.id)),
             (Table::Due, agenda_key(Agenda::Prune, session.prune_at, session.id)),
         ];
         entries.extend(session.due_at.map(|at| (Table::Due, agenda_key(Agenda::Attend, at, session.id))));

@@ -1,4 +1,4 @@
-//! A session that died says why: to its user, in its history, in the audit trail and in the metrics.
+//! A session that died says why: to its user, in its history, in the audit trail, in the metrics and in the status.
 
 use crate::support::{Config, Daemon, Fault, Home, ScriptedProvider};
 
@@ -25,7 +25,8 @@ fn what_the_provider_said_is_told_to_whoever_asks() {
     let history = home.cli(["history", &session]).stdout;
     let shown = home.cli(["session", &session]).stdout;
     let listed = home.cli(["sessions"]).stdout;
-    for text in [&told, &record, &history, &shown, &listed] {
+    let status = home.cli(["status"]).stdout;
+    for text in [&told, &record, &history, &shown, &listed, &status] {
         for part in ["invalid_grant", "revoked by an administrator", "x-request-id req-4711"] {
             assert!(text.contains(part), "{part} is missing: {text}");
         }

@@ -7,7 +7,7 @@ mod common;
 use common::{AT, Daemon, session, user};
 use serde_json::json;
 use tokenkeeper_protocol::reply::{
-    Authentication, Health, LoggedOut, ProviderStatus, Revocation, SessionCounts, SessionDetail, SessionState,
+    Authentication, Health, LoggedOut, ProviderStatus, Refused, Revocation, SessionCounts, SessionDetail, SessionState,
     SessionsPage, StatusReply, TokenReply,
 };
 use tokenkeeper_protocol::request::{Selector, TokenRequest};
@@ -214,6 +214,15 @@ fn status(health: Health, complaints: &[&str]) -> StatusReply {
             ProviderStatus { provider: "github".parse().unwrap(), last_success_at: Some(AT), failure: None },
         ],
         sessions: SessionCounts { active: 1204, need_login: 3, ended: 7 },
+        ending_soon: 12,
+        more_ending_soon: health == Health::Degraded,
+        next_refresh_at: Some(AT),
+        last_refused: Some(Refused {
+            at: AT,
+            session: "b91xw0tz".parse().unwrap(),
+            provider: "corp".parse().unwrap(),
+            why: "login required: invalid_grant".to_owned(),
+        }),
         last_backup_at: None,
         store_bytes: 41_000_000,
         disk_free_percent: 63,
@@ -257,7 +266,9 @@ fn the_status_looks_as_the_documentation_shows_it() {
     let expected = "\
 HTTP 503
           github  ok, last answer 14 Nov
-sessions  1204 active, 3 need login, 7 ended
+sessions  1204 active (at least 12 end within 3d), 3 need login, 7 ended
+refresh   due since 14 Nov
+refused   14 Nov b91xw0tz at corp: login required: invalid_grant
 store     ok, 41 MB, disk 63% free, no backup yet
 keys      systemd credential, epoch 3
 audit     ok, 0 waiting
@@ -281,6 +292,8 @@ fn the_status_in_json_has_every_figure() {
             { "provider": "github", "last_success_at": at, "failed_at": null, "failure": null },
         ],
         "sessions": { "active": 1204, "need_login": 3, "ended": 7 },
+        "ending_soon": 12, "more_ending_soon": true, "next_refresh_at": at,
+        "last_refused": { "at": at, "session": "b91xw0tz", "provider": "corp", "why": "login required: invalid_grant" },
         "store_bytes": 41_000_000, "last_backup_at": null, "disk_free_percent": 63, "identity_source": "systemd credential", "epoch": 3,
         "audit_waiting": 0, "config_loaded_at": at, "config_refused": "corp.toml:3:1: unknown key",
     });

@@ -11,9 +11,9 @@ use serde_json::{Map, Value};
 use tokenkeeper_protocol::reply::{
     Authentication, DeviceBegun, Erasure, ErasureStage, Explanation, Finding, Health, HistoryEntry, HistoryPage,
     Identity, KeysReply, KeysRotation, LoggedIn, LoggedOut, LoginBegun, MovedOut, ProviderReport, ProviderStatus,
-    ProviderStep, ProviderView, ProvidersReply, Revocation, RollbackAccepted, RuleOutcome, RuleView, SessionCounts,
-    SessionDetail, SessionState, SessionsPage, StatusReply, StepOutcome, StoreStats, TableStats, TokenReply,
-    VerifyPage,
+    ProviderStep, ProviderView, ProvidersReply, Refused, Revocation, RollbackAccepted, RuleOutcome, RuleView,
+    SessionCounts, SessionDetail, SessionState, SessionsPage, StatusReply, StepOutcome, StoreStats, TableStats,
+    TokenReply, VerifyPage,
 };
 use tokenkeeper_protocol::{Code, LoginId, Problem, Reply, Request, UnixSeconds};
 
@@ -236,6 +236,15 @@ fn answer(request: Request, knows_much: bool) -> Reply {
             started_at: AT,
             providers: vec![status],
             sessions: SessionCounts::default(),
+            ending_soon: 0,
+            more_ending_soon: knows_much,
+            next_refresh_at: at,
+            last_refused: knows_much.then(|| Refused {
+                at: AT,
+                session: "7k3vq2mx".parse().unwrap(),
+                provider: "corp".parse().unwrap(),
+                why: "invalid_grant".to_owned(),
+            }),
             last_backup_at: at,
             store_bytes: 1,
             disk_free_percent: 50,

@@ -24,10 +24,6 @@ pub use store::{BackupPart, BackupSummary, Finding, MovedOut, StoreStats, TableS
 
 /// One reply, as it travels in one frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one reply lives per request, and the common one must not cost an allocation"
-)]
 pub enum Reply {
     /// To a token request.
     Token(TokenReply),
@@ -287,6 +283,14 @@ pub struct StatusReply {
     pub providers: Vec<ProviderStatus>,
     /// Sessions by state.
     pub sessions: SessionCounts,
+    /// Active sessions whose user must log in again within three days, by their greatest age.
+    pub ending_soon: u64,
+    /// Whether there may be more of them: not all were counted.
+    pub more_ending_soon: bool,
+    /// When the first of the active sessions is due: for its refresh, or to end with a token that cannot be refreshed. Past, if it waits.
+    pub next_refresh_at: Option<UnixSeconds>,
+    /// The last session since the start whose refresh the provider refused for good.
+    pub last_refused: Option<Refused>,
     /// Bytes the store takes on disk.
     pub store_bytes: u64,
     /// When the last backup was taken.
@@ -325,6 +329,19 @@ pub struct ProviderStatus {
     pub last_success_at: Option<UnixSeconds>,
     /// What went wrong last, and when, unless something has gone well since.
     pub failure: Option<(UnixSeconds, String)>,
+}
+
+/// A session whose user must log in again because a refresh was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// When.
+    pub at: UnixSeconds,
+    /// Which.
+    pub session: SessionRef,
+    /// Where.
+    pub provider: ProviderName,
+    /// What the provider said.
+    pub why: String,
 }
 
 /// Sessions by state.

@@ -71,7 +71,7 @@ impl Eraser {
     /// Begins to erase, or joins the erasure of the same that is under way. It goes on by itself.
     ///
     /// # Errors
-    /// [`KeeperError::NothingKept`] when there is nothing to erase.
+    /// [`KeeperError::NothingKept`] when there is nothing to erase; [`KeeperError::MovedOut`] when that is done elsewhere.
     pub async fn begin(
         self: &Arc<Self>,
         _permit: Permit,
@@ -79,6 +79,7 @@ impl Eraser {
         whom: &Erased,
         how: How,
     ) -> Result<reply::Erasure, KeeperError> {
+        let _work = self.keeper.begin_work()?;
         let (this, wanted) = (Arc::clone(self), whom.clone());
         // Goes through all names.
         let found = tokio::task::spawn_blocking(move || this.find(&wanted)).await;
@@ -159,6 +160,11 @@ impl Eraser {
     }
 
     async fn step(self: &Arc<Self>, id: ErasureId, stop: &CancellationToken) -> Result<Step, KeeperError> {
+        // It leaves with the store when that is moved, and goes on there.
+        let _work = match self.keeper.begin_work() {
+            Ok(work) => work,
+            Err(leaving) => return Ok(Step::Waits(leaving.to_string())),
+        };
         let vault = &self.keeper.vault;
         let Some(row) = vault.erasure(id)? else { return Ok(self.over(id)) };
         let outcome = match &row.value.stage {
@@ -172,6 +178,11 @@ impl Eraser {
             Err(KeeperError::Conflict) => Ok(Step::Taken),
             other => other,
         }
+    }
+
+    /// Ends a step before its time when the store is to be moved, which waits for it.
+    pub(super) fn give_way(&self) -> Option<Step> {
+        self.keeper.is_leaving().then(|| Step::Waits(self.keeper.why_leaving().to_string()))
     }
 
     /// Writes how far an erasure is, with what goes with it.

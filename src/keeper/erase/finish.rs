@@ -35,12 +35,13 @@ impl Eraser {
         let purged = tokio::task::spawn_blocking(move || {
             let go_on = |table: Table| {
                 this.detail(id, table.to_string());
-                !stop.is_cancelled()
+                !stop.is_cancelled() && !this.keeper.is_leaving()
             };
             this.keeper.vault.purge(&go_on)
         });
         if !purged.await.map_err(|_| KeeperError::Internal)?? {
-            return Ok(Step::Waits("the daemon stops; the next start goes on".to_owned()));
+            let stops = || Step::Waits("the daemon stops; the next start goes on".to_owned());
+            return Ok(self.give_way().unwrap_or_else(stops));
         }
         if row.value.forced {
             let next = Erasure { stage: Stage::Rotating { epoch: None }, ..row.value.clone() };

@@ -29,6 +29,10 @@ impl Eraser {
         let erasure = &row.value;
         let (sessions, _) = self.keeper.vault.sessions_of(&erasure.provider, whose)?;
         self.end(&sessions, erasure).await?;
+        if let Some(waits) = self.give_way() {
+            // Nothing is revoked any more, so nothing may be removed for having waited long enough.
+            return Ok(waits);
+        }
         let (sessions, damaged) = self.keeper.vault.sessions_of(&erasure.provider, whose)?;
         if sessions.iter().any(|session| !session.value.state.is_ended()) {
             // Somebody logged in meanwhile.
@@ -45,6 +49,9 @@ impl Eraser {
         let mut removal = Removal { eraser: self, id, version: row.version, erasure: erasure.clone() };
         removal.remove_logins(whose, &sessions).await?;
         for part in sessions.chunks(TOGETHER) {
+            if let Some(waits) = self.give_way() {
+                return Ok(waits);
+            }
             removal.remove_sessions(part).await?;
         }
         for session in damaged {

@@ -186,10 +186,32 @@ async fn a_login_that_cannot_be_written_leaves_no_tokens_behind() {
     let home = Home::new().await;
     let begun = begin(&home, None).await;
     grant(&home, &[]);
-    home.store.take_only(0);
-    let told = ask_once(&home, &begun).await.err().unwrap();
+    let bell = home.hold(home.server.scripted("/token"));
+    let (asked, ()) = tokio::join!(ask_once(&home, &begun), async {
+        until(|| home.posts() == 1).await;
+        home.store.take_only(0);
+        bell.notify_one();
+    });
+    let told = asked.err().unwrap();
     assert!(told.starts_with("login failed: the store cannot be used"), "{told}");
     assert_eq!((sessions(&home), home.revoked().len()), (1, 2));
+}
+
+#[tokio::test]
+async fn while_the_store_takes_no_writes_no_question_is_asked_and_the_user_is_found_later() {
+    let home = Home::new().await;
+    let begun = begin(&home, None).await;
+    grant(&home, &[]);
+    home.store.take_only(0);
+    let mut pace = Pace::default();
+    assert!(matches!(ask(&home, &begun, &mut pace).await, Ok(Asked::Again)));
+    assert!(pace.trouble.as_ref().unwrap().contains("no space left"), "{pace:?}");
+    let refused = begin_as(&home, &peer(1000), None).await;
+    assert!(matches!(refused, Err(KeeperError::StoreDown { .. })), "{refused:?}");
+    assert_eq!((home.posts(), home.server.count("/device")), (0, 1));
+    home.store.recover();
+    assert!(matches!(ask(&home, &begun, &mut pace).await, Ok(Asked::LoggedIn)));
+    assert_eq!(sessions(&home), 2);
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ impl KeepKeyring for Nowhere {
 }
 
 /// An eraser at work, as after a start with this identity.
-fn eraser(home: &Home, identity: &str) -> Arc<Eraser> {
+pub(super) fn eraser(home: &Home, identity: &str) -> Arc<Eraser> {
     let rotation = Arc::new(Rotation::new(Arc::clone(&home.vault), Arc::new(Nowhere), home.clock.clone(), 1));
     let eraser = Eraser::new(Arc::clone(&home.keeper), Arc::clone(&rotation), Some(identity.to_owned()));
     let eraser = Arc::new(eraser);
@@ -45,17 +45,17 @@ fn deliver(home: &Home) -> Vec<What> {
     events.into_iter().map(|(_, event)| event.what).collect()
 }
 
-fn user(home: &Home) -> Erased {
+pub(super) fn user(home: &Home) -> Erased {
     let Session { provider, user, .. } = home.session();
     Erased::User { provider, user: user.name }
 }
 
-async fn begin(eraser: &Arc<Eraser>, whom: &Erased, how: How) -> Result<Erasure, KeeperError> {
+pub(super) async fn begin(eraser: &Arc<Eraser>, whom: &Erased, how: How) -> Result<Erasure, KeeperError> {
     eraser.begin(permit(Action::Erase), "uid 0 (pid 1)", whom, how).await
 }
 
 /// Waits until `is_it`, delivering what waits for syslog if it is said to.
-async fn wait_for(
+pub(super) async fn wait_for(
     home: &Home,
     eraser: &Eraser,
     id: &str,
@@ -78,7 +78,7 @@ async fn wait_for(
     tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("the erasure does not get there")
 }
 
-async fn done(home: &Home, eraser: &Eraser, id: &str) -> Erasure {
+pub(super) async fn done(home: &Home, eraser: &Eraser, id: &str) -> Erasure {
     wait_for(home, eraser, id, true, |now| now.stage == ErasureStage::Done).await
 }
 

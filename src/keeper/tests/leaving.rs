@@ -1,6 +1,8 @@
 //! The store is moved to another host: what is under way ends first, nothing begins meanwhile, and nothing ever after.
 
+use super::erasing::{begin, done, eraser, user, wait_for};
 use super::*;
+use crate::keeper::How;
 use crate::vault::MovedOut;
 
 async fn move_out(home: &Home) {
@@ -65,4 +67,51 @@ async fn an_answer_that_waits_to_be_written_does_not_stay_behind() {
     assert!(matches!(home.keeper.leave().await.map(drop), Err(KeeperError::StoreDown { .. })));
     home.store.recover();
     assert_eq!(home.attend(Wish::NewToken).await, Ok(Attended::Renewed), "it is written, and everything goes on");
+}
+
+#[tokio::test]
+async fn at_a_store_that_left_nothing_is_revoked_or_removed_until_it_is_brought_back() {
+    let home = Home::new().await;
+    home.server.script("/revoke", Reply::text(503, "text/plain", ""));
+    let eraser = eraser(&home, "age1host");
+    let begun = begin(&eraser, &user(&home), How::default()).await.unwrap();
+    wait_for(&home, &eraser, &begun.id, true, |now| now.waiting.is_some()).await;
+    move_out(&home).await;
+    home.server.script("/revoke", Reply::text(200, "text/plain", ""));
+    home.sleep_until(600);
+    let asked = home.server.count("/revoke");
+    let refused = begin(&eraser, &user(&home), How { at_once: true, forced: false }).await.unwrap_err();
+    assert!(matches!(refused, KeeperError::MovedOut { .. }), "{refused}");
+    let says_so = |why: &String| *why == home.keeper.why_leaving().to_string();
+    wait_for(&home, &eraser, &begun.id, true, |now| now.waiting.as_ref().is_some_and(says_so)).await;
+    assert!(home.session().tokens.is_some() && home.server.count("/revoke") == asked);
+
+    home.vault.cancel_move_out("uid 0".to_owned(), NOW).await.unwrap();
+    home.keeper.stay().await.unwrap();
+    done(&home, &eraser, &begun.id).await;
+    assert_eq!((home.vault.session(home.id).unwrap(), home.server.count("/revoke")), (None, asked + 1));
+}
+
+#[tokio::test]
+async fn an_erasure_ends_what_it_is_doing_and_gives_way_to_the_move() {
+    let home = Home::new().await;
+    let bell = Arc::new(Notify::new());
+    let done = Reply::text(200, "text/plain", "");
+    home.server.script("/revoke", Reply::Held(Arc::clone(&bell), Box::new(done.clone())));
+    let eraser = eraser(&home, "age1host");
+    let begun = begin(&eraser, &user(&home), How { at_once: true, forced: false }).await.unwrap();
+    until(|| home.server.count("/revoke") == 1).await;
+    home.server.script("/revoke", done);
+    let (left, ()) = tokio::join!(home.keeper.leave(), async {
+        until(|| home.keeper.is_leaving()).await;
+        assert!(home.session().tokens.is_some());
+        bell.notify_one();
+    });
+    let left = left.unwrap();
+    assert_eq!(home.session().tokens, None, "what was asked of the provider is known where the store goes");
+    let waits = wait_for(&home, &eraser, &begun.id, true, |now| now.waiting.is_some()).await;
+    assert_eq!((waits.sessions, home.vault.erasures().unwrap().len()), (0, 1), "and so is the rest of it");
+    drop(left);
+    super::erasing::done(&home, &eraser, &begun.id).await;
+    assert_eq!(home.vault.session(home.id).unwrap(), None, "if the store stays, so does that");
 }

@@ -181,10 +181,29 @@ async fn a_login_that_cannot_be_written_leaves_no_tokens_behind_and_says_why() {
     let home = Home::new().await;
     let visit = begin(&home, None).await;
     grant(&home, &visit, &[]);
-    home.store.take_only(0);
-    assert!(matches!(complete(&home, &visit).await, Err(KeeperError::StoreDown { .. })));
+    let bell = home.hold(home.server.scripted("/token"));
+    let (completed, ()) = tokio::join!(complete(&home, &visit), async {
+        until(|| home.posts() == 1).await;
+        home.store.take_only(0);
+        bell.notify_one();
+    });
+    assert!(matches!(completed, Err(KeeperError::StoreDown { .. })), "{completed:?}");
     assert_eq!(home.revoked(), ["rt-login-0123", "at-login-0123"]);
     assert_eq!(sessions(&home), 1);
+}
+
+#[tokio::test]
+async fn while_the_store_takes_no_writes_no_code_is_spent_and_the_login_is_completed_later() {
+    let home = Home::new().await;
+    let visit = begin(&home, None).await;
+    grant(&home, &visit, &[]);
+    home.store.take_only(0);
+    let refused = complete(&home, &visit).await.unwrap_err();
+    assert_eq!(refused.to_problem().code, tokenkeeper_protocol::Code::TryLater, "{refused}");
+    assert_eq!((home.posts(), home.revoked().len()), (0, 0));
+    home.store.recover();
+    complete(&home, &visit).await.unwrap();
+    assert_eq!((home.posts(), sessions(&home)), (1, 2));
 }
 
 #[tokio::test]

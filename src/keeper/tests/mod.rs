@@ -14,6 +14,7 @@ mod leaving;
 mod lives;
 mod logging_in;
 mod logging_out;
+mod outage;
 mod outcomes;
 mod quarantine;
 mod quirks;

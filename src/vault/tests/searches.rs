@@ -3,8 +3,10 @@
 use tokenkeeper_protocol::{ProviderName, UserName};
 
 use super::*;
-use crate::domain::EndReason;
-use crate::vault::{AgendaItem, Scope, StateCounts};
+use crate::domain::{EndReason, LoginReason};
+use crate::store::Batch;
+use crate::vault::index::{Agenda, agenda_key};
+use crate::vault::{AgendaItem, Outlook, Scope, StateCounts};
 
 /// Whether a session is part of a scope.
 type Belongs<'a> = &'a dyn Fn(&Session) -> bool;
@@ -112,4 +114,48 @@ async fn sessions_are_counted_by_state() {
     assert_eq!(vault.count_states().unwrap(), expected);
     vault.census.forget();
     assert_eq!(vault.count_states().unwrap(), expected);
+}
+
+#[tokio::test]
+async fn the_outlook_is_of_active_sessions_alone() {
+    let vault = in_memory().await;
+    assert_eq!(vault.outlook(NOW).unwrap(), Outlook::default());
+    let day = |days: u64| NOW + Duration::from_hours(24 * days);
+    let needs_login = State::NeedsLogin { reason: LoginReason::SessionTooOld, since: NOW };
+    let states = [
+        (State::Active, 4, 3),
+        (State::Active, 2, 2),
+        (State::Active, 3, 3),
+        (State::Active, 5, 4),
+        (State::Active, 6, 0),
+        (needs_login, 1, 1),
+    ];
+    for (number, (state, due, ends)) in (0..).zip(states) {
+        insert(&vault, &Session { state, due_at: Some(day(due)), prune_at: day(ends), ..session(number) }).await;
+    }
+    let expected = Outlook { next_refresh_at: Some(day(2)), ending_soon: 3, more_ending_soon: false };
+    assert_eq!(vault.outlook(NOW).unwrap(), expected);
+}
+
+#[tokio::test]
+async fn an_outlook_that_stops_on_its_way_says_so() {
+    let vault = in_memory().await;
+    let tomorrow = NOW + Duration::from_hours(24);
+    let ending = Session { due_at: Some(tomorrow), prune_at: tomorrow, ..session(0) };
+    insert(&vault, &ending).await;
+    let crowd = |agenda, count: u16| {
+        let ids = (0..count).map(u16::to_be_bytes).map(|[high, low]| SessionRef::from_random([1, 0, 0, high, low]));
+        let mut batch = Batch::default();
+        for id in ids {
+            batch.mark(Table::Due, agenda_key(agenda, tomorrow - Duration::from_secs(9), id));
+        }
+        vault.store.write_if(batch)
+    };
+    crowd(Agenda::Attend, 250).await.unwrap();
+    crowd(Agenda::Prune, 9_999).await.unwrap();
+    let expected = Outlook { next_refresh_at: Some(tomorrow), ending_soon: 1, more_ending_soon: true };
+    assert_eq!(vault.outlook(NOW).unwrap(), expected);
+    crowd(Agenda::Attend, 10_000).await.unwrap();
+    crowd(Agenda::Prune, 10_000).await.unwrap();
+    assert_eq!(vault.outlook(NOW).unwrap(), Outlook { next_refresh_at: None, ending_soon: 0, ..expected });
 }

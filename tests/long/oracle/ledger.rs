@@ -103,6 +103,9 @@ impl Host {
                     let kept = ledger.opened.get(&step.user).and_then(|session| kept(&passes, *session, step.at));
                     figures.refreshes += usize::from(kept.is_some());
                     figures.windows.extend(kept.filter(|_| ordinary).map(|at| at - step.at));
+                    if kept.is_none() && !ordinary {
+                        self.may_go_back(&step.user, step.number);
+                    }
                 }
                 What::Sent => {}
             }
@@ -114,12 +117,7 @@ impl Host {
                 if !ledger.exposed.contains_key(&user) {
                     self.provider.has_newest(&user);
                 }
-                continue;
-            }
-            if !ordinary {
-                self.may_go_back(&user, step.number);
-            }
-            if let Entry::Vacant(unexposed) = ledger.exposed.entry(user) {
+            } else if let Entry::Vacant(unexposed) = ledger.exposed.entry(user) {
                 unexposed.insert(Exposed { by: By::Kill, number: step.number, since });
                 exposed_here += 1;
             }

@@ -89,9 +89,16 @@ fn table<Zone: TimeZone<Offset: Display>>(status: &StatusReply, calendar: &Calen
     if status.providers.is_empty() {
         table.row(["provider".into(), "none configured".into()]);
     }
-    let counts = status.sessions;
-    let sessions = format!("{} active, {} need login, {} ended", counts.active, counts.need_login, counts.ended);
-    table.row(["sessions".into(), sessions.into()]);
+    table.row(["sessions".into(), sessions(status).into()]);
+    if let Some(at) = status.next_refresh_at {
+        let due = if calendar.left(at).is_some() { "next due" } else { "due since" };
+        table.row(["refresh".into(), format!("{due} {}", calendar.brief(at)).into()]);
+    }
+    if let Some(refused) = &status.last_refused {
+        let (at, session, provider) = (calendar.brief(refused.at), refused.session, &refused.provider);
+        let last = format!("{at} {session} at {provider}: {}", plain(&refused.why));
+        table.row(["refused".into(), Cell(last, color::FAIR)]);
+    }
     table.row(["store".into(), store(status, calendar)]);
     let keys = format!("{}, epoch {}", plain(&status.identity_source), status.epoch);
     table.row(["keys".into(), keys.into()]);
@@ -107,6 +114,13 @@ fn table<Zone: TimeZone<Offset: Display>>(status: &StatusReply, calendar: &Calen
         table.row([if index == 0 { "trouble" } else { "" }.into(), Cell(plain(complaint), color::BAD)]);
     }
     table
+}
+
+fn sessions(status: &StatusReply) -> String {
+    let counts = status.sessions;
+    let least = if status.more_ending_soon { "at least " } else { "" };
+    let soon = format!("{least}{} end within 3d", status.ending_soon);
+    format!("{} active ({soon}), {} need login, {} ended", counts.active, counts.need_login, counts.ended)
 }
 
 /// What is wrong, if nothing is served, stands in the last row.

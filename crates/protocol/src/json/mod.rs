@@ -32,7 +32,7 @@ pub use problem::ProblemDetails;
 pub use provider::{Provider, ProviderReport, ProviderStep, Providers};
 pub use rollback::RollbackAccepted;
 pub use session::{Session, SessionSummary, SessionsPage};
-pub use status::{ProviderStatus, SessionCounts, Status};
+pub use status::{ProviderStatus, Refused, SessionCounts, Status};
 pub use store::{Finding, MovedOut, StoreStats};
 pub use time::rfc3339;
 pub use token::Token;

@@ -14,6 +14,10 @@ pub struct Status<'a> {
     started_at: String,
     providers: Vec<ProviderStatus<'a>>,
     sessions: SessionCounts,
+    ending_soon: u64,
+    more_ending_soon: bool,
+    next_refresh_at: Option<String>,
+    last_refused: Option<Refused<'a>>,
     store_bytes: u64,
     last_backup_at: Option<String>,
     disk_free_percent: u8,
@@ -39,6 +43,10 @@ impl<'a> From<&'a reply::StatusReply> for Status<'a> {
             started_at: rfc3339(status.started_at),
             providers: status.providers.iter().map(ProviderStatus::from).collect(),
             sessions: SessionCounts::from(&counts),
+            ending_soon: status.ending_soon,
+            more_ending_soon: status.more_ending_soon,
+            next_refresh_at: status.next_refresh_at.map(rfc3339),
+            last_refused: status.last_refused.as_ref().map(Refused::from),
             store_bytes: status.store_bytes,
             last_backup_at: status.last_backup_at.map(rfc3339),
             disk_free_percent: status.disk_free_percent,
@@ -67,6 +75,26 @@ impl<'a> From<&'a reply::ProviderStatus> for ProviderStatus<'a> {
             last_success_at: status.last_success_at.map(rfc3339),
             failed_at: status.failure.as_ref().map(|(at, _)| rfc3339(*at)),
             failure: status.failure.as_ref().map(|(_, what)| what.as_str()),
+        }
+    }
+}
+
+/// View of a [`reply::Refused`].
+#[derive(Serialize)]
+pub struct Refused<'a> {
+    at: String,
+    session: &'a str,
+    provider: &'a str,
+    why: &'a str,
+}
+
+impl<'a> From<&'a reply::Refused> for Refused<'a> {
+    fn from(refused: &'a reply::Refused) -> Self {
+        Self {
+            at: rfc3339(refused.at),
+            session: refused.session.as_str(),
+            provider: refused.provider.as_str(),
+            why: &refused.why,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Replies to those who use sessions.
 
 use tokenkeeper_protocol::reply::{
-    Authentication, DeviceBegun, Health, LoggedIn, LoggedOut, LoginBegun, ProviderStatus, Revocation, SessionCounts,
-    SessionDetail, SessionState, SessionSummary, SessionsPage, StatusReply, TokenReply, UserInfo,
+    Authentication, DeviceBegun, Health, LoggedIn, LoggedOut, LoginBegun, ProviderStatus, Refused, Revocation,
+    SessionCounts, SessionDetail, SessionState, SessionSummary, SessionsPage, StatusReply, TokenReply, UserInfo,
 };
 use tokenkeeper_protocol::{Code, Problem, Reply};
 
@@ -110,6 +110,15 @@ fn a_status_is_these_bytes() {
                 failure: Some((AT, "down".to_owned())),
             }],
             sessions: SessionCounts { active: 1, need_login: 2, ended: 3 },
+            ending_soon: 4,
+            more_ending_soon: true,
+            next_refresh_at: Some(AT),
+            last_refused: Some(Refused {
+                at: AT,
+                session: session(),
+                provider: "corp".parse().unwrap(),
+                why: "no".to_owned(),
+            }),
             store_bytes: 4096,
             last_backup_at: Some(AT),
             disk_free_percent: 63,
@@ -122,8 +131,9 @@ fn a_status_is_these_bytes() {
         let golden = format!(
             r#"0500000000000000 "0.1.0" {number}000000 0100000000000000 0400000000000000 "disk" {EVENING}
             0100000000000000 0400000000000000 "corp" 00 01 {EVENING} 0400000000000000 "down"
-            0100000000000000 0200000000000000 0300000000000000 0010000000000000 01 {EVENING} 3f 0400000000000000 "file"
-            03000000 0500000000000000 {EVENING} 01 0300000000000000 "bad""#
+            0100000000000000 0200000000000000 0300000000000000
+            0400000000000000 01 01 {EVENING} 01 {EVENING} "7k3vq2mx" 0400000000000000 "corp" 0200000000000000 "no"
+            0010000000000000 01 {EVENING} 3f 0400000000000000 "file" 03000000 0500000000000000 {EVENING} 01 0300000000000000 "bad""#
         );
         pin_reply(Reply::Status(reply), 0x8007, &golden);
     }
