@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build failpoints test test-offline test-systemd test-long lint bench bench-scale demo deps man
+.PHONY: help build failpoints test test-offline test-systemd test-long lint bench bench-scale bench-refresh demo deps man
 
 # Where scripts/ puts tools that the system does not have.
 export PATH := $(abspath $(or $(CARGO_TARGET_DIR),target))/tools/bin:$(PATH):$(HOME)/.cargo/bin
@@ -89,6 +89,11 @@ bench-scale: ## measure stores of 10,000, 100,000 and 1,000,000 sessions, with a
 	@scripts/prerequisites build
 	cargo build --release --workspace
 	cargo bench --package tokenkeeperd --bench bench -- scale
+
+bench-refresh: ## measure refreshes against a bare HTTP client, and tokens meanwhile, with a release build
+	@scripts/prerequisites build
+	cargo build --release --workspace
+	cargo bench --package tokenkeeperd --bench bench -- refresh
 
 man: ## write the manual pages and completion scripts anew, after a change of the command line or its guide
 	@scripts/prerequisites build

@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use crate::prepare::PROVIDER;
+use crate::prepare::{NOBODY, PROVIDER};
 use crate::stopwatch::pause;
+use crate::work;
 
 /// What the daemon is installed with.
 const UNIT: &str = include_str!("../../systemd/tokenkeeperd.service");
@@ -58,28 +59,50 @@ impl Home {
         self.run.path().join("http.sock")
     }
 
-    fn write_config(&self, cache_sessions: Option<u64>) -> anyhow::Result<PathBuf> {
-        let file = self.run.path().join("tokenkeeper.toml");
-        let cache = cache_sessions.map(|count| format!("cache_sessions = {count}\n")).unwrap_or_default();
-        // Nobody listens at the provider: tokens that are valid for a day need none.
+    /// A file of this text where the configuration finds it.
+    pub(crate) fn place(&self, name: &str, text: &str) -> anyhow::Result<PathBuf> {
+        let file = self.run.path().join(name);
+        fs::write(&file, text)?;
+        Ok(file)
+    }
+
+    fn write_config(&self, setup: &Setup) -> anyhow::Result<PathBuf> {
+        let cache = setup.cache_sessions.map(|count| format!("cache_sessions = {count}\n")).unwrap_or_default();
         let text = format!(
             "[daemon]\nstate_dir = '{state}'\nsocket = '{socket}'\nidentity_file = '{identity}'\n{cache}\n\
              [audit]\ntarget = 'unix:{audit}'\n\n\
-             [provider.{PROVIDER}]\nissuer = \"http://127.0.0.1:9\"\nclient_id = \"bench\"\nclient_authentication = \"none\"\n\
+             [provider.{PROVIDER}]\n{provider}\nclient_id = \"bench\"\nclient_authentication = \"none\"\n\
              redirect_uris = [\"loopback\"]\n\n\
-             [[allow]]\nwho = \"user:{user}\"\nmay = [\"login\", \"token\"]\nprovider = \"{PROVIDER}\"\nsessions = \"all\"\n",
+             [[allow]]\nwho = \"user:{user}\"\nmay = [\"login\", \"token\"]\nprovider = \"{PROVIDER}\"\nsessions = \"all\"\n\n\
+             [[allow]]\nwho = \"user:{user}\"\nmay = [\"status\"]\n",
             state = self.state_dir().display(),
             socket = self.socket().display(),
             identity = self.identity_file().display(),
             audit = self.audit_socket().display(),
             user = user_name()?,
+            provider = setup.provider,
         );
-        fs::write(&file, text)?;
-        Ok(file)
+        self.place("tokenkeeper.toml", &text)
     }
 
     fn audit_socket(&self) -> PathBuf {
         self.run.path().join("audit")
+    }
+}
+
+/// What is configured besides directories and rules.
+#[derive(Clone)]
+pub(crate) struct Setup {
+    /// Sessions whose tokens stay in memory, if not as many as usual.
+    pub(crate) cache_sessions: Option<u64>,
+    /// Lines of the only provider.
+    pub(crate) provider: String,
+}
+
+impl Default for Setup {
+    /// Nobody listens at the provider: tokens that are valid for a day need none.
+    fn default() -> Self {
+        Self { cache_sessions: None, provider: format!("issuer = \"{NOBODY}\"") }
     }
 }
 
@@ -90,14 +113,14 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     /// Starts one and waits until it says that it is ready.
-    pub(crate) fn start(home: &Home, cache_sessions: Option<u64>) -> anyhow::Result<Self> {
+    pub(crate) fn start(home: &Home, setup: &Setup) -> anyhow::Result<Self> {
         drain(bind(&home.audit_socket())?);
         let notify_path = home.run.path().join("notify");
         let notify = bind(&notify_path)?;
         notify.set_read_timeout(Some(PATIENCE))?;
         let process = Command::new(env!("CARGO_BIN_EXE_tokenkeeperd"))
             .arg("--config")
-            .arg(home.write_config(cache_sessions)?)
+            .arg(home.write_config(setup)?)
             .envs(environment_of(UNIT))
             .env("NOTIFY_SOCKET", &notify_path)
             .spawn()
@@ -119,23 +142,17 @@ impl Daemon {
 
     /// Waits until it has done what a start leaves to be done, such as compacting a store that was just filled.
     pub(crate) fn wait_until_idle(&self) -> anyhow::Result<()> {
-        let (mut ticks, mut still) = (self.cpu_ticks()?, 0);
+        let ticks_now = || work::ticks(self.id());
+        let (mut ticks, mut still) = (ticks_now()?, 0);
         for _ in 0..LOOKS_AT_MOST {
             pause(LOOK_EVERY);
-            let before = std::mem::replace(&mut ticks, self.cpu_ticks()?);
+            let before = std::mem::replace(&mut ticks, ticks_now()?);
             still = if ticks == before { still + 1 } else { 0 };
             if still == IDLE_LOOKS {
                 return Ok(());
             }
         }
         bail!("tokenkeeperd does not come to rest")
-    }
-
-    /// Processor time used so far: the fields `utime` and `stime` of proc(5).
-    fn cpu_ticks(&self) -> anyhow::Result<u64> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
-        let (_, behind_name) = stat.rsplit_once(')').context("the daemon is gone")?;
-        behind_name.split_whitespace().skip(11).take(2).map(|field| Ok(field.parse::<u64>()?)).sum()
     }
 
     /// Resident memory.

@@ -170,6 +170,14 @@ pub(crate) fn cold_p50_us(socket: &Path, sessions: &[SessionRef]) -> anyhow::Res
     Ok(microseconds(spans[COLD_SESSIONS / 2]))
 }
 
+/// Asks the daemon at `socket` once.
+pub(crate) fn ask(socket: &Path, request: &Request) -> anyhow::Result<Reply> {
+    let (kind, payload) = request.encode()?;
+    let mut stream = greeted(socket)?;
+    stream.write_all(&frame(kind, &payload)?)?;
+    read_reply(&mut stream).map(|(reply, _)| reply)
+}
+
 /// The frame that asks for the token of `session`.
 pub(crate) fn token_request(session: SessionRef) -> anyhow::Result<Vec<u8>> {
     let selector = Selector::Session(session);
@@ -185,15 +193,20 @@ pub(crate) fn frame(kind: u16, payload: &[u8]) -> anyhow::Result<Vec<u8>> {
 
 /// Reads one reply, which must be a token; its length with the header.
 fn read_token(stream: &mut UnixStream) -> anyhow::Result<usize> {
+    match read_reply(stream)? {
+        (Reply::Token(_), length) => Ok(length),
+        (Reply::Problem(problem), _) => bail!("the daemon gives no token: {problem}"),
+        (other, _) => bail!("the daemon answered {other:?}"),
+    }
+}
+
+/// Reads one reply; and its length with the header.
+fn read_reply(stream: &mut UnixStream) -> anyhow::Result<(Reply, usize)> {
     let mut header = [0; HEADER_LEN];
     stream.read_exact(&mut header).context("no reply came")?;
     let header = Header::from_bytes(header)?;
     let mut payload = vec![0; header.length as usize];
     stream.read_exact(&mut payload).context("no whole reply came")?;
-    ensure!(header.flags & FLAG_MORE == 0, "a token came in several frames");
-    match Reply::decode(header.kind, &payload)? {
-        Reply::Token(_) => Ok(HEADER_LEN + payload.len()),
-        Reply::Problem(problem) => bail!("the daemon gives no token: {problem}"),
-        other => bail!("the daemon answered {other:?}"),
-    }
+    ensure!(header.flags & FLAG_MORE == 0, "a reply came in several frames");
+    Ok((Reply::decode(header.kind, &payload)?, HEADER_LEN + payload.len()))
 }

@@ -5,19 +5,25 @@
 //! can be trusted. With `noise` as its argument the program does only that,
 //! and with `scale` it measures what depends on how many sessions there are.
 
+mod bare;
 mod command_line;
 mod compare;
 mod daemon;
 mod echo;
+mod exposition;
 mod http;
 mod http_echo;
 mod load;
 mod pin;
 mod prepare;
+mod refresh;
 mod report;
 mod scale;
 mod sealing;
+mod steady;
 mod stopwatch;
+mod token_endpoint;
+mod work;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -26,7 +32,7 @@ use anyhow::Context;
 use tokenkeeper_protocol::SessionRef;
 
 use crate::compare::{Contest, Placement};
-use crate::daemon::{Daemon, Home};
+use crate::daemon::{Daemon, Home, Setup};
 use crate::echo::Echo;
 use crate::load::Side;
 use crate::pin::Pinned;
@@ -47,7 +53,11 @@ fn main() -> ExitCode {
         ["scale"] => scale::measure(1),
         // For trying the program itself: the figures mean nothing.
         ["scale", divisor] => divisor.parse().context("not a number").and_then(scale::measure),
+        ["refresh"] => refresh::measure(1),
+        ["refresh", divisor] => divisor.parse().context("not a number").and_then(refresh::measure),
+        ["prune"] => scale::measure_prune(1),
         [echo::ARGUMENT, socket, greeting, request, reply] => echo::serve(Path::new(socket), greeting, request, reply),
+        [token_endpoint::ARGUMENT, scheme] => token_endpoint::serve(scheme),
         [http_echo::ARGUMENT, socket, body] => http_echo::serve(Path::new(socket), body),
         other => Err(anyhow::anyhow!("unknown arguments {other:?}: give none, `noise` or `scale`")),
     };
@@ -87,7 +97,7 @@ fn noise_only() -> anyhow::Result<()> {
 
 /// Lets a daemon put in order what was just written, as it would have done while it was written over months.
 fn settle(home: &Home, report: &mut Report) -> anyhow::Result<()> {
-    let daemon = Daemon::start(home, None)?;
+    let daemon = Daemon::start(home, &Setup::default())?;
     daemon.wait_until_idle()?;
     report.add("filled_rss_mib", daemon.rss_mib()?, "after the start that compacts what was just written");
     Ok(())
@@ -95,7 +105,7 @@ fn settle(home: &Home, report: &mut Report) -> anyhow::Result<()> {
 
 /// A token that is in memory, among very many sessions that are not.
 fn measure_hot(home: &Home, sessions: &[SessionRef], report: &mut Report) -> anyhow::Result<()> {
-    let daemon = Daemon::start(home, None)?;
+    let daemon = Daemon::start(home, &Setup::default())?;
     daemon.wait_until_idle()?;
     report.add_aimed("idle_rss_mib", daemon.rss_mib()?, Aim::AtMost(25.0), "100,000 sessions, nothing asked yet");
     let hot = *sessions.first().context("the store holds no session")?;
@@ -139,7 +149,7 @@ fn contest(contest: &Contest<'_>, report: &mut Report) -> anyhow::Result<()> {
 
 /// Tokens that must be read from disk and opened.
 fn measure_cold(home: &Home, sessions: &[SessionRef], report: &mut Report) -> anyhow::Result<()> {
-    let daemon = Daemon::start(home, Some(COLD_CACHE))?;
+    let daemon = Daemon::start(home, &Setup { cache_sessions: Some(COLD_CACHE), ..Setup::default() })?;
     daemon.wait_until_idle()?;
     let _pinned = Pinned::with(&[daemon.id()])?;
     report.add("token_cold_p50_us", load::cold_p50_us(&home.socket(), sessions)?, "one read, one open, one core");

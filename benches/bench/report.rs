@@ -17,7 +17,7 @@ pub(crate) struct Report {
 }
 
 struct Figure {
-    name: &'static str,
+    name: String,
     value: f64,
     aim: Option<Aim>,
     /// What the echo made of itself in the same rounds, for a ratio to it.
@@ -33,17 +33,29 @@ pub(crate) enum Aim {
 }
 
 impl Report {
-    pub(crate) fn add(&mut self, name: &'static str, value: f64, note: &'static str) {
-        self.figures.push(Figure { name, value, aim: None, noise: None, note });
+    pub(crate) fn add(&mut self, name: impl Into<String>, value: f64, note: &'static str) {
+        self.figures.push(Figure { name: name.into(), value, aim: None, noise: None, note });
     }
 
     pub(crate) fn add_aimed(&mut self, name: &'static str, value: f64, aim: Aim, note: &'static str) {
-        self.figures.push(Figure { name, value, aim: Some(aim), noise: None, note });
+        self.figures.push(Figure { name: name.to_owned(), value, aim: Some(aim), noise: None, note });
     }
 
     /// A ratio to the echo.
     pub(crate) fn add_ratio(&mut self, name: &'static str, outcome: &Outcome, aim: Option<Aim>, note: &'static str) {
-        self.figures.push(Figure { name, value: outcome.ratio, aim, noise: Some(outcome.noise), note });
+        self.add_noisy(name, outcome.ratio, outcome.noise, aim, note);
+    }
+
+    /// A ratio to something, and the ratio of that to itself.
+    pub(crate) fn add_noisy(
+        &mut self,
+        name: impl Into<String>,
+        value: f64,
+        noise: f64,
+        aim: Option<Aim>,
+        note: &'static str,
+    ) {
+        self.figures.push(Figure { name: name.into(), value, aim, noise: Some(noise), note });
     }
 
     /// One flat object: the name of each figure and its value, and for a ratio its noise. Figures that another run left there
@@ -52,7 +64,7 @@ impl Report {
         let left = std::fs::read_to_string(file).ok().and_then(|text| serde_json::from_str(&text).ok());
         let mut members: Map<String, Value> = left.unwrap_or_default();
         for Figure { name, value, noise, .. } in &self.figures {
-            members.insert((*name).to_owned(), Value::from(*value));
+            members.insert(name.clone(), Value::from(*value));
             if let Some(noise) = noise {
                 members.insert(format!("{name}_noise"), Value::from(*noise));
             }
@@ -77,7 +89,7 @@ impl fmt::Display for Report {
                 Some(noise) => format!("; noise {noise:.3}: NOT TO BE TRUSTED, measure again"),
                 None => String::new(),
             };
-            writeln!(f, "{name:<28}{value:>12.3}  {aim:<20}{note}{noise}")?;
+            writeln!(f, "{name:<34}{value:>12.3}  {aim:<20}{note}{noise}")?;
         }
         Ok(())
     }

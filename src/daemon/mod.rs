@@ -18,7 +18,7 @@ mod start;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::config::{Environment, Mode, Source, load};
 
@@ -100,9 +100,12 @@ fn run_restore(options: &Options, restore: &Restore) -> Result<(), StartError> {
 
 fn serve(options: &Options) -> Result<(), StartError> {
     nix::sys::prctl::set_dumpable(false).map_err(|errno| StartError::Process(errno.into()))?;
+    // Two, so that whoever asks for a token never waits behind a refresh: what seals, opens and speaks to providers has threads of
+    // its own, and which of them gets a core is up to the kernel, which can interrupt.
+    let work = Builder::new_multi_thread().thread_name("work").enable_all().build().map_err(StartError::Process)?;
     let runtime = Runtime::new().map_err(StartError::Process)?;
     runtime.block_on(async {
-        if let Some(running) = start::start(options).await? {
+        if let Some(running) = start::start(options, work.handle().clone()).await? {
             running.until_told_to_stop().await;
         }
         Ok(())

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use nix::unistd::geteuid;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -31,6 +32,8 @@ pub(super) struct Ground {
     pub(super) settings: Settings,
     pub(super) clock: Clock,
     pub(super) signals: Signals,
+    /// Threads that nobody who wants a token has to share.
+    pub(super) work: Handle,
 }
 
 /// What a service stands on.
@@ -44,14 +47,14 @@ pub(super) struct Parts {
 }
 
 /// Starts everything, and tells systemd. Nothing runs, if told to stop before that.
-pub(super) async fn start(options: &Options) -> Result<Option<Running>, StartError> {
+pub(super) async fn start(options: &Options, work: Handle) -> Result<Option<Running>, StartError> {
     let (source, environment) = (options.source(), Environment::of_process());
     let loaded = load(&source, &environment)?;
     report(&loaded);
     // Before anybody is told that we are ready: who is told may send one at once.
     let signals = Signals::listen()?;
     make_private(&loaded.settings.daemon.state_dir)?;
-    let mut ground = Ground { source, environment, settings: loaded.settings, clock: Clock::system(), signals };
+    let mut ground = Ground { source, environment, settings: loaded.settings, clock: Clock::system(), signals, work };
 
     let has_something_to_open = keys::are_needed(&ground.settings.daemon)?;
     let opened = match keys::open(&ground.settings.daemon, &ground.environment).await {
@@ -105,11 +108,12 @@ async fn run(ground: Ground, opened: Opened, sockets: Arc<ipc::Sockets>) -> Resu
 
     let cron = Cron::start(schedule, &keeper, &rotation, &tasks, &stop).await?;
     let timer = run_due_timer(Arc::clone(&keeper), stop.clone());
-    tasks.spawn(async move {
+    let timer = async move {
         if let Err(error) = timer.await {
             tracing::error!(%error, "the due timer cannot run; the sweep of [schedule] does its work");
         }
-    });
+    };
+    tasks.spawn_on(timer, &ground.work);
     let watch = run_clock_watch(Arc::clone(&keeper), stop.clone());
     tasks.spawn(async move {
         if let Err(error) = watch.await {
@@ -162,6 +166,7 @@ pub(super) fn build(
         }),
         clock: clock.clone(),
         tasks: tasks.clone(),
+        work: ground.work.clone(),
         stop: stop.clone(),
         cache_sessions: settings.daemon.cache_sessions,
         retention: settings.schedule.retention,

@@ -39,7 +39,7 @@ impl Keeper {
         let (ticket, pilot) = self.flights.board(session);
         if let Some(outcome) = pilot {
             let keeper = Arc::clone(self);
-            self.tasks.spawn(async move {
+            self.spawn(async move {
                 let landing = keeper.flights.landing(session, outcome);
                 let outcome = match keeper.begin_work() {
                     Ok(_work) => keeper.fly(session, wish).await,

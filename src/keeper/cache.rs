@@ -156,6 +156,20 @@ impl Cache {
         found
     }
 
+    /// Reads a session anew if its token is in memory. Whoever reads it for the first time reads what is written by now.
+    pub(super) fn renew<E>(
+        &self,
+        session: SessionRef,
+        read: impl FnOnce() -> Result<Option<Session>, E>,
+    ) -> Result<(), E> {
+        let is_there = {
+            // Somebody may have read what was there before, and be about to put it in.
+            let _turn = self.turn(session);
+            self.find(session).is_some()
+        };
+        if is_there { self.load(session, read).map(drop) } else { Ok(()) }
+    }
+
     fn turn(&self, session: SessionRef) -> impl Drop + '_ {
         self.turns[spread(session, self.turns.len())].lock().unwrap_or_else(PoisonError::into_inner)
     }

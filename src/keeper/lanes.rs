@@ -18,6 +18,8 @@ use crate::vault::AgendaItem;
 
 /// Sessions read from the agenda in one go.
 const AGENDA_PAGE: usize = 256;
+/// Of these, so many are opened before somebody else has the thread.
+const IN_ONE_GO: usize = 16;
 /// Sessions that are lined up for one provider; the others are read when there is room.
 const LONGEST: usize = 16_384;
 /// How far behind the last one the agenda is read again: what was written meanwhile may stand a little before it.
@@ -150,8 +152,11 @@ impl Keeper {
         }
         loop {
             let items = self.vault.due(now, after, AGENDA_PAGE)?;
-            for (_, session) in &items {
-                lined_up += usize::from(self.line_one_up(*session));
+            for some in items.chunks(IN_ONE_GO) {
+                for (_, session) in some {
+                    lined_up += usize::from(self.line_one_up(*session));
+                }
+                tokio::task::yield_now().await;
             }
             self.start_lanes();
             self.lanes.grown.notify_waiters();
@@ -160,7 +165,6 @@ impl Keeper {
             if whole && let Err(error) = self.vault.mend_due(&items).await {
                 tracing::error!(%error, "the agenda cannot be checked");
             }
-            tokio::task::yield_now().await;
         }
         reader.until = Some(now);
         Ok(lined_up)
@@ -189,7 +193,7 @@ impl Keeper {
         for (name, lane) in self.lanes.all().iter_mut() {
             if !lane.is_running && !lane.queue.is_empty() && !self.is_closed(name) {
                 lane.is_running = true;
-                self.tasks.spawn(Arc::clone(self).work_off(name.clone()));
+                self.spawn(Arc::clone(self).work_off(name.clone()));
             }
         }
     }

@@ -32,6 +32,7 @@ mod sign_out;
 pub(crate) mod tests;
 mod timekeeping;
 mod timing;
+mod window;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,7 +40,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokenkeeper_protocol::{ProviderName, SessionRef};
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -58,6 +61,7 @@ pub use leaving::{Leaving, Work, in_words};
 pub use login::LoginLocks;
 pub use serve::{Look, Served};
 pub use timekeeping::clock_complaint;
+pub use window::{Spans, Window};
 
 /// The providers of the configuration in force.
 pub type Providers = BTreeMap<ProviderName, Arc<Provider>>;
@@ -75,6 +79,7 @@ pub struct Keeper {
     gate: leaving::Gate,
     reuse: reuse::ReuseKnown,
     unwritten: flight::Unwritten,
+    window: Window,
     accounts: accounts::Accounts,
     logins: LoginLocks,
     login_quota: login_quota::LoginQuota,
@@ -84,6 +89,8 @@ pub struct Keeper {
     scrubs: scrub::Scrubs,
     /// Every task that the keeper starts, so that shutdown can wait for what must still be written.
     tasks: TaskTracker,
+    /// Where they run.
+    work: Handle,
     /// Told when nothing more is to be begun.
     stop: CancellationToken,
     /// Rings when something may be due sooner than before.
@@ -104,6 +111,8 @@ pub struct Parts {
     pub judge: Judge,
     /// Where tasks are tracked.
     pub tasks: TaskTracker,
+    /// The threads that seal, open and speak to providers; not those that hand out tokens, which would wait for them.
+    pub work: Handle,
     /// When to stop asking for users who may come later.
     pub stop: CancellationToken,
     /// Sessions whose current token is kept in memory.
@@ -124,6 +133,7 @@ impl Keeper {
             gate: leaving::Gate::default(),
             reuse: reuse::ReuseKnown::default(),
             unwritten: flight::Unwritten::default(),
+            window: Window::default(),
             accounts: accounts::Accounts::default(),
             logins: LoginLocks::default(),
             login_quota: login_quota::LoginQuota::default(),
@@ -132,6 +142,7 @@ impl Keeper {
             clock: parts.clock,
             scrubs: scrub::Scrubs::default(),
             tasks: parts.tasks,
+            work: parts.work,
             stop: parts.stop,
             agenda: Notify::new(),
             retention: ArcSwap::from_pointee(parts.retention),
@@ -158,6 +169,11 @@ impl Keeper {
     /// Sessions whose current token is in memory.
     pub fn cached(&self) -> u64 {
         self.cache.len()
+    }
+
+    /// How long answers to refreshes were unsaved.
+    pub fn window(&self) -> &Window {
+        &self.window
     }
 
     /// Puts a new configuration in force.
@@ -192,7 +208,16 @@ impl Keeper {
 
     /// Shows a change that was just committed, to those whom the session is served to and to the schedule.
     fn publish(&self, session: SessionRef) {
-        if let Err(error) = self.load(session) {
+        self.published(session, self.load(session).map(drop));
+    }
+
+    /// The same for a change that nobody may be waiting for: what is not in memory stays where it is.
+    fn publish_renewed(&self, session: SessionRef) {
+        self.published(session, self.cache.renew(session, || self.current(session)));
+    }
+
+    fn published(&self, session: SessionRef, read: Result<(), VaultError>) {
+        if let Err(error) = read {
             tracing::error!(%session, %error, "a session cannot be read back, and is not served from memory");
         }
         self.agenda.notify_one();
@@ -200,7 +225,17 @@ impl Keeper {
 
     /// Reads a session into the cache.
     fn load(&self, id: SessionRef) -> Result<Option<Session>, VaultError> {
-        self.cache.load(id, || Ok(self.vault.session(id)?.map(|session| self.with_unwritten(session))))
+        self.cache.load(id, || self.current(id))
+    }
+
+    /// A session as it is, be that written or not.
+    fn current(&self, id: SessionRef) -> Result<Option<Session>, VaultError> {
+        Ok(self.vault.session(id)?.map(|session| self.with_unwritten(session)))
+    }
+
+    /// Starts a task that shutdown waits for.
+    fn spawn<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        self.tasks.spawn_on(task, &self.work)
     }
 
     fn retention(&self) -> Duration {

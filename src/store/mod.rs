@@ -67,6 +67,11 @@ pub trait Store: Send + Sync {
     /// The number of batches that were ever written.
     fn generation(&self) -> u64;
 
+    /// How often the disk was waited for since the store was opened, where batches that come together share one sync.
+    fn syncs(&self) -> u64 {
+        self.generation()
+    }
+
     /// Takes or renews the lease `name` for `length` from `now`, which is boot time: true if `holder` has it now.
     fn lease(&self, name: &[u8], holder: u64, now: Duration, length: Duration) -> Result<bool, StoreError>;
 

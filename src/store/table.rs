@@ -48,6 +48,9 @@ impl Table {
         Self::Meta,
     ];
 
+    /// Those that lead to sessions: their rows are keys alone. What stands in the others is sealed.
+    pub const INDEXES: [Self; 5] = [Self::Due, Self::Names, Self::Subjects, Self::Owners, Self::States];
+
     /// Its permanent name.
     pub fn name(self) -> &'static str {
         match self {

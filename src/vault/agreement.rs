@@ -3,7 +3,9 @@
 //! Invariant: a session that is found through an index is only given out if its record says that it belongs there. An entry
 //! that does not fit is told in the log and counted; a record never follows its index.
 
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokenkeeper_protocol::SessionRef;
 
@@ -42,9 +44,6 @@ impl Disagreement {
 }
 
 impl Vault {
-    /// The tables that are indexes of sessions.
-    pub const INDEXES: [Table; 5] = [Table::Due, Table::Names, Table::Subjects, Table::Owners, Table::States];
-
     /// The entries that a session lacks.
     ///
     /// # Errors
@@ -59,7 +58,7 @@ impl Vault {
         Ok(missing)
     }
 
-    /// What is wrong with an entry of one of [`Vault::INDEXES`], if something is. One whose record does not open is not judged.
+    /// What is wrong with an entry of one of [`Table::INDEXES`], if something is. One whose record does not open is not judged.
     ///
     /// # Errors
     /// When the store or the record cannot be read.
@@ -131,22 +130,32 @@ impl Vault {
     }
 
     async fn mend_agenda(&self, agenda: Agenda, attended: &[AgendaItem]) -> Result<(), VaultError> {
-        for (at, session) in attended {
-            let key = agenda_key(agenda, *at, *session);
-            if self.store.read(Table::Due, &key)?.is_none() {
-                continue;
+        let (Some((first, _)), Some(last)) = (attended.first(), attended.last()) else { return Ok(()) };
+        let before_first = (*first - Duration::from_secs(1), SessionRef::from_random([0xff; 5]));
+        let mut after = (first.0 > 0).then_some(before_first);
+        let attended: HashSet<_> = attended.iter().collect();
+        loop {
+            let left = self.agenda(agenda, last.0, after, attended.len())?;
+            for (at, session) in left.iter().filter(|item| attended.contains(item)) {
+                self.mend_entry(&agenda_key(agenda, *at, *session)).await?;
             }
-            match self.check_entry(Table::Due, &key) {
-                Ok(Some(stray)) => {
-                    self.note_disagreement(&stray);
-                    self.mend(&stray).await?;
-                }
-                // A record that does not open is told of by those who wanted to attend to it.
-                Ok(None) | Err(VaultError::Sealed(_) | VaultError::Layout { .. }) => {}
-                Err(error) => return Err(error),
+            match left.last() {
+                Some(item) if item < last => after = Some(*item),
+                _ => return Ok(()),
             }
         }
-        Ok(())
+    }
+
+    async fn mend_entry(&self, key: &[u8]) -> Result<(), VaultError> {
+        match self.check_entry(Table::Due, key) {
+            Ok(Some(stray)) => {
+                self.note_disagreement(&stray);
+                self.mend(&stray).await.map(drop)
+            }
+            // A record that does not open is told of by those who wanted to attend to it.
+            Ok(None) | Err(VaultError::Sealed(_) | VaultError::Layout { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     fn belongs(&self, table: Table, key: &[u8], session: &Session) -> bool {

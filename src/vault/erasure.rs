@@ -156,7 +156,7 @@ impl Vault {
 
     /// Removes every index entry that leads to a session. Goes through all of them: its record, which tells where they are, does not open.
     pub(super) fn drop_entries_of(&self, batch: &mut Batch, id: SessionRef) -> Result<(), VaultError> {
-        for table in Self::INDEXES {
+        for table in Table::INDEXES {
             let mut after = None::<Vec<u8>>;
             loop {
                 let rows = self.store.scan(table, &[], after.as_deref(), PAGE)?;

@@ -117,6 +117,9 @@ impl Vault {
         for (table, key) in &new_entries {
             batch.mark(*table, key);
         }
+        if old.provider == new.provider && old.user == new.user && old.opened_by == new.opened_by {
+            return;
+        }
         let (old_entries, new_entries) = (self.lasting_entries(old), self.lasting_entries(new));
         for (old, new) in old_entries.iter().zip(&new_entries).filter(|(old, new)| old != new) {
             batch.unmark(old.0, &old.1);

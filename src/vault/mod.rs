@@ -70,6 +70,8 @@ pub struct Vault {
     replaced: Mutex<Vec<Weak<Keyring>>>,
     /// The next sequence number of the audit outbox.
     outbox_next: AtomicU64,
+    /// The oldest event in it, when it was last read.
+    outbox_read: AtomicU64,
     /// Whether the outbox was found full.
     outbox_full: AtomicBool,
     /// What was written of since the start.
@@ -94,6 +96,11 @@ impl Vault {
     /// Bytes that the store takes on disk.
     pub fn bytes_on_disk(&self) -> u64 {
         self.store.bytes_on_disk()
+    }
+
+    /// How often the disk was waited for since the start.
+    pub fn syncs(&self) -> u64 {
+        self.store.syncs()
     }
 
     /// The epoch that new records are sealed under.

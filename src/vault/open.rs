@@ -35,6 +35,7 @@ impl Vault {
             keyring: ArcSwap::new(keyring.into()),
             replaced: Mutex::default(),
             outbox_next: AtomicU64::new(0),
+            outbox_read: AtomicU64::new(0),
             outbox_full: AtomicBool::new(false),
             counts: Counters::default(),
             lift: AtomicU64::new(0),

@@ -10,6 +10,10 @@ use crate::store::{Batch, Table};
 /// Events that may wait: some hundred megabytes, and days of a busy host.
 const OUTBOX_LIMIT: u64 = 1_000_000;
 
+/// The oldest event is looked for from so far before the one that was found last: from the start, everything that was removed
+/// lately would be passed again, one by one.
+const STRAGGLERS: u64 = 512;
+
 impl Vault {
     /// Continues the numbering behind the last event that is still waiting. Halves what it may be, for a million may wait.
     pub(super) fn find_end_of_outbox(&self) -> Result<(), VaultError> {
@@ -76,7 +80,16 @@ impl Vault {
     }
 
     fn oldest_events(&self, limit: usize) -> Result<Vec<(u64, Event)>, VaultError> {
-        let rows = self.store.scan(Table::Outbox, &[], None, limit)?;
+        let from = self.outbox_read.load(Ordering::SeqCst).saturating_sub(STRAGGLERS);
+        let before = from.checked_sub(1).map(u64::to_be_bytes);
+        let mut rows = self.store.scan(Table::Outbox, &[], before.as_ref().map(|key| &key[..]), limit)?;
+        if rows.is_empty() {
+            // One that took longer to be written stands before.
+            rows = self.store.scan(Table::Outbox, &[], None, limit)?;
+        }
+        if let Some(oldest) = rows.first().and_then(|(key, _)| sequence(key)) {
+            self.outbox_read.store(oldest, Ordering::SeqCst);
+        }
         let numbered = rows.iter().filter_map(|(key, row)| sequence(key).map(|number| (number, key, row)));
         numbered.map(|(number, key, row)| Ok((number, self.open_row(Table::Outbox, key, row)?.value))).collect()
     }

@@ -154,7 +154,7 @@ impl Vault {
         }
     }
 
-    fn agenda(
+    pub(super) fn agenda(
         &self,
         agenda: Agenda,
         now: UnixSeconds,

@@ -3,6 +3,8 @@
 
 use std::fmt::{Display, Write};
 
+use crate::keeper::Spans;
+
 /// In front of every name.
 const PREFIX: &str = "tokenkeeper_";
 
@@ -28,6 +30,18 @@ impl Exposition {
     pub(super) fn gauge(&mut self, name: &str, help: &str) -> Family<'_> {
         self.describe(name, "gauge", help);
         Family { text: &mut self.0, name: format!("{PREFIX}{name}") }
+    }
+
+    /// Spans in seconds, counted in ranges.
+    pub(super) fn histogram(&mut self, name: &str, help: &str, spans: &Spans) {
+        self.describe(name, "histogram", help);
+        let Self(text) = self;
+        for (end, count) in &spans.up_to {
+            writeln!(text, "{PREFIX}{name}_bucket{{le=\"{:?}\"}} {count}", end.as_secs_f64()).ok();
+        }
+        let Spans { count, sum, .. } = spans;
+        writeln!(text, "{PREFIX}{name}_bucket{{le=\"+Inf\"}} {count}").ok();
+        writeln!(text, "{PREFIX}{name}_sum {}\n{PREFIX}{name}_count {count}", sum.as_secs_f64()).ok();
     }
 
     /// The whole text.
@@ -65,6 +79,8 @@ impl Family<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -79,6 +95,25 @@ tokenkeeper_requests_total{request=\"token\",code=\"ok\"} 3
 # TYPE tokenkeeper_ready gauge
 # HELP tokenkeeper_ready Whether.
 tokenkeeper_ready 1
+# EOF
+";
+        assert_eq!(text.end(), expected);
+    }
+
+    #[test]
+    fn a_histogram_counts_up_to_each_end_and_in_all() {
+        let mut text = Exposition::default();
+        let (short, long) = (Duration::from_micros(2500), Duration::from_secs(1));
+        let spans = Spans { up_to: vec![(short, 1), (long, 2)], count: 3, sum: Duration::from_millis(5001) };
+        text.histogram("wait_seconds", "Waits.", &spans);
+        let expected = "\
+# TYPE tokenkeeper_wait_seconds histogram
+# HELP tokenkeeper_wait_seconds Waits.
+tokenkeeper_wait_seconds_bucket{le=\"0.0025\"} 1
+tokenkeeper_wait_seconds_bucket{le=\"1.0\"} 2
+tokenkeeper_wait_seconds_bucket{le=\"+Inf\"} 3
+tokenkeeper_wait_seconds_sum 5.001
+tokenkeeper_wait_seconds_count 3
 # EOF
 ";
         assert_eq!(text.end(), expected);

@@ -39,6 +39,10 @@ impl Service {
         events(&mut text, &status, &vault.counts());
         providers(&mut text, &status);
         breakers(&mut text, &self.keeper.providers());
+        let help = "How long the answers to refreshes were known before they were on disk.";
+        text.histogram("refresh_unsaved_seconds", help, &self.keeper.window().read());
+        let help = "Times that the disk was waited for; changes that come together share one.";
+        text.counter("store_syncs", help).value(vault.syncs());
         let mut gauge = |name, help, value: u64| text.gauge(name, help).value(value);
         gauge("audit_events_waiting", "Audit events that syslog has not taken yet.", waiting);
         let rolled_back = u64::from(vault.rollback().is_some());

@@ -25,6 +25,7 @@ impl Keeper {
     /// Not safe: a refresh token may be spent, and the new one is lost with the future.
     pub(in crate::keeper) async fn fly(&self, id: SessionRef, wish: Wish) -> Outcome {
         let mut flight = Flight::new(wish, self.unwritten.find(id));
+        let mut answered_at = None;
         loop {
             let event = match &flight.state {
                 State::Looking => Event::Found(self.find_out(id)),
@@ -35,6 +36,7 @@ impl Keeper {
                 State::Revoking { session, now } => Event::Attended(self.revoke(session, wish, *now).await),
                 State::Queueing(_) | State::Intending(..) | State::Asking(..) => {
                     flight = self.ask_provider(flight, wish).await;
+                    answered_at = Some(self.clock.boot());
                     continue;
                 }
                 State::Rereading { answered, .. } => {
@@ -42,7 +44,11 @@ impl Keeper {
                     Event::Reread(session, self.known(&answered.settings))
                 }
                 State::Writing { answered, change, then, .. } => {
-                    Event::Written(self.write(answered, change.as_deref(), then).await)
+                    let written = self.write(answered, change.as_deref(), then).await;
+                    if let (Ok(()), Ok(Attended::Renewed), Some(answered_at)) = (&written, then, answered_at) {
+                        self.window.note(self.clock.boot().saturating_sub(answered_at));
+                    }
+                    Event::Written(written)
                 }
                 State::Keeping { answered, .. } => {
                     tracing::error!(session = %id, "the answer to a refresh waits in memory: it cannot be written");
@@ -50,7 +56,7 @@ impl Keeper {
                     Event::Done
                 }
                 State::Showing(_) => {
-                    self.publish(id);
+                    self.publish_renewed(id);
                     failpoint!("refresh.published", id);
                     Event::Done
                 }

@@ -81,6 +81,7 @@ impl Home {
             }),
             clock: clock.clone(),
             tasks: TaskTracker::new(),
+            work: tokio::runtime::Handle::current(),
             stop: stop.clone(),
             cache_sessions: 100,
             retention: RETENTION,

@@ -9,7 +9,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
@@ -23,8 +23,6 @@ use crate::config::settings::Courtesy;
 #[derive(Debug)]
 pub struct Gate {
     state: Mutex<State>,
-    /// Rings when somebody who waits may be next.
-    moved: Notify,
 }
 
 /// The right to send one request. Whoever drops it without saying what came of it has sent none.
@@ -40,11 +38,13 @@ pub struct Pass<'a> {
 struct Place<'a> {
     gate: &'a Gate,
     turn: Turn,
+    /// Rings when it may be its turn. Each has one of its own: thousands may wait.
+    bell: Arc<Notify>,
 }
 
 impl Gate {
     pub(super) fn new(courtesy: Courtesy) -> Self {
-        Self { state: Mutex::new(State::new(courtesy)), moved: Notify::new() }
+        Self { state: Mutex::new(State::new(courtesy)) }
     }
 
     /// Waits for the turn of a request.
@@ -55,21 +55,19 @@ impl Gate {
     /// # Cancel safety
     /// Safe: the place in the queue is given up.
     pub async fn enter<'a>(&'a self, clock: &'a Clock, turn: Turn) -> Result<Pass<'a>, Closed> {
-        let turn = self.state().line_up(turn);
-        let _place = Place { gate: self, turn };
+        let bell = Arc::new(Notify::new());
+        let turn = self.state().line_up(turn, Arc::clone(&bell));
+        let place = Place { gate: self, turn, bell };
         loop {
-            let moved = self.moved.notified();
-            tokio::pin!(moved);
-            moved.as_mut().enable();
             let now = clock.boot();
             let answer = self.state().ask(turn, now);
             match answer {
                 Answer::Go(admission) => return Ok(Pass { gate: self, clock, admission: Some(admission) }),
                 Answer::Closed(closed) => return Err(closed),
-                Answer::Behind => moved.await,
+                Answer::Behind => place.bell.notified().await,
                 Answer::NotBefore(at) => {
-                    // Whichever comes first: somebody with less time may have come, or the gate have closed.
-                    let _ = tokio::time::timeout(at.saturating_sub(now), moved).await;
+                    // Whichever comes first: the gate may have closed.
+                    let _ = tokio::time::timeout(at.saturating_sub(now), place.bell.notified()).await;
                 }
             }
         }
@@ -108,13 +106,13 @@ impl Pass<'_> {
         let was_broken = state.is_broken();
         state.came_back(admission, sign, now, rand::random());
         let (is_broken, closed) = (state.is_broken(), state.closed(now));
+        state.ring_next();
         drop(state);
         match (was_broken, is_broken, closed) {
             (false, true, Some(closed)) => tracing::warn!(why = %closed.why, "a provider is left alone for now"),
             (true, false, _) => tracing::info!("a provider that was left alone answers again"),
             _ => {}
         }
-        self.gate.moved.notify_waiters();
     }
 }
 
@@ -127,7 +125,6 @@ impl Drop for Pass<'_> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.gate.state().leave(self.turn);
-        self.gate.moved.notify_waiters();
     }
 }
 

@@ -1,13 +1,18 @@
 //! What the gate decides by: pure, with boot time and randomness as parameters.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokenkeeper_protocol::UnixSeconds;
+use tokio::sync::Notify;
 
 use super::breaker::Breaker;
 use crate::config::settings::Courtesy;
 use crate::provider::{Fault, LoginFault};
+
+/// How late whoever waits for a time may be woken.
+const TIMERS_ARE_LATE: Duration = Duration::from_millis(5);
 
 /// Who is next: the order of this type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -129,7 +134,8 @@ pub(super) struct State {
     /// Until when the provider asked to be left alone, and in which words.
     asked_to_wait: Option<(Duration, String)>,
     breaker: Breaker,
-    waiting: BTreeSet<Turn>,
+    /// Who waits, and the bell of each.
+    waiting: BTreeMap<Turn, Arc<Notify>>,
     last_number: u64,
 }
 
@@ -142,7 +148,7 @@ impl State {
             next_at: Duration::ZERO,
             asked_to_wait: None,
             breaker: Breaker::default(),
-            waiting: BTreeSet::new(),
+            waiting: BTreeMap::new(),
             last_number: 0,
         }
     }
@@ -152,17 +158,25 @@ impl State {
         self.courtesy = courtesy;
     }
 
-    /// Takes a place in the queue.
-    pub(super) fn line_up(&mut self, turn: Turn) -> Turn {
+    /// Takes a place in the queue; `bell` rings when it may be its turn.
+    pub(super) fn line_up(&mut self, turn: Turn, bell: Arc<Notify>) -> Turn {
         self.last_number += 1;
         let turn = Turn { number: self.last_number, ..turn };
-        self.waiting.insert(turn);
+        self.waiting.insert(turn, bell);
         turn
     }
 
     /// Gives a place up, whether its turn came or not.
     pub(super) fn leave(&mut self, turn: Turn) {
         self.waiting.remove(&turn);
+        self.ring_next();
+    }
+
+    /// Something moved: lets the first one look. If nothing leaves it goes away, and rings for the one behind it.
+    pub(super) fn ring_next(&self) {
+        if let Some((_, bell)) = self.waiting.first_key_value() {
+            bell.notify_one();
+        }
     }
 
     /// Whether it is the turn of somebody who waits.
@@ -171,7 +185,9 @@ impl State {
         if let Some(closed) = if is_person { self.asked_to_wait(now) } else { self.closed(now) } {
             return Answer::Closed(closed);
         }
-        if self.waiting.first() != Some(&turn) || self.out >= self.courtesy.concurrency {
+        if self.waiting.first_key_value().is_none_or(|(first, _)| *first != turn)
+            || self.out >= self.courtesy.concurrency
+        {
             return Answer::Behind;
         }
         if now < self.next_at {
@@ -180,8 +196,11 @@ impl State {
         self.waiting.remove(&turn);
         self.out += 1;
         self.unsent += 1;
-        // No credit is kept for times when nothing left: what waited for an hour does not leave at once.
-        self.next_at = now + self.courtesy.gap();
+        // No credit is kept for times when nothing left: what waited for an hour does not leave at once. But where timers are
+        // too coarse for the rate, those who were woken late leave together.
+        let gap = self.courtesy.gap();
+        let late = if gap < TIMERS_ARE_LATE { TIMERS_ARE_LATE } else { Duration::ZERO };
+        self.next_at = self.next_at.max(now.saturating_sub(late)) + gap;
         let is_try = self.breaker.is_open() && !is_person;
         if is_try {
             self.breaker.begin_try();

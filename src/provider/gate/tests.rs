@@ -1,5 +1,6 @@
 //! The gate without a network: what leaves when, in which order, and what does not.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokenkeeper_protocol::UnixSeconds;
@@ -21,13 +22,14 @@ fn fault() -> Sign {
 
 /// Lets a request out at `now`, for nobody in particular.
 fn send(state: &mut State, now: Duration) -> Result<Admission, Closed> {
-    let turn = state.line_up(Turn::of_schedule(UnixSeconds(0)));
+    let turn = state.line_up(Turn::of_schedule(UnixSeconds(0)), Arc::default());
     let answer = state.ask(turn, now);
     state.leave(turn);
     match answer {
         Answer::Go(admission) => Ok(admission),
         Answer::Closed(closed) => Err(closed),
-        other => panic!("{other:?}"),
+        Answer::NotBefore(at) => Err(Closed { why: "the rate".to_owned(), wait: at.saturating_sub(now) }),
+        Answer::Behind => panic!("nobody is before it"),
     }
 }
 
@@ -49,7 +51,7 @@ fn no_more_than_the_configured_number_is_on_its_way() {
     let mut state = State::new(courtesy(2, None));
     let first = send(&mut state, seconds(1)).unwrap();
     send(&mut state, seconds(1)).unwrap();
-    let third = state.line_up(Turn::of_caller(UnixSeconds(0)));
+    let third = state.line_up(Turn::of_caller(UnixSeconds(0)), Arc::default());
     assert_eq!(state.ask(third, seconds(1)), Answer::Behind);
     state.came_back(first, Some(Sign::Alive), seconds(2), 0.5);
     assert!(matches!(state.ask(third, seconds(2)), Answer::Go(_)));
@@ -64,7 +66,7 @@ fn callers_go_before_the_schedule_and_the_soonest_to_expire_before_the_others() 
         Turn::of_caller(UnixSeconds(900)),
         Turn::of_schedule(UnixSeconds(200)),
     ];
-    let turns = turns.map(|turn| state.line_up(turn));
+    let turns = turns.map(|turn| state.line_up(turn, Arc::default()));
     let mut order = Vec::new();
     while order.len() < turns.len() {
         let next = turns
@@ -96,7 +98,8 @@ fn after_an_outage_of_an_hour_ten_thousand_sessions_leave_at_the_configured_rate
     assert!((60..=80).contains(&tries), "one try a minute in the end: {tries}");
 
     // Whoever is lined up meanwhile: the one that expires last came first.
-    let turns: Vec<_> = (0..SESSIONS).rev().map(|at| state.line_up(Turn::of_schedule(UnixSeconds(at)))).collect();
+    let mut line_up = |at| state.line_up(Turn::of_schedule(UnixSeconds(at)), Arc::default());
+    let turns: Vec<_> = (0..SESSIONS).rev().map(&mut line_up).collect();
     let mut order = turns.clone();
     order.sort();
     let mut left = Vec::new();
@@ -120,6 +123,21 @@ fn after_an_outage_of_an_hour_ten_thousand_sessions_leave_at_the_configured_rate
     }
     let took = left.last().unwrap().0.saturating_sub(left[0].0);
     assert!(took < seconds(501), "and no slower than it has to be: {took:?}");
+}
+
+#[test]
+fn a_rate_that_is_finer_than_timers_is_reached_and_not_exceeded() {
+    let mut state = State::new(courtesy(256, Some(10_000 * 60)));
+    let (mut now, mut left) = (seconds(100), 0_u32);
+    while now < seconds(101) {
+        while let Ok(admission) = send(&mut state, now) {
+            left += 1;
+            state.came_back(admission, Some(Sign::Alive), now, 0.5);
+        }
+        // Whoever waits is woken two milliseconds later, however short the wait was to be.
+        now += Duration::from_millis(2);
+    }
+    assert!((9_900..=10_050).contains(&left), "{left} in a second");
 }
 
 #[test]
@@ -185,7 +203,7 @@ fn a_provider_that_asks_to_wait_is_left_alone_by_everybody_until_then() {
     let admission = send(&mut state, seconds(1)).unwrap();
     let sign = Sign::AsksToWait { why: "busy".to_owned(), wait: seconds(120) };
     state.came_back(admission, Some(sign), seconds(1), 0.5);
-    let caller = state.line_up(Turn::of_caller(UnixSeconds(0)));
+    let caller = state.line_up(Turn::of_caller(UnixSeconds(0)), Arc::default());
     assert_eq!(state.ask(caller, seconds(21)), Answer::Closed(Closed { why: "busy".to_owned(), wait: seconds(100) }));
     assert!(!state.is_broken(), "it answers");
     assert!(matches!(state.ask(caller, seconds(121)), Answer::Go(_)));
@@ -214,29 +232,29 @@ async fn whoever_stops_waiting_holds_nobody_up() {
 #[test]
 fn a_person_goes_first_and_past_an_open_breaker_but_past_nothing_else() {
     let (mut state, opened) = broken(1.0);
-    let person = state.line_up(Turn::of_person());
+    let person = state.line_up(Turn::of_person(), Arc::default());
     let Answer::Go(login) = state.ask(person, opened) else { panic!("the person is held up") };
     state.came_back(login, Some(fault()), opened, 1.0);
     assert_eq!(send(&mut state, opened).unwrap_err().wait, seconds(2), "it was not the try");
 
-    let person = state.line_up(Turn::of_person());
+    let person = state.line_up(Turn::of_person(), Arc::default());
     let Answer::Go(login) = state.ask(person, opened) else { panic!("the person is held up") };
     state.came_back(login, Some(Sign::Alive), opened, 1.0);
     assert!(!state.is_broken(), "what answers a person answers everybody");
 
     let mut state = State::new(courtesy(1, Some(60)));
-    let caller = state.line_up(Turn::of_caller(UnixSeconds(0)));
-    let person = state.line_up(Turn::of_person());
+    let caller = state.line_up(Turn::of_caller(UnixSeconds(0)), Arc::default());
+    let person = state.line_up(Turn::of_person(), Arc::default());
     assert_eq!(state.ask(caller, seconds(1)), Answer::Behind);
     let Answer::Go(login) = state.ask(person, seconds(1)) else { panic!("the person is not next") };
-    let second = state.line_up(Turn::of_person());
+    let second = state.line_up(Turn::of_person(), Arc::default());
     assert_eq!(state.ask(second, seconds(1)), Answer::Behind, "one at a time");
     let sign = Sign::AsksToWait { why: "busy".to_owned(), wait: seconds(60) };
     state.came_back(login, Some(sign), seconds(1), 0.5);
     assert_eq!(state.ask(second, seconds(2)), Answer::Closed(Closed { why: "busy".to_owned(), wait: seconds(59) }));
     let Answer::Go(login) = state.ask(second, seconds(61)) else { panic!("the wait is over") };
     state.came_back(login, Some(Sign::Alive), seconds(61), 0.5);
-    let third = state.line_up(Turn::of_person());
+    let third = state.line_up(Turn::of_person(), Arc::default());
     assert_eq!(state.ask(third, seconds(61)), Answer::NotBefore(seconds(62)), "nor faster than the rate");
 }
 
@@ -247,11 +265,11 @@ fn every_request_counts_however_many_one_turn_takes() {
     // Discovery, code, keys and user.
     (0..4).for_each(|_| state.leaves());
     state.came_back(login, Some(Sign::Alive), seconds(1), 0.5);
-    let next = state.line_up(Turn::of_caller(UnixSeconds(0)));
+    let next = state.line_up(Turn::of_caller(UnixSeconds(0)), Arc::default());
     assert_eq!(state.ask(next, seconds(1)), Answer::NotBefore(seconds(5)));
     let Answer::Go(unsent) = state.ask(next, seconds(5)) else { panic!("the four are over") };
     state.came_back(unsent, None, seconds(5), 0.5);
     state.leaves();
-    let next = state.line_up(Turn::of_caller(UnixSeconds(0)));
+    let next = state.line_up(Turn::of_caller(UnixSeconds(0)), Arc::default());
     assert_eq!(state.ask(next, seconds(6)), Answer::NotBefore(seconds(7)), "one that was not sent pays for no other");
 }

@@ -14,7 +14,7 @@ pub(super) struct Group<'a, T> {
     generation: u64,
     changes: Vec<Change>,
     /// The versions that rows have once the changes are made.
-    versions: HashMap<(Table, Vec<u8>), u64>,
+    versions: HashMap<Table, HashMap<Vec<u8>, u64>>,
 }
 
 impl<'a, T: Target> Group<'a, T> {
@@ -27,7 +27,7 @@ impl<'a, T: Target> Group<'a, T> {
         let changes = batch.judge(self)?;
         for change in &changes {
             let (table, key) = change.row();
-            self.versions.insert((table, key.to_vec()), change.version());
+            self.versions.entry(table).or_default().insert(key.to_vec(), change.version());
         }
         self.changes.extend(changes);
         self.accepted += 1;
@@ -42,18 +42,23 @@ impl<'a, T: Target> Group<'a, T> {
         }
         Ok(reached)
     }
+
+    /// The version that this group gives a row, if it does.
+    fn written(&self, table: Table, key: &[u8]) -> Option<u64> {
+        self.versions.get(&table)?.get(key).copied()
+    }
 }
 
 impl<T: Target> Before for Group<'_, T> {
     fn version(&self, table: Table, key: &[u8]) -> Result<u64, StoreError> {
-        match self.versions.get(&(table, key.to_vec())) {
-            Some(version) => Ok(*version),
+        match self.written(table, key) {
+            Some(version) => Ok(version),
             None => self.target.version(table, key),
         }
     }
 
     fn is(&self, table: Table, key: &[u8], row: &Row) -> Result<bool, StoreError> {
         // What this group writes to a row is not compared: it was written, and that is enough.
-        Ok(!self.versions.contains_key(&(table, key.to_vec())) && self.target.is(table, key, row)?)
+        Ok(self.written(table, key).is_none() && self.target.is(table, key, row)?)
     }
 }

@@ -79,6 +79,10 @@ impl Store for RocksStore {
         self.writer.generation()
     }
 
+    fn syncs(&self) -> u64 {
+        self.writer.syncs()
+    }
+
     fn lease(&self, name: &[u8], holder: u64, now: Duration, length: Duration) -> Result<bool, StoreError> {
         Ok(self.leases.take(name, holder, now, length))
     }

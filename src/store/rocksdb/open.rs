@@ -28,7 +28,7 @@ pub(super) fn open(dir: &Path) -> Result<(Database, u32), StoreError> {
     let cache = options::cache();
     // A newer version may have tables this one does not know; RocksDB opens all or none.
     let names = known_tables().chain(existing_tables(&options, dir)?).collect::<BTreeSet<_>>();
-    let tables = names.into_iter().map(|name| (name, options::table(&cache)));
+    let tables = names.into_iter().map(|name| (name.clone(), options::table(&name, &cache)));
     let db = DB::open_cf_with_opts(&options, dir, tables).map_err(|error| refusal(dir, &error))?;
     let opened = Database::new(db, lock);
     let schema = check_schema(dir, &opened)?;
@@ -201,7 +201,7 @@ mod tests {
         {
             let database = options::database();
             let names = known_tables().chain(["a_table_of_the_future".to_owned()]);
-            let tables = names.map(|name| (name, options::table(&options::cache())));
+            let tables = names.map(|name| (name.clone(), options::table(&name, &options::cache())));
             let db = DB::open_cf_with_opts(&database, dir.path(), tables).unwrap();
             let disk = Database::new(db, lock(dir.path()).unwrap());
             disk.set_schema(SCHEMA + 1).unwrap();

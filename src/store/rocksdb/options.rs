@@ -6,6 +6,8 @@ use rocksdb::{
     BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, InfoLogger, LogLevel, Options, WriteOptions,
 };
 
+use crate::store::Table;
+
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
@@ -63,8 +65,8 @@ pub(super) fn database() -> Options {
     options
 }
 
-/// Options of every table; they share the cache.
-pub(super) fn table(cache: &Cache) -> Options {
+/// Options of the table of this name; all share the cache.
+pub(super) fn table(name: &str, cache: &Cache) -> Options {
     let mut blocks = BlockBasedOptions::default();
     blocks.set_block_cache(cache);
     // Else the indexes of all open files stand in memory beside the cache, without bound.
@@ -72,7 +74,9 @@ pub(super) fn table(cache: &Cache) -> Options {
 
     let mut options = Options::default();
     options.set_block_based_table_factory(&blocks);
-    options.set_compression_type(DBCompressionType::Lz4);
+    // Sealed bytes do not become smaller.
+    let is_index = Table::INDEXES.iter().any(|table| table.name() == name);
+    options.set_compression_type(if is_index { DBCompressionType::Lz4 } else { DBCompressionType::None });
     options.set_write_buffer_size(TABLE_BUFFER);
     options.set_arena_block_size(BUFFER_STEP);
     options.set_max_write_buffer_number(2);

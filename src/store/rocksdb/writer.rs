@@ -63,6 +63,7 @@ struct Order {
 #[derive(Default)]
 struct State {
     generation: AtomicU64,
+    syncs: AtomicU64,
     fault: Mutex<Option<String>>,
     revived: Notify,
 }
@@ -103,6 +104,11 @@ impl Writer {
     /// The generation that is on the disk.
     pub(super) fn generation(&self) -> u64 {
         self.state.generation.load(Ordering::Acquire)
+    }
+
+    /// Groups that were written.
+    pub(super) fn syncs(&self) -> u64 {
+        self.state.syncs.load(Ordering::Relaxed)
     }
 
     /// Why nothing is written at the moment.
@@ -194,7 +200,10 @@ fn write_group(target: &impl Target, orders: Vec<Order>, state: &State) {
         })
         .collect();
     match group.commit() {
-        Ok(generation) => state.generation.store(generation, Ordering::Release),
+        Ok(generation) => {
+            let before = state.generation.swap(generation, Ordering::AcqRel);
+            state.syncs.fetch_add(u64::from(before != generation), Ordering::Relaxed);
+        }
         Err(error) => {
             let fault = reason(error);
             tracing::error!("the store cannot be written: {fault}; it is tried again by itself");
@@ -298,7 +307,7 @@ mod tests {
         assert!(matches!(outcomes[..], [Ok(1), Err(StoreError::Conflict { table: Table::Sessions }), Ok(2), Ok(3)]));
         assert_eq!(target.commits.load(Ordering::SeqCst), 1);
         assert_eq!(target.version(Table::Sessions, b"a").unwrap(), 2);
-        assert_eq!(state.generation.load(Ordering::SeqCst), 3);
+        assert_eq!((state.generation.load(Ordering::SeqCst), state.syncs.load(Ordering::SeqCst)), (3, 1));
     }
 
     #[test]

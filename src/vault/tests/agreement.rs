@@ -50,7 +50,7 @@ async fn what_agrees_is_not_complained_about() {
     for session in [&alice, &mallory] {
         assert_eq!(vault.check_session(session).unwrap(), []);
     }
-    for table in Vault::INDEXES {
+    for table in Table::INDEXES {
         for (key, _) in rows(&*vault.store, table) {
             assert_eq!(vault.check_entry(table, &key).unwrap(), None);
         }
@@ -61,9 +61,9 @@ async fn what_agrees_is_not_complained_about() {
 #[tokio::test]
 async fn every_entry_that_is_missing_or_too_many_is_named_and_mended() {
     let (vault, alice, _) = two().await;
-    let everything = || Vault::INDEXES.map(|table| rows(&*vault.store, table));
+    let everything = || Table::INDEXES.map(|table| rows(&*vault.store, table));
     let right = everything();
-    for table in Vault::INDEXES {
+    for table in Table::INDEXES {
         let (key, _) =
             rows(&*vault.store, table).into_iter().find(|(key, _)| key.ends_with(alice.id.as_bytes())).unwrap();
         let mut batch = Batch::default();

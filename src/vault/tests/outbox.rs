@@ -36,6 +36,24 @@ async fn events_come_out_in_their_order_and_only_those_named_are_taken_out() {
 }
 
 #[tokio::test]
+async fn an_event_that_comes_in_late_far_before_the_others_is_sent_once_they_are() {
+    let vault = in_memory().await;
+    let mut late = vault.change(NOW);
+    late.audit(event(0)).unwrap();
+    tell(&vault, 1..2000).await;
+    let numbers = |limit| vault.pending(limit).unwrap().into_iter().map(|(number, _)| number).collect::<Vec<_>>();
+    vault.delivered(&numbers(1900)).unwrap();
+    assert_eq!(waiting(&vault, 1), [event(1901)]);
+    late.commit().await.unwrap();
+    vault.delivered(&numbers(100)).unwrap();
+    assert_eq!(waiting(&vault, 10), [event(0)]);
+    vault.delivered(&numbers(1)).unwrap();
+    assert_eq!(waiting(&vault, 10), []);
+    tell(&vault, 2000..2001).await;
+    assert_eq!(waiting(&vault, 10), [event(2000)]);
+}
+
+#[tokio::test]
 async fn a_restart_goes_on_behind_what_still_waits() {
     let (vault, _dir) = on_disk().await;
     tell(&vault, 0..1500).await;
