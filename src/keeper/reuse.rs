@@ -71,9 +71,7 @@ impl Seen {
         self.grace = self.grace.take().filter(is_same);
         self
     }
-}
 
-impl Seen {
     fn rotation(&mut self, before: &Session, outcome: &RefreshOutcome, settings: &ProviderSettings) -> Option<Reuse> {
         let RefreshOutcome::Renewed(new) = outcome else { return None };
         let spent = before.tokens.as_ref()?.refresh.as_ref()?;
