@@ -44,6 +44,14 @@ pub enum KeeperError {
         /// Where.
         provider: ProviderName,
     },
+    /// It may be removed already, and still be in the files.
+    #[error(
+        "nothing is found of that user at {provider}, but an erasure there is not finished: what it removed may still be in the files of the store. Ask again when it is; `tokenkeeper status` tells if it does not go on"
+    )]
+    StillErasing {
+        /// Where.
+        provider: ProviderName,
+    },
     /// Somebody else changed it first.
     #[error("it was changed by somebody else meanwhile; try again")]
     Conflict,
@@ -168,7 +176,9 @@ impl KeeperError {
             Self::ProviderDown { wait, .. } | Self::Quarantined { wait, .. } | Self::TooManyLogins { wait } => {
                 problem.retry_after_ms = Some(u32::try_from(wait.as_millis()).unwrap_or(u32::MAX));
             }
-            Self::StillWorking | Self::UserNotThere | Self::MovingOut => problem.retry_after_ms = Some(1000),
+            Self::StillWorking | Self::StillErasing { .. } | Self::UserNotThere | Self::MovingOut => {
+                problem.retry_after_ms = Some(1000);
+            }
             _ => {}
         }
         problem
@@ -183,6 +193,7 @@ impl KeeperError {
             | Self::Quarantined { .. }
             | Self::TooManyLogins { .. }
             | Self::StillWorking
+            | Self::StillErasing { .. }
             | Self::UserNotThere
             | Self::MovingOut
             | Self::Conflict
