@@ -7,5 +7,5 @@ mod peer;
 mod wiping;
 
 pub use locked::Locked;
-pub use peer::{peer_groups, peer_pidfd};
+pub use peer::{peer_groups, peer_pidfd, refuse_descriptors};
 pub use wiping::Wiping;
