@@ -10,4 +10,5 @@ mod wiping;
 pub use locked::Locked;
 pub use peer::{peer_groups, peer_pidfd};
 pub use spare::give_back_spare_memory;
+pub use peer::{peer_groups, peer_pidfd, refuse_descriptors};
 pub use wiping::Wiping;
