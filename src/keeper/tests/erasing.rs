@@ -232,16 +232,12 @@ async fn it_goes_on_by_itself_when_the_provider_answers_again_even_after_a_resta
     let first = eraser(&home, "age1host");
     let begun = begin(&first, &user(&home), How::default()).await.unwrap();
     wait_for(&home, &first, &begun.id, true, |now| now.waiting.is_some()).await;
-    home.stop.cancel();
-    home.keeper.tasks.close();
-    home.keeper.tasks.wait().await;
+    drop(first);
+    let home = home.restarted().await;
 
     home.server.script("/revoke", Reply::text(200, "text/plain", ""));
     home.sleep_until(600);
-    let stop = CancellationToken::new();
-    let rotation = Arc::new(Rotation::new(Arc::clone(&home.vault), Arc::new(Nowhere), home.clock.clone(), 1));
-    let second = Arc::new(Eraser::new(Arc::clone(&home.keeper), rotation, None));
-    home.keeper.tasks.spawn(Arc::clone(&second).run(stop.clone()));
+    eraser(&home, "age1host");
     until(|| {
         deliver(&home);
         home.vault.erasures().unwrap().is_empty()
@@ -249,7 +245,6 @@ async fn it_goes_on_by_itself_when_the_provider_answers_again_even_after_a_resta
     .await;
     assert!(home.vault.session(home.id).unwrap().is_none());
     assert_eq!(home.revoked(), ["rt-old-0123456789"; 2], "the access token had expired by then");
-    stop.cancel();
 }
 
 #[tokio::test]
