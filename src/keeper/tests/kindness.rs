@@ -244,3 +244,22 @@ async fn once_told_to_stop_nobody_passes_the_gate_and_who_waits_there_is_told_at
     home.keeper.lanes_at_rest().await;
     assert_eq!((home.posts(), home.vault.unsettled().unwrap()), (0, vec![]));
 }
+
+#[tokio::test]
+async fn how_long_a_discovery_document_is_to_be_left_alone_is_heeded_and_told() {
+    const DISCOVERY: &str = "/.well-known/openid-configuration";
+    let home = Home::new().await;
+    let document = home.server.scripted(DISCOVERY);
+    home.server.script(DISCOVERY, Reply::text(429, "text/plain", "").with("Retry-After", "90"));
+    for second in [200, 250] {
+        home.sleep_until(second);
+        let error = home.attend(Wish::NewToken).await.unwrap_err();
+        let KeeperError::ProviderDown { wait, .. } = error else { panic!("{error}") };
+        assert_eq!((wait.as_secs(), home.session().due_at), (290 - second, Some(at(290))));
+    }
+    assert_eq!((home.server.count(DISCOVERY), home.posts()), (1, 0));
+    home.server.script(DISCOVERY, document);
+    home.server.script("/token", renewal());
+    home.sleep_until(290);
+    assert_eq!(home.attend(Wish::NewToken).await, Ok(Attended::Renewed));
+}
