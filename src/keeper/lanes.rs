@@ -26,6 +26,8 @@ const LONGEST: usize = 16_384;
 const OVERLAP: Duration = Duration::from_secs(2);
 /// How often the whole of it is: what could not be done is tried again, and what stands far behind is found.
 const LAP: Duration = Duration::from_secs(10);
+/// Of its time at most so much is spent on laps, if a million sessions are overdue: a tenth.
+const LAPS_APART: u32 = 10;
 /// Requests at once for sessions whose provider is not configured any more: none is made.
 const AT_ONCE: usize = 8;
 
@@ -57,6 +59,8 @@ struct Reader {
     until: Option<UnixSeconds>,
     /// When the last whole lap was, in boot time.
     lap_at: Option<Duration>,
+    /// How long it took.
+    lap_took: Duration,
 }
 
 impl Lane {
@@ -137,7 +141,7 @@ impl Keeper {
         let boot = self.clock.boot();
         let is_lap = whole
             || reader.until.is_none_or(|until| until > now)
-            || reader.lap_at.is_none_or(|at| boot.saturating_sub(at) >= LAP || boot < at)
+            || reader.lap_at.is_none_or(|at| boot.saturating_sub(at) >= LAP.max(reader.lap_took * LAPS_APART))
             || self.lanes.all().values().any(|lane| lane.left_some_out && lane.queue.is_empty());
         let mut after: Option<AgendaItem> = None;
         if is_lap {
@@ -167,6 +171,9 @@ impl Keeper {
             }
         }
         reader.until = Some(now);
+        if is_lap && !whole {
+            reader.lap_took = self.clock.boot().saturating_sub(boot);
+        }
         Ok(lined_up)
     }
 
@@ -200,7 +207,7 @@ impl Keeper {
 
     /// Attends to the sessions of a lane until nobody waits, or nothing may be asked of the provider.
     async fn work_off(self: Arc<Self>, name: ProviderName) {
-        let at_rest = Rest { keeper: &self, name: &name };
+        let mut rest = Rest { keeper: &self, name: &name, is_taken: false };
         let mut flights = FuturesUnordered::new();
         loop {
             let grown = self.lanes.grown.notified();
@@ -214,7 +221,12 @@ impl Keeper {
                 landed = flights.next() => landed,
                 () = grown => continue,
             };
-            let Some((session, outcome)) = landed else { break };
+            let Some((session, outcome)) = landed else {
+                if rest.take(self.may_begin(&name)) {
+                    return;
+                }
+                continue;
+            };
             match &outcome {
                 // It came to a closed gate, and keeps its place.
                 Err(KeeperError::ProviderDown { .. }) if self.is_closed(&name) => self.lanes.put_back(&name, session),
@@ -225,17 +237,21 @@ impl Keeper {
                 tracing::error!(%session, %error, "a session that is due cannot be attended to");
             }
         }
-        drop(at_rest);
     }
 
     fn is_closed(&self, name: &ProviderName) -> bool {
         self.providers().get(name).is_some_and(|provider| provider.gate().closed(&self.clock).is_some())
     }
 
+    /// Whether anything may be begun in a lane.
+    fn may_begin(&self, name: &ProviderName) -> bool {
+        !self.stop.is_cancelled() && !self.is_leaving() && !self.is_closed(name)
+    }
+
     /// Who is next in a lane, when one more than `running` may be attended to.
     fn next_in(&self, name: &ProviderName, running: usize) -> Option<SessionRef> {
         let at_once = self.providers().get(name).map_or(AT_ONCE, |it| it.settings().courtesy.concurrency);
-        if self.stop.is_cancelled() || self.is_leaving() || running >= at_once || self.is_closed(name) {
+        if running >= at_once || !self.may_begin(name) {
             return None;
         }
         self.lanes.all().get_mut(name)?.queue.pop_first().map(|(_, session)| session)
@@ -274,24 +290,60 @@ impl Lanes {
 struct Rest<'a> {
     keeper: &'a Keeper,
     name: &'a ProviderName,
+    is_taken: bool,
 }
 
-impl Drop for Rest<'_> {
-    fn drop(&mut self) {
+impl Rest<'_> {
+    /// Rests, unless there is somebody in the lane again who need not wait; returns whether it does. In one: whoever lines up
+    /// either sees the lane at rest and starts it, or is seen here.
+    fn take(&mut self, may_begin: bool) -> bool {
         let mut lanes = self.keeper.lanes.all();
         if let Some(lane) = lanes.get_mut(self.name) {
+            if may_begin && !lane.queue.is_empty() {
+                return false;
+            }
             lane.is_running = false;
             lane.known = lane.queue.iter().map(|(_, session)| *session).collect();
             if lane.queue.is_empty() && !lane.left_some_out {
                 lanes.remove(self.name);
             }
         }
+        self.is_taken = true;
         drop(lanes);
         self.keeper.lanes.rested.notify_waiters();
+        true
+    }
+}
+
+impl Drop for Rest<'_> {
+    fn drop(&mut self) {
+        if !self.is_taken {
+            self.take(false);
+        }
     }
 }
 
 /// By when a session has to be attended to, so that nobody notices.
 fn expiry(session: &Session) -> UnixSeconds {
     session.tokens.as_ref().map_or(session.ends_at, |tokens| tokens.access.expires_at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keeper::tests::Home;
+
+    #[tokio::test]
+    async fn a_lane_does_not_come_to_rest_with_somebody_in_it_who_need_not_wait() {
+        let home = Home::new().await;
+        let (keeper, name) = (&home.keeper, home.session().provider);
+        keeper.lanes.take_in(&name, home.id, UnixSeconds(1));
+        let is_running = || keeper.lanes.all().get(&name).map(|lane| lane.is_running);
+        keeper.lanes.all().get_mut(&name).unwrap().is_running = true;
+        let mut rest = Rest { keeper, name: &name, is_taken: false };
+        assert!(!rest.take(true));
+        assert_eq!(is_running(), Some(true));
+        assert!(rest.take(false));
+        assert_eq!(is_running(), Some(false), "it waits for the gate");
+    }
 }
