@@ -21,14 +21,17 @@ const ASKED: usize = 3;
 impl Keeper {
     /// Takes up the time where the last run left it. Call it before anything is served.
     pub fn resume_clock(&self) -> Result<(), KeeperError> {
-        if let Some(mark) = self.vault.clock_mark()? {
-            self.clock.resume(&mark);
+        match self.vault.clock_mark() {
+            Ok(mark) => mark.iter().for_each(|mark| self.clock.resume(mark)),
+            Err(error @ VaultError::Store(_)) => return Err(error.into()),
+            // Without it a jump while the daemon was down goes unnoticed, which is no reason to serve nobody.
+            Err(error) => tracing::error!(%error, "the time of the last run is not known"),
         }
         Ok(())
     }
 
     /// Compares the clocks, and does what follows. What cannot be written is tried again at the next look.
-    pub async fn look_at_clock(&self) {
+    pub async fn look_at_clock(self: &Arc<Self>) {
         self.clock.look(&self.witnesses());
         let turns = self.clock.take_turns();
         for turn in &turns {
@@ -36,6 +39,9 @@ impl Keeper {
         }
         if let Err(error) = self.write_mark(turns.iter().any(|turn| turn.is_last())).await {
             tracing::warn!(%error, "the time cannot be written down for the next start");
+        }
+        if turns.iter().any(|turn| turn.is_last() && turn.by() < 0) {
+            self.spawn(Arc::clone(self).call_up());
         }
         if turns.iter().any(|turn| matches!(turn, Turn::Jumped(_))) {
             self.ask_what_time_it_is().await;
@@ -86,7 +92,8 @@ impl Keeper {
 
     async fn write_mark(&self, at_once: bool) -> Result<(), VaultError> {
         let mark = self.clock.mark();
-        let known = self.vault.clock_mark()?;
+        // One that is damaged is replaced.
+        let known = self.vault.clock_mark().unwrap_or_default();
         let is_recent = known.is_some_and(|known| {
             let passed = mark.boot.saturating_sub(known.boot);
             known.boot_id == mark.boot_id && (0..MARK_EVERY.as_secs().cast_signed()).contains(&passed)
