@@ -1,8 +1,10 @@
 //! Doing for a session what it needs now: a refresh, a revocation, the end of its age.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokenkeeper_protocol::reply::Revocation;
 use tokenkeeper_protocol::{SessionRef, UnixSeconds};
 
@@ -43,7 +45,10 @@ impl Keeper {
             self.spawn(async move {
                 let landing = keeper.flights.landing(session, outcome);
                 let outcome = match keeper.begin_work() {
-                    Ok(_work) => keeper.fly(session, wish).await,
+                    Ok(_work) => match AssertUnwindSafe(keeper.fly(session, wish)).catch_unwind().await {
+                        Ok(outcome) => outcome,
+                        Err(_) => keeper.salvage(session).await,
+                    },
                     Err(leaving) => Err(leaving),
                 };
                 landing.land(outcome);

@@ -143,6 +143,9 @@ pub enum KeeperError {
         /// Which.
         provider: ProviderName,
     },
+    /// The daemon was told to stop: what it would ask a provider now, nobody may be there to hear the answer of.
+    #[error("the daemon is stopping, and begins no refresh; try again when it is back")]
+    Stopping,
     /// The store is on its way to another host.
     #[error("the store is being moved to another host, and nothing is served meanwhile; try again in a moment")]
     MovingOut,
@@ -181,7 +184,12 @@ impl KeeperError {
             Self::ProviderDown { wait, .. } | Self::Quarantined { wait, .. } | Self::TooManyLogins { wait } => {
                 problem.retry_after_ms = Some(u32::try_from(wait.as_millis()).unwrap_or(u32::MAX));
             }
-            Self::StillWorking | Self::NotLeft | Self::StillErasing { .. } | Self::UserNotThere | Self::MovingOut => {
+            Self::StillWorking
+            | Self::NotLeft
+            | Self::StillErasing { .. }
+            | Self::UserNotThere
+            | Self::Stopping
+            | Self::MovingOut => {
                 problem.retry_after_ms = Some(1000);
             }
             _ => {}
@@ -201,6 +209,7 @@ impl KeeperError {
             | Self::StillErasing { .. }
             | Self::NotLeft
             | Self::UserNotThere
+            | Self::Stopping
             | Self::MovingOut
             | Self::Conflict
             | Self::StoreDown { .. } => Code::TryLater,

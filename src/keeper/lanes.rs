@@ -214,7 +214,7 @@ impl Keeper {
 
     /// Attends to the sessions of a lane until nobody waits, or nothing may be begun.
     async fn work_off(self: Arc<Self>, name: ProviderName) {
-        let at_rest = Rest { keeper: &self, name: &name };
+        let mut rest = Rest { keeper: &self, name: &name, is_taken: false };
         let mut flights = FuturesUnordered::new();
         loop {
             let grown = self.lanes.grown.notified();
@@ -228,14 +228,18 @@ impl Keeper {
                 landed = flights.next() => landed,
                 () = grown => continue,
             };
-            let Some((session, outcome)) = landed else { break };
+            let Some((session, outcome)) = landed else {
+                if rest.take(self.may_begin(&name)) {
+                    return;
+                }
+                continue;
+            };
             self.landed(&name, session, &outcome);
             // What a provider has to do with is in the audit trail; this is not.
             if let Err(error @ (KeeperError::StoreDown { .. } | KeeperError::Internal)) = outcome {
                 tracing::error!(%session, %error, "a session that is due cannot be attended to");
             }
         }
-        drop(at_rest);
     }
 
     /// Takes a session out of its lane that was attended to. What could not even be begun keeps its place: whatever else comes
@@ -312,13 +316,19 @@ impl Lanes {
 struct Rest<'a> {
     keeper: &'a Keeper,
     name: &'a ProviderName,
+    is_taken: bool,
 }
 
-impl Drop for Rest<'_> {
-    fn drop(&mut self) {
+impl Rest<'_> {
+    /// Rests, unless there is somebody in the lane again who need not wait; returns whether it does. In one: whoever lines up
+    /// either sees the lane at rest and starts it, or is seen here.
+    fn take(&mut self, may_begin: bool) -> bool {
         let mut lanes = self.keeper.lanes.all();
         let mut is_done = true;
         if let Some(lane) = lanes.get_mut(self.name) {
+            if may_begin && !lane.queue.is_empty() {
+                return false;
+            }
             lane.is_running = false;
             if lane.known.len() > lane.queue.len() {
                 // Its work did not end well.
@@ -329,12 +339,22 @@ impl Drop for Rest<'_> {
                 lanes.remove(self.name);
             }
         }
+        self.is_taken = true;
         drop(lanes);
         if !is_done {
             // Somebody may have come at the last moment; there may be room now; and the gate may open before anything rings.
             self.keeper.agenda.notify_one();
         }
         self.keeper.lanes.rested.notify_waiters();
+        true
+    }
+}
+
+impl Drop for Rest<'_> {
+    fn drop(&mut self) {
+        if !self.is_taken {
+            self.take(false);
+        }
     }
 }
 
@@ -372,6 +392,7 @@ fn next_lap(began: Duration, ended: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keeper::tests::Home;
 
     #[test]
     fn a_lane_that_is_full_keeps_those_that_are_needed_soonest_and_knows_that_there_are_others() {
@@ -395,5 +416,19 @@ mod tests {
         let seconds = Duration::from_secs;
         assert_eq!(next_lap(seconds(100), seconds(100)), seconds(110));
         assert_eq!(next_lap(seconds(100), seconds(130)), seconds(130 + 270));
+    }
+
+    #[tokio::test]
+    async fn a_lane_does_not_come_to_rest_with_somebody_in_it_who_need_not_wait() {
+        let home = Home::new().await;
+        let (keeper, name) = (&home.keeper, home.session().provider);
+        keeper.lanes.take_in(&name, home.id, UnixSeconds(1));
+        let is_running = || keeper.lanes.all().get(&name).map(|lane| lane.is_running);
+        keeper.lanes.all().get_mut(&name).unwrap().is_running = true;
+        let mut rest = Rest { keeper, name: &name, is_taken: false };
+        assert!(!rest.take(true));
+        assert_eq!(is_running(), Some(true));
+        assert!(rest.take(false));
+        assert_eq!(is_running(), Some(false), "it waits for the gate");
     }
 }

@@ -25,14 +25,17 @@ const PATIENCE: Duration = Duration::from_secs(30);
 impl Keeper {
     /// Takes up the time where the last run left it. Call it before anything is served.
     pub fn resume_clock(&self) -> Result<(), KeeperError> {
-        if let Some(mark) = self.vault.clock_mark()? {
-            self.clock.resume(&mark);
+        match self.vault.clock_mark() {
+            Ok(mark) => mark.iter().for_each(|mark| self.clock.resume(mark)),
+            Err(error @ VaultError::Store(_)) => return Err(error.into()),
+            // Without it a jump while the daemon was down goes unnoticed, which is no reason to serve nobody.
+            Err(error) => tracing::error!(%error, "the time of the last run is not known"),
         }
         Ok(())
     }
 
-    /// Compares the clocks, and does what follows. A mark that cannot be written is tried again at the next look.
-    pub async fn look_at_clock(&self) {
+    /// Compares the clocks, and does what follows. What cannot be written is tried again at the next look.
+    pub async fn look_at_clock(self: &Arc<Self>) {
         self.clock.look(&self.witnesses());
         let turns = self.clock.take_turns();
         for turn in &turns {
@@ -40,6 +43,9 @@ impl Keeper {
         }
         if let Err(error) = self.write_mark().await {
             tracing::warn!(%error, "the time cannot be written down for the next start");
+        }
+        if turns.iter().any(|turn| turn.is_last() && turn.by() < 0) {
+            self.spawn(Arc::clone(self).call_up());
         }
         if turns.iter().any(|turn| matches!(turn, Turn::Jumped(_))) {
             self.ask_what_time_it_is().await;
@@ -91,7 +97,8 @@ impl Keeper {
     /// Writes the time down, if what is written is old, or wrong by now.
     async fn write_mark(&self) -> Result<(), VaultError> {
         let mark = self.clock.mark();
-        let is_good = self.vault.clock_mark()?.is_some_and(|known| {
+        // One that is damaged is replaced.
+        let is_good = self.vault.clock_mark().unwrap_or_default().is_some_and(|known| {
             let passed = mark.boot.saturating_sub(known.boot);
             let off = mark.now.0.saturating_sub(known.now.0).saturating_sub(passed);
             (&known.boot_id, known.era) == (&mark.boot_id, mark.era)
@@ -103,6 +110,11 @@ impl Keeper {
 }
 
 impl Turn {
+    /// Whether the new time counts from now on.
+    fn is_last(self) -> bool {
+        matches!(self, Self::Agreed(_) | Self::Settled(_))
+    }
+
     fn by(self) -> i64 {
         match self {
             Self::Jumped(by) | Self::Agreed(by) | Self::Settled(by) => by,
