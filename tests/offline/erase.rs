@@ -235,12 +235,12 @@ fn after_a_forced_erasure_and_a_new_identity_nothing_of_before_opens() {
     let (old_keyring, old_identity) = (home.path("old.age"), home.path("old"));
     fs::copy(home.state_dir().join("keyring.age"), &old_keyring).unwrap();
     fs::copy(home.identity_file(), &old_identity).unwrap();
-    let copied = Command::new("cp").arg("-a").arg(store(&home)).arg(home.state_dir().join("store.before-2")).status();
+    let copied = Command::new("cp").arg("-a").arg(store(&home)).arg(home.state_dir().join("store-schema-1")).status();
     assert!(copied.unwrap().success());
 
     let daemon = Daemon::start_command(&home, user(&home));
     let told = home.cli(["erase", "corp", "--user", "alice", "--yes", "--forced"]).ok();
-    for part in ["Erased in ", "setup --rekey", "Not reached: backups", "store.before-2"] {
+    for part in ["Erased in ", "setup --rekey", "Not reached: backups", "store-schema-1"] {
         assert!(told.contains(part), "{told}");
     }
     home.syslog.wait_for(&["event=\"erased\"", "forced=\"true\""]);
@@ -268,7 +268,7 @@ fn after_a_forced_erasure_and_a_new_identity_nothing_of_before_opens() {
     assert!(Keyring::from_file(&fs::read(old_keyring).unwrap(), &identity).is_ok());
 
     fs::remove_dir_all(store(&home)).unwrap();
-    fs::rename(home.state_dir().join("store.before-2"), store(&home)).unwrap();
+    fs::rename(home.state_dir().join("store-schema-1"), store(&home)).unwrap();
     let _daemon = Daemon::start_command(&home, user(&home));
     assert_eq!(home.cli(["status"]).status, 2, "the copy of the old store opens with no key of this host");
 }
