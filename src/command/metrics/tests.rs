@@ -77,6 +77,10 @@ async fn the_page_about_metrics_tells_exactly_what_there_is() {
     service.answer(&Arc::new(peer(1000)), token_request(home.id)).await;
     let text = metrics(&service).await;
     assert_eq!(families(&text), documented());
+    let kinds = PAGE.lines().find(|line| line.starts_with("| `request` |")).unwrap();
+    for kind in Kind::ALL {
+        assert!(kinds.contains(&format!("`{}`", kind.name())), "the page lacks the request {}", kind.name());
+    }
     assert!(text.ends_with("\n# EOF\n") && !text.contains("\n\n"), "{text}");
 }
 
