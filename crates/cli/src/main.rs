@@ -19,9 +19,11 @@ mod manual;
 mod moment;
 mod paste;
 mod people;
+mod progress;
 mod qr;
 mod span;
 mod table;
+mod whole_file;
 
 use std::process::ExitCode;
 
