@@ -21,7 +21,6 @@ mod paste;
 mod people;
 mod progress;
 mod qr;
-mod span;
 mod table;
 mod whole_file;
 
