@@ -8,7 +8,7 @@ use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 use tokenkeeper_client::reply::{LoggedIn, LoginBegun};
 use tokenkeeper_client::{DeviceBegin, LoginBegin, LoginComplete, ProviderName, Secret, SessionRef};
-use tokenkeeper_protocol::json;
+use tokenkeeper_protocol::{json, span};
 
 use crate::clock::Deadline;
 use crate::context::{Context, tell};
@@ -16,7 +16,7 @@ use crate::escape::plain;
 use crate::failure::Failure;
 use crate::loopback::{AuthorizeUrl, Loopback, Outcome};
 use crate::moment::Calendar;
-use crate::{browser, clock, complete, device, paste, span};
+use crate::{browser, clock, complete, device, paste};
 
 /// Completing a login takes the daemon several requests to the provider, and each may take a while.
 const COMPLETION_TIMEOUT: Duration = Duration::from_secs(90);
