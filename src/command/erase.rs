@@ -72,7 +72,7 @@ impl Service {
         Err(Problem::new(Code::Denied, words))
     }
 
-    /// What stands beside the store and was a store once, such as `store-schema-1`, which an upgrade has kept.
+    /// What stands beside the store and was a store once: one that somebody has moved aside or copied.
     fn copies(&self) -> Vec<String> {
         let entries = std::fs::read_dir(&self.vitals.state_dir).into_iter().flatten().flatten();
         let is_copy = |name: &str| name.starts_with("store") && name != "store";

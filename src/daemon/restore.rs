@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokenkeeper_protocol::Secret;
+use tokenkeeper_protocol::json::rfc3339;
 
 use super::anchor::Anchors;
 use super::{Options, StartError, keys, start};
@@ -89,6 +90,9 @@ pub(super) async fn restore(options: &Options, restore: &Restore) -> Result<(), 
     println!("{} sessions are restored. Start the daemon.", content.sessions);
     if content.is_move {
         println!("The store that they were moved out of must not be used again, and neither must this file.");
+    } else {
+        let at = rfc3339(content.at);
+        println!("The backup is of {at}. Who was erased since then is back: erase them again (`tokenkeeper erase`).");
     }
     if !is_fresh {
         println!(

@@ -3,7 +3,7 @@
 //! Invariant: whoever opens the path sees one whole content or the other (or none), and after `Ok` the new one stays. What was replaced is
 //! overwritten: these files hold keys, and a block that is free again keeps what was written to it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
@@ -11,9 +11,13 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
+use nix::fcntl::OFlag;
 
 use super::key::fill_random;
 use crate::failpoint::failpoint;
+
+/// Random bytes in the name of a file that is on its way to its place.
+const RANDOM: usize = 8;
 
 /// Puts `bytes` at `path` with exactly these permission bits; [`io::ErrorKind::AlreadyExists`] if something is there.
 pub fn create_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
@@ -38,7 +42,7 @@ pub fn replace_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
         let is_its_own = (new.uid(), new.gid()) == (old.uid(), old.gid());
         if is_its_own { Ok(()) } else { lchown(&staged, Some(old.uid()), Some(old.gid())) }
     });
-    let replaced = File::open(path);
+    let replaced = open_to_wipe(path);
     failpoint!("file.staged");
     kept.and_then(|()| fs::rename(&staged, path)).inspect_err(|_| discard(&staged))?;
     failpoint!("file.renamed");
@@ -49,10 +53,30 @@ pub fn replace_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Removes a file, and overwrites what was in it.
 pub fn remove_wiped(path: &Path) -> io::Result<()> {
-    let removed = File::open(path);
+    let removed = open_to_wipe(path);
     fs::remove_file(path)?;
     sync_directory(path)?;
     wipe(removed);
+    Ok(())
+}
+
+/// Removes what was left beside `path` by somebody who was killed on the way to putting something there: it may hold keys. Not while
+/// somebody else is on that way.
+pub fn remove_leftovers(path: &Path) -> io::Result<()> {
+    let Some(name) = path.file_name().and_then(OsStr::to_str) else { return Ok(()) };
+    let is_random = |end: &str| end.len() == 2 * RANDOM && end.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let directory = match fs::read_dir(directory_of(path)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        directory => directory?,
+    };
+    for entry in directory {
+        let entry = entry?;
+        let found = entry.file_name();
+        let end = found.to_str().and_then(|found| found.strip_prefix('.')?.strip_prefix(name)?.strip_prefix('.'));
+        if end.is_some_and(is_random) && !entry.file_type()?.is_dir() {
+            remove_wiped(&entry.path())?;
+        }
+    }
     Ok(())
 }
 
@@ -86,7 +110,7 @@ fn stage(path: &Path, bytes: &[u8], mode: u32) -> io::Result<PathBuf> {
 
 fn staging_path(path: &Path) -> io::Result<PathBuf> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    let mut random = [0; 8];
+    let mut random = [0; RANDOM];
     fill_random(&mut random);
     let mut staged = OsString::from(".");
     staged.push(name);
@@ -94,12 +118,17 @@ fn staging_path(path: &Path) -> io::Result<PathBuf> {
     Ok(path.with_file_name(staged))
 }
 
+/// For whoever removes its name next. In the directory of somebody else it may be anything: not waited for, and not followed.
+fn open_to_wipe(path: &Path) -> io::Result<File> {
+    File::options().read(true).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits()).open(path)
+}
+
 /// Overwrites a file that has no name any more. Where that does not work, its blocks are as those of any file that was removed.
 fn wipe(file: io::Result<File>) {
     let _ = file.and_then(|file| {
         let found = file.metadata()?;
         // Somebody has linked it elsewhere, to keep it.
-        if found.nlink() > 0 {
+        if found.nlink() > 0 || !found.is_file() {
             return Ok(());
         }
         // It may be one that not even its owner may write.
@@ -117,8 +146,11 @@ fn discard(staged: &Path) {
 
 /// A name is durable only when its directory is.
 fn sync_directory(path: &Path) -> io::Result<()> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(parent)?.sync_all()
+    File::open(directory_of(path))?.sync_all()
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]
@@ -176,6 +208,32 @@ mod tests {
         let third = File::open(&path).unwrap();
         remove_wiped(&path).unwrap();
         assert_eq!((content(third), path.exists()), (vec![0; 5], false));
+    }
+
+    #[test]
+    fn what_somebody_left_who_was_killed_is_removed_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keyring.age");
+        create_durably(&path, b"current", 0o600).unwrap();
+        let left = stage(&path, b"of before", 0o600).unwrap();
+        let kept = File::open(&left).unwrap();
+        // Killed between the link and the removal: the same file by two names.
+        fs::hard_link(&path, staging_path(&path).unwrap()).unwrap();
+        let others = [".keyring.age.old", ".identity.0123456789abcdef", ".keyring.age.0123456789abcdeg"];
+        for name in others {
+            fs::write(dir.path().join(name), b"of somebody else").unwrap();
+        }
+        remove_leftovers(&path).unwrap();
+        let mut expected: Vec<_> = others.into_iter().chain(["keyring.age"]).map(OsString::from).collect();
+        let mut found = names(dir.path());
+        expected.sort();
+        found.sort();
+        assert_eq!(found, expected);
+        assert_eq!(fs::read(&path).unwrap(), b"current");
+        let mut bytes = Vec::new();
+        { kept }.read_to_end(&mut bytes).unwrap();
+        assert_eq!(bytes, [0; 9]);
+        remove_leftovers(&dir.path().join("nowhere/identity")).unwrap();
     }
 
     #[test]

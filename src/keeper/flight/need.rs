@@ -47,7 +47,7 @@ pub(super) fn needed(found: Found, wish: Wish) -> State {
             // A reload has come as far as the providers. Another client's tokens are not for this session.
             let (why, wait) = ("its configuration is being changed".to_owned(), Duration::from_secs(1));
             let provider = settings.name.clone();
-            return State::Landed(Err(KeeperError::ProviderDown { provider, why, wait }));
+            return put_off(session, now, now + wait, Err(KeeperError::ProviderDown { provider, why, wait }));
         }
     } else {
         let Some(tokens) = &it.tokens else { return State::Landed(Ok(Attended::NothingDue)) };

@@ -77,7 +77,8 @@ pub(super) fn after(session: &Session, answered: &Answered, known: Known) -> (Se
         // The session ended meanwhile: whatever the provider said, its tokens are only there to be revoked.
         _ if !session.state.is_active() => Ok(Attended::NothingDue),
         RefreshOutcome::NotSent(fault) => {
-            let later = troubled(fault.to_string(), backoff, unknown_since);
+            let wait = backoff.max(fault.retry_after().unwrap_or_default());
+            let later = troubled(fault.to_string(), wait, unknown_since);
             Err(if fault.needs_administrator() { misconfigured(session, fault) } else { later })
         }
         RefreshOutcome::Transient { fault, retry_after } => {

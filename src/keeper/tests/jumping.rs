@@ -2,6 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 
+use super::crowd::{AT_ONCE, HOUR, SESSIONS, assert_in_order, assert_so_many_at_once, let_all_come, sent};
 use super::*;
 use crate::clock::Turn;
 
@@ -85,6 +86,42 @@ async fn a_session_ends_by_a_jump_only_when_that_is_confirmed() {
     assert_eq!(schedule(&home).await, (0, 0));
     home.sleep_until(601);
     assert_eq!(schedule(&home).await.1, 1);
+}
+
+#[tokio::test]
+async fn when_a_jump_forward_is_followed_ten_thousand_sessions_come_in_order_and_no_faster_than_allowed() {
+    let home = crowd::home(at(HOUR)).await;
+    home.clock.set_wall_by(DAY);
+    assert_eq!(schedule(&home).await, (0, 0));
+    home.sleep_until(601);
+    let bell = home.hold(renewal());
+    home.keeper.look_at_clock().await;
+    assert_eq!((home.clock.doubt(), home.posts()), (None, 0));
+    assert_eq!(home.keeper.line_up(home.clock.now()).await.unwrap(), SESSIONS as usize, "all of them are due");
+    assert_so_many_at_once(&home, 0).await;
+    home.server.script("/token", renewal());
+    bell.notify_waiters();
+    let_all_come(&home).await;
+    // Those that are read first do not wait until all are.
+    let came = sent(&home);
+    let (first, then) = came.split_at(AT_ONCE);
+    assert_in_order(then, &(0..SESSIONS).filter(|number| !first.contains(number)).collect::<Vec<_>>());
+    assert_eq!(home.attend_to_all_due().await, 0, "that is all that a jump costs");
+}
+
+#[tokio::test]
+async fn a_mark_of_before_a_jump_is_written_anew_however_often_that_fails() {
+    let home = Home::new().await;
+    home.clock.set_wall_by(-DAY);
+    home.keeper.look_at_clock().await;
+    home.sleep_until(602);
+    home.store.take_only(0);
+    home.keeper.look_at_clock().await;
+    home.store.recover();
+    assert_eq!((home.clock.doubt(), home.vault.clock_mark().unwrap().unwrap().era), (None, 0));
+    home.keeper.look_at_clock().await;
+    let mark = home.vault.clock_mark().unwrap().unwrap();
+    assert_eq!((mark.now, mark.era), (home.clock.now(), 1));
 }
 
 #[tokio::test]

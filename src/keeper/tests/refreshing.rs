@@ -59,6 +59,19 @@ async fn a_store_that_takes_no_writes_costs_no_refresh_token() {
 }
 
 #[tokio::test]
+async fn what_is_due_while_the_store_takes_no_writes_is_begun_when_it_does_and_not_before() {
+    let home = Home::new().await;
+    home.sleep_until(250);
+    home.store.take_only(0);
+    assert_eq!(home.attend_to_all_due().await, 1);
+    assert_eq!(home.attend_to_all_due().await, 0, "it keeps its place");
+    home.store.recover();
+    home.keeper.line_up(home.clock.now()).await.unwrap();
+    home.keeper.lanes_at_rest().await;
+    assert_eq!(home.session().refreshes, 1);
+}
+
+#[tokio::test]
 async fn tokens_that_cannot_be_written_are_served_from_memory_and_written_once_they_can_be() {
     let home = Home::new().await;
     home.sleep_until(200);
