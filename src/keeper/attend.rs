@@ -2,7 +2,6 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokenkeeper_protocol::reply::Revocation;
@@ -75,15 +74,12 @@ impl Keeper {
     /// Waits for a turn at the gate of a provider. Once the daemon stops, nobody passes: what would be begun now might be cut off
     /// between its question and the disk.
     pub(super) async fn pass<'a>(&'a self, provider: &'a Provider, turn: Turn) -> Result<Pass<'a>, KeeperError> {
-        let (why, wait) = tokio::select! {
-            biased;
-            () = self.stop.cancelled() => ("the daemon is stopping".to_owned(), Duration::from_secs(1)),
-            entered = provider.gate().enter(&self.clock, turn) => match entered {
-                Ok(pass) => return Ok(pass),
-                Err(closed) => (closed.why, closed.wait),
-            },
-        };
-        Err(KeeperError::ProviderDown { provider: provider.settings().name.clone(), why, wait })
+        let entered = self.stop.run_until_cancelled(provider.gate().enter(&self.clock, turn)).await;
+        entered.ok_or(KeeperError::Stopping)?.map_err(|closed| KeeperError::ProviderDown {
+            provider: provider.settings().name.clone(),
+            why: closed.why,
+            wait: closed.wait,
+        })
     }
 
     /// Ends what can be done without the user.

@@ -144,7 +144,7 @@ pub enum KeeperError {
         provider: ProviderName,
     },
     /// The daemon was told to stop: what it would ask a provider now, nobody may be there to hear the answer of.
-    #[error("the daemon is stopping, and begins no refresh; try again when it is back")]
+    #[error("the daemon is stopping and begins nothing new; try again when it is back")]
     Stopping,
     /// The store is on its way to another host.
     #[error("the store is being moved to another host, and nothing is served meanwhile; try again in a moment")]

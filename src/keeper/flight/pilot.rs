@@ -70,9 +70,7 @@ impl Keeper {
     async fn ask_provider(&self, flight: Flight, wish: Wish) -> Flight {
         let State::Queueing(errand) = &flight.state else { return flight };
         let (provider, before) = (Arc::clone(&errand.provider), errand.session.value.clone());
-        // What leaves after the daemon was told to stop may be answered when it is gone.
-        let entered = self.stop.run_until_cancelled(self.enter(&provider, &before, wish)).await;
-        let pass = match entered.unwrap_or(Err(KeeperError::Stopping)) {
+        let pass = match self.enter(&provider, &before, wish).await {
             Ok(pass) => pass,
             Err(error) => return flight.next(Event::Admitted(Err(error))),
         };

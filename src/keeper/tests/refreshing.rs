@@ -179,21 +179,3 @@ async fn a_token_that_lives_a_second_is_not_fetched_in_a_loop() {
     assert_eq!(home.session().due_at, Some(at(201)));
     assert_eq!(home.attend_to_all_due().await, 0);
 }
-
-#[tokio::test]
-async fn once_the_daemon_was_told_to_stop_nothing_leaves_that_waits_at_the_gate() {
-    let home = Home::with(|settings| settings.courtesy.concurrency = 1, |_| {}).await;
-    let other = Session { id: SessionRef::from_random([8; 5]), ..home.session() };
-    let mut change = home.vault.change(NOW);
-    change.insert(&other).unwrap();
-    change.commit().await.unwrap();
-    let bell = home.hold(renewal());
-    let first = home.keeper.attend(home.id, Wish::NewToken);
-    until(|| home.posts() == 1).await;
-    let second = home.keeper.attend(other.id, Wish::NewToken);
-    home.stop.cancel();
-    assert_eq!(second.outcome().await, Err(KeeperError::Stopping));
-    bell.notify_one();
-    assert_eq!(first.outcome().await, Ok(Attended::Renewed), "what is on its way is kept");
-    assert_eq!((home.posts(), home.vault.unsettled().unwrap()), (1, vec![]));
-}
