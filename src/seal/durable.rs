@@ -1,12 +1,14 @@
 //! Small files that must survive a power cut: written beside their place, synced, put in place in one step.
 //!
 //! Invariant: whoever opens the path sees one whole content or the other (or none), and after `Ok` the new one stays. What was replaced is
-//! overwritten: these files hold keys, and a block that is free again keeps what was written to it.
+//! overwritten, and what somebody left beside it who was killed: these files hold keys, and a block that is free again keeps what was
+//! written to it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, lchown};
 use std::path::{Path, PathBuf};
 
@@ -14,6 +16,9 @@ use data_encoding::HEXLOWER;
 
 use super::key::fill_random;
 use crate::failpoint::failpoint;
+
+/// Random bytes in the name of a file that is not in its place yet.
+const RANDOM: usize = 8;
 
 /// Puts `bytes` at `path` with exactly these permission bits; [`io::ErrorKind::AlreadyExists`] if something is there.
 pub fn create_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
@@ -26,12 +31,13 @@ pub fn create_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 }
 
 /// Puts `bytes` in the place of the file at `path`, with its permission bits and its owner, and overwrites what was there. On an error the
-/// old content stands.
+/// old content stands. Nobody else may replace it at the same time.
 pub fn replace_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let old = fs::symlink_metadata(path)?;
     if !old.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
     }
+    remove_staged(path)?;
     let staged = stage(path, bytes, old.mode() & 0o7777)?;
     // Root writes for the user of the daemon, who goes on as its owner.
     let kept = fs::symlink_metadata(&staged).and_then(|new| {
@@ -49,6 +55,23 @@ pub fn replace_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Removes a file, and overwrites what was in it.
 pub fn remove_wiped(path: &Path) -> io::Result<()> {
+    remove_staged(path)?;
+    remove(path)
+}
+
+/// Removes what is left of whoever was killed while it put something at `path`.
+fn remove_staged(path: &Path) -> io::Result<()> {
+    let prefix = staging_prefix(path)?;
+    for entry in fs::read_dir(directory(path))? {
+        let name = entry?.file_name();
+        if name.as_bytes().strip_prefix(prefix.as_bytes()).is_some_and(|rest| rest.len() == 2 * RANDOM) {
+            remove(&path.with_file_name(name))?;
+        }
+    }
+    Ok(())
+}
+
+fn remove(path: &Path) -> io::Result<()> {
     let removed = File::open(path);
     fs::remove_file(path)?;
     sync_directory(path)?;
@@ -85,13 +108,16 @@ fn stage(path: &Path, bytes: &[u8], mode: u32) -> io::Result<PathBuf> {
 }
 
 fn staging_path(path: &Path) -> io::Result<PathBuf> {
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    let mut random = [0; 8];
+    let mut random = [0; RANDOM];
     fill_random(&mut random);
-    let mut staged = OsString::from(".");
-    staged.push(name);
-    staged.push(format!(".{}", HEXLOWER.encode(&random)));
+    let mut staged = staging_prefix(path)?;
+    staged.push(HEXLOWER.encode(&random));
     Ok(path.with_file_name(staged))
+}
+
+fn staging_prefix(path: &Path) -> io::Result<OsString> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    Ok([OsStr::new("."), name, OsStr::new(".")].into_iter().collect())
 }
 
 /// Overwrites a file that has no name any more. Where that does not work, its blocks are as those of any file that was removed.
@@ -117,8 +143,11 @@ fn discard(staged: &Path) {
 
 /// A name is durable only when its directory is.
 fn sync_directory(path: &Path) -> io::Result<()> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(parent)?.sync_all()
+    File::open(directory(path))?.sync_all()
+}
+
+fn directory(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]
@@ -176,6 +205,26 @@ mod tests {
         let third = File::open(&path).unwrap();
         remove_wiped(&path).unwrap();
         assert_eq!((content(third), path.exists()), (vec![0; 5], false));
+    }
+
+    #[test]
+    fn what_a_kill_left_beside_a_file_is_overwritten_when_that_is_replaced_or_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let [path, other] = ["keyring.age", "keyring.age.copy"].map(|name| dir.path().join(name));
+        create_durably(&path, b"old", 0o600).unwrap();
+        fs::write(&other, "somebody's").unwrap();
+        let staged = || File::open(stage(&path, b"a key", 0o400).unwrap()).unwrap();
+        let is_wiped = |mut left: File| {
+            let mut bytes = Vec::new();
+            left.read_to_end(&mut bytes).unwrap();
+            bytes == [0; 5] && names(dir.path()).iter().all(|name| !name.as_bytes().starts_with(b"."))
+        };
+        let left = staged();
+        replace_durably(&path, b"new").unwrap();
+        assert!(is_wiped(left) && path.exists() && other.exists());
+        let left = staged();
+        remove_wiped(&path).unwrap();
+        assert!(is_wiped(left) && !path.exists() && other.exists());
     }
 
     #[test]
