@@ -161,8 +161,8 @@ impl Keeper {
             self.start_lanes();
             self.lanes.grown.notify_waiters();
             let Some(last) = items.last() else { break };
-            after = Some(*last);
-            if whole && let Err(error) = self.vault.mend_due(&items).await {
+            let from = after.replace(*last);
+            if whole && let Err(error) = self.vault.mend_due(from, &items).await {
                 tracing::error!(%error, "the agenda cannot be checked");
             }
         }
