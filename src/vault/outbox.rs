@@ -2,8 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
+use tokenkeeper_protocol::UnixSeconds;
+
 use super::{Vault, VaultError};
-use crate::audit::{Event, Outbox, OutboxError};
+use crate::audit::{Event, Outbox, OutboxError, What};
 use crate::failpoint::failpoint;
 use crate::store::{Batch, Table};
 
@@ -91,7 +93,18 @@ impl Vault {
             self.outbox_read.store(oldest, Ordering::SeqCst);
         }
         let numbered = rows.iter().filter_map(|(key, row)| sequence(key).map(|number| (number, key, row)));
-        numbered.map(|(number, key, row)| Ok((number, self.open_row(Table::Outbox, key, row)?.value))).collect()
+        let opened = numbered.map(|(number, key, row)| match self.open_row(Table::Outbox, key, row) {
+            Ok(event) => (number, event.value),
+            Err(error) => (number, self.lost(&error)),
+        });
+        Ok(opened.collect())
+    }
+
+    /// What is told in the place of an event that does not open: it would never be told, and hold up those behind it.
+    fn lost(&self, error: &VaultError) -> Event {
+        tracing::error!(%error, "an event of the audit trail is damaged, and cannot be told");
+        let at = self.clock_mark().ok().flatten().map_or(UnixSeconds(0), |mark| mark.now);
+        Event { at, what: What::StoreDamaged { findings: 1, first: error.to_string() } }
     }
 }
 

@@ -54,6 +54,21 @@ async fn an_event_that_comes_in_late_far_before_the_others_is_sent_once_they_are
 }
 
 #[tokio::test]
+async fn an_event_that_is_damaged_is_told_as_damage_and_holds_nothing_up() {
+    let vault = in_memory().await;
+    tell(&vault, 0..3).await;
+    let (key, _) = rows(&*vault.store, Table::Outbox).swap_remove(1);
+    let mut damage = crate::store::Batch::default();
+    damage.set(Table::Outbox, key, "nothing that opens");
+    vault.store.write_if(damage).await.unwrap();
+    let told = waiting(&vault, 10);
+    assert!(matches!(&told[1], What::StoreDamaged { findings: 1, first } if first.contains("outbox")), "{told:?}");
+    assert_eq!((&told[0], &told[2..]), (&event(0), &[event(2)][..]));
+    vault.delivered(&[0, 1, 2]).unwrap();
+    assert_eq!(vault.outbox_length().unwrap(), 0);
+}
+
+#[tokio::test]
 async fn a_restart_goes_on_behind_what_still_waits() {
     let (vault, _dir) = on_disk().await;
     tell(&vault, 0..1500).await;
