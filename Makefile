@@ -70,7 +70,7 @@ test-long: ## prove at length what the store promises: PART=kills for one proof,
 	@$(MAKE) --no-print-directory failpoints
 	TOKENKEEPER_LONG=1 cargo test --workspace --test long -- $(PART) --nocapture --test-threads=1 $(LEFT_OUT)
 	$(if $(PART),,TOKENKEEPER_LONG=1 cargo test --workspace --lib keeper::flight::explore -- --nocapture)
-	@$(if $(ONLY),echo 'NOT RUN: power cuts, injected faults and the core dump. They need root.')
+	@$(if $(ONLY),echo 'NOT RUN: power cuts and injected faults and the core dump (they need root).')
 
 lint: ## check format, lints, dependencies and documentation
 	@scripts/prerequisites build

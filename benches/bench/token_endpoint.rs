@@ -4,6 +4,7 @@
 
 use std::convert::Infallible;
 use std::io::{BufRead, BufReader, Write};
+use std::net::Ipv4Addr;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,7 +23,7 @@ use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
@@ -30,6 +31,9 @@ use crate::prepare::{ACCESS_TOKEN, REFRESH_TOKEN, token};
 
 /// Makes this program the provider: `token-endpoint http|https`.
 pub(crate) const ARGUMENT: &str = "token-endpoint";
+
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 4096;
 
 /// How the provider is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +107,10 @@ struct Provider {
 /// The process itself. Ends only when killed.
 pub(crate) fn serve(scheme: &str) -> anyhow::Result<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+        // Room for all that connect at once: whoever finds none tries again after a second.
+        let listener = socket.listen(BACKLOG)?;
         let issuer = format!("{scheme}://{}", listener.local_addr()?);
         println!("{issuer}");
         let mut tls = None;

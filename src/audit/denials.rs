@@ -59,6 +59,15 @@ impl Denials {
         (reference, true)
     }
 
+    /// What was drained is still known, at zero.
+    pub(super) fn put_back(&self, peer: &str, action: &str, target: &str, count: u64) {
+        let mut peers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let denial = peers.get_mut(peer).and_then(|of_peer| of_peer.get_mut(&(action.to_owned(), target.to_owned())));
+        if let Some(denial) = denial {
+            denial.repeats += count;
+        }
+    }
+
     pub(super) fn drain(&self) -> Vec<What> {
         let mut counted = Vec::new();
         let mut peers = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -221,7 +221,7 @@ pub enum What {
         /// The generation that was anchored, if the anchor could be believed.
         anchored: Option<u64>,
     },
-    /// The check of the store found something wrong; or an event does not open, in whose place this stands.
+    /// The check of the store found something wrong; or an event that waited for syslog, in whose place this stands, does not open.
     StoreDamaged {
         /// How much.
         findings: u64,

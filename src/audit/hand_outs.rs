@@ -76,7 +76,7 @@ impl HandOuts {
             return true;
         }
         drop(shard);
-        self.note_unlisted(peer);
+        self.count_unlisted(&identity(peer), 1);
         false
     }
 
@@ -86,13 +86,21 @@ impl HandOuts {
         shard.get_mut(&key).map(|repeats| *repeats += 1).is_some()
     }
 
-    fn note_unlisted(&self, peer: &Peer) {
+    pub(super) fn count_unlisted(&self, peer: &str, count: u64) {
         let mut unlisted = lock(&self.unlisted);
-        let mut name = identity(peer);
-        if unlisted.len() >= UNLISTED_PEERS && !unlisted.contains_key(&name) {
-            OTHER_PEERS.clone_into(&mut name);
+        let is_one_too_many = unlisted.len() >= UNLISTED_PEERS && !unlisted.contains_key(peer);
+        let name = if is_one_too_many { OTHER_PEERS } else { peer };
+        *unlisted.entry(name.to_owned()).or_default() += count;
+    }
+
+    /// What was drained is still known, at zero.
+    pub(super) fn put_back(&self, peer: &str, session: SessionRef, generation: u64, count: u64) {
+        let mut shard = lock(&self.shards[shard_of(session)]);
+        let is_it = |key: &Key| (key.session, key.generation) == (session, generation) && identity(&key.peer) == peer;
+        match shard.iter_mut().find(|(key, _)| is_it(key)) {
+            Some((_, repeats)) => *repeats += count,
+            None => self.count_unlisted(peer, count),
         }
-        *unlisted.entry(name).or_default() += 1;
     }
 
     pub(super) fn drain(&self) -> Vec<What> {

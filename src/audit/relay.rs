@@ -14,6 +14,8 @@ use crate::failpoint::failpoint;
 
 /// Events read at a time: some kilobytes of memory, and few enough that a reload takes effect soon.
 const BATCH: usize = 64;
+/// The pause after a batch that was not full: events that come one by one are removed from the outbox together.
+const TOGETHER: Duration = Duration::from_millis(20);
 /// The first wait after a failure: a syslog daemon that restarts is back about then.
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(100);
 /// The longest wait: records arrive this late at most, once their receiver is back.
@@ -143,10 +145,10 @@ impl Desk {
         drop(self.changed.wait_while(self.notes(), idle));
     }
 
-    /// Waits out the backoff. New events do not cut it short, a new receiver or a new order does.
-    fn wait_to_retry(&self, backoff: Duration, order: Order) {
+    /// Waits. New events do not cut it short, a new receiver or a new order does.
+    fn pause(&self, pause: Duration, order: Order) {
         let unchanged = |notes: &mut Notes| notes.new_target.is_none() && notes.order == order;
-        drop(self.changed.wait_timeout_while(self.notes(), backoff, unchanged));
+        drop(self.changed.wait_timeout_while(self.notes(), pause, unchanged));
     }
 }
 
@@ -171,7 +173,9 @@ enum Stuck {
 
 /// What one round found in the outbox.
 enum Found {
-    Something,
+    /// As much as is read at a time.
+    Much,
+    Little,
     Nothing,
 }
 
@@ -192,14 +196,13 @@ impl Worker {
                 return false;
             }
             match self.round() {
-                Ok(Found::Something) => {}
-                Ok(Found::Nothing) if order == Order::Drain => {
-                    return true;
-                }
+                Ok(Found::Little) if order == Order::Run => self.desk.pause(TOGETHER, order),
+                Ok(Found::Much | Found::Little) => {}
+                Ok(Found::Nothing) if order == Order::Drain => return true,
                 Ok(Found::Nothing) => self.desk.wait_for_work(),
                 Err(stuck) => {
                     self.desk.notes().fault = Some(stuck.to_string());
-                    self.desk.wait_to_retry(self.backoff, order);
+                    self.desk.pause(self.backoff, order);
                     self.backoff = (self.backoff * 2).min(LONGEST_BACKOFF);
                 }
             }
@@ -231,7 +234,11 @@ impl Worker {
         self.confirm()?;
         self.desk.notes().fault = None;
         self.backoff = SHORTEST_BACKOFF;
-        Ok(if batch.is_empty() { Found::Nothing } else { Found::Something })
+        Ok(match batch.len() {
+            0 => Found::Nothing,
+            BATCH.. => Found::Much,
+            _ => Found::Little,
+        })
     }
 
     /// Removes from the outbox what was sent.

@@ -51,6 +51,18 @@ impl Tally {
         counted.extend(self.denials.drain());
         counted
     }
+
+    /// Counts again what a drain gave and the caller could not write. To be called before the next drain.
+    pub fn put_back(&self, what: &What) {
+        match what {
+            What::TokenHandedOut { peer, session, generation, count } => {
+                self.hand_outs.put_back(peer, *session, *generation, *count);
+            }
+            What::TokensHandedOutUnlisted { peer, count } => self.hand_outs.count_unlisted(peer, *count),
+            What::Denied { peer, action, target, count, .. } => self.denials.put_back(peer, action, target, *count),
+            _ => {}
+        }
+    }
 }
 
 /// Whom counts are about: all processes of a user in a unit, so there is no process id in it.

@@ -4,6 +4,8 @@
 
 #[cfg(test)]
 mod account_tests;
+#[cfg(test)]
+mod audit_tests;
 mod backup;
 mod device;
 mod erase;
@@ -201,7 +203,13 @@ impl Answer {
         match self {
             Self::Encoded(encoded) => encoded,
             Self::Reply(reply) => Arc::new(reply.encode().unwrap_or_else(|error| {
-                let problem = Problem::new(Code::Internal, format!("the answer cannot be sent: {error}"));
+                let problem = match *reply {
+                    Reply::Providers(_) => Problem::new(
+                        Code::Unsupported,
+                        "there are too many providers for one answer at this socket; that of HTTP has room: GET /v1/providers",
+                    ),
+                    _ => Problem::new(Code::Internal, format!("the answer cannot be sent: {error}")),
+                };
                 Reply::Problem(problem).encode().unwrap_or_default()
             })),
         }

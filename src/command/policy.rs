@@ -150,6 +150,8 @@ fn subject_of(subject: &Subject) -> Result<Peer, Problem> {
 
 fn unknown_action(text: &str) -> Problem {
     let known: Vec<_> = Action::ALL.iter().map(|action| action.name()).collect();
+    // It may be as long as a frame.
+    let text: String = text.chars().take(64).collect();
     Problem::new(Code::BadRequest, format!("there is no action {text:?}; there are: {}", known.join(", ")))
 }
 

@@ -1,6 +1,7 @@
 //! Saying no, in words that tell what to do and not what exists.
 
 use std::fmt;
+use std::sync::Arc;
 
 use tokenkeeper_protocol::{AccountName, Code, Problem, ProviderName, SessionRef};
 
@@ -10,6 +11,9 @@ use crate::domain::{Peer, Session};
 use crate::keeper::Live;
 use crate::policy::{Action, Permit, Target, judge};
 use crate::vault::{Change, VaultError};
+
+/// Counts that are written in one batch: on a busy host there are very many, and each batch waits for the disk.
+const TOGETHER: usize = 100;
 
 /// What something was denied on.
 enum Denied<'a> {
@@ -129,34 +133,61 @@ impl Service {
                 reference: reference.clone(),
                 count: 1,
             };
-            self.record(what).await;
+            if !self.record_countable(|change| change.audit(what).map(drop)).await {
+                self.tally.denied(peer, action.name(), named, fresh);
+            }
         }
         reference
     }
 
-    /// Writes an event that belongs to no change, unless too many wait already.
+    /// Writes the first hand-out of a token to a peer, which the history of the session tells too.
+    pub(super) async fn record_hand_out(&self, peer: &Arc<Peer>, live: &Live) {
+        let (session, told, generation) = (live.session, live.told, live.generation);
+        if !self.record_countable(|change| change.hand_out(peer, session, told, generation).map(drop)).await {
+            self.tally.repeat(peer, session, generation);
+        }
+    }
+
+    /// Writes what was counted of hand-outs and denials since the last time. What cannot be written goes on being counted.
+    pub async fn record_counts(&self) {
+        if !self.takes_countable() {
+            return;
+        }
+        for some in self.tally.drain().chunks(TOGETHER) {
+            let tell = |change: &mut Change<'_>| some.iter().try_for_each(|what| change.audit(what.clone()).map(drop));
+            if !self.record_countable(tell).await {
+                for what in some {
+                    self.tally.put_back(what);
+                }
+            }
+        }
+    }
+
+    /// Writes an event of which there may be very many, if there is room. Returns whether it was written.
+    async fn record_countable(&self, tell: impl FnOnce(&mut Change<'_>) -> Result<(), VaultError>) -> bool {
+        self.takes_countable() && self.record_with(tell).await
+    }
+
+    fn takes_countable(&self) -> bool {
+        let vault = self.keeper.vault();
+        vault.fault().is_none() && !vault.outbox_is_full().unwrap_or(false)
+    }
+
+    /// Writes an event that belongs to no change.
     pub async fn record(&self, what: What) {
         self.record_with(|change| change.audit(what).map(drop)).await;
     }
 
-    /// The same for the first hand-out of a token to a peer, which the history of the session tells too.
-    pub(super) async fn record_hand_out(&self, peer: &Peer, live: &Live) {
-        let (session, told, generation) = (live.session, live.told, live.generation);
-        self.record_with(|change| change.hand_out(peer, session, told, generation).map(drop)).await;
-    }
-
-    async fn record_with(&self, tell: impl FnOnce(&mut Change<'_>) -> Result<(), VaultError>) {
-        if self.keeper.vault().outbox_is_full().unwrap_or(false) {
-            return;
-        }
+    async fn record_with(&self, tell: impl FnOnce(&mut Change<'_>) -> Result<(), VaultError>) -> bool {
         let mut change = self.keeper.vault().change(self.keeper.clock().now());
         let written = match tell(&mut change) {
             Ok(()) => change.commit().await,
             Err(error) => Err(error),
         };
-        if let Err(error) = written {
+        if let Err(error) = &written {
             tracing::error!(%error, "an audit event could not be written");
         }
+        written.is_ok()
     }
 
     fn may_somewhere(&self, peer: &Peer, action: Action) -> bool {

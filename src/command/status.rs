@@ -10,12 +10,15 @@ use super::Service;
 use crate::domain::Peer;
 use crate::keeper::{KeeperError, clock_complaint};
 use crate::policy::{Action, Rule, Target, Who};
-use crate::vault::{Care, Outlook, Rollback, VaultError};
+use crate::vault::{Care, Outlook, Rollback, Vault, VaultError};
 
 /// An administrator should know when less is free than this share of the disk, and less than so many bytes: on a large disk, a
 /// small share is plenty.
 const DISK_LOW_THOUSANDTHS: u64 = 100;
 const DISK_LOW_BYTES: u64 = 1 << 30;
+/// Bytes of a status that providers take, and complaints: it has to fit into a frame, above all when all of very many fail.
+const PROVIDERS_BYTES: usize = 36 * 1024;
+const COMPLAINTS_BYTES: usize = 20 * 1024;
 
 /// What only the wiring knows.
 pub struct Vitals {
@@ -42,23 +45,33 @@ impl Service {
 
     pub(super) async fn status(&self, peer: &Peer) -> Result<StatusReply, Problem> {
         let _permit = self.permit(peer, Action::Status, Target::Daemon, "the daemon").await?;
-        self.vital_signs().await
+        let now = self.keeper.clock().now();
+        let Outlook { next_refresh_at, ending_soon, more_ending_soon } =
+            self.read(move |vault| vault.outlook(now)).await?;
+        let status = self.vital_signs().await?;
+        Ok(fitting(StatusReply { next_refresh_at, ending_soon, more_ending_soon, ..status }))
     }
 
-    /// How the daemon is doing, for a caller that has been judged.
+    /// How the daemon is doing, for a caller that has been judged. Without what comes next: that costs up to 20,000 reads, which
+    /// monitoring should not have us do every few seconds.
     pub(super) async fn vital_signs(&self) -> Result<StatusReply, Problem> {
-        // Counting goes through an index as long as there are sessions: not on a thread that serves.
-        let keeper = Arc::clone(&self.keeper);
-        let now = keeper.clock().now();
-        let counted = move || Ok((keeper.vault().count_states()?, keeper.vault().outlook(now)?));
-        let counted: Result<_, VaultError> =
-            tokio::task::spawn_blocking(counted).await.map_err(|_| KeeperError::Internal.to_problem())?;
-        let (counts, outlook) = counted.map_err(|error| KeeperError::from(error).to_problem())?;
+        let counts = self.read(Vault::count_states).await?;
         let counts = SessionCounts { active: counts.active, need_login: counts.need_login, ended: counts.ended };
-        self.report(counts, outlook).map_err(|error| error.to_problem())
+        self.report(counts).map_err(|error| error.to_problem())
     }
 
-    fn report(&self, sessions: SessionCounts, outlook: Outlook) -> Result<StatusReply, KeeperError> {
+    /// Reads what may take a while, on a thread that does not serve.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Vault) -> Result<T, VaultError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let keeper = Arc::clone(&self.keeper);
+        let found = tokio::task::spawn_blocking(move || read(keeper.vault())).await;
+        let found = found.map_err(|_| KeeperError::Internal.to_problem())?;
+        found.map_err(|error| KeeperError::from(error).to_problem())
+    }
+
+    fn report(&self, sessions: SessionCounts) -> Result<StatusReply, KeeperError> {
         let vault = self.keeper.vault();
         let providers: Vec<_> = self
             .keeper
@@ -88,16 +101,16 @@ impl Service {
             started_at: self.vitals.started_at,
             providers,
             sessions,
-            ending_soon: outlook.ending_soon,
-            more_ending_soon: outlook.more_ending_soon,
-            next_refresh_at: outlook.next_refresh_at,
+            ending_soon: 0,
+            more_ending_soon: false,
+            next_refresh_at: None,
             last_refused: vault.counts().last_refused,
             store_bytes: vault.bytes_on_disk(),
             last_backup_at: vault.last(Care::Backup),
             disk_free_percent: u8::try_from(disk.free_thousandths() / 10).unwrap_or(100),
             identity_source: self.describe_keys(),
             epoch: vault.epoch(),
-            audit_waiting: vault.outbox_waiting()?,
+            audit_waiting: vault.outbox_length()?,
             config_loaded_at: self.in_force.load().loaded_at,
             config_refused,
         })
@@ -130,7 +143,9 @@ impl Service {
         });
         let audit = (self.vitals.audit_fault)();
         let full = self.keeper.vault().outbox_is_full().unwrap_or(false);
-        let full = full.then(|| "too many audit records wait: hand-outs and denials go unrecorded".to_owned());
+        let full = full.then(|| {
+            "too many audit records wait: hand-outs and denials are only counted until syslog takes some".to_owned()
+        });
         let config = refused.map(|why| format!("the last reload was refused: {why}"));
         let disk = disk.is_low().then(|| format!("the disk is nearly full: {} MB are left", disk.free / 1_000_000));
         let clock = self.keeper.clock().doubt().map(|doubt| clock_complaint(&doubt));
@@ -149,7 +164,6 @@ impl Service {
         locked
             .into_iter()
             .chain(left)
-            .chain(down)
             .chain(anchor)
             .chain(units)
             .chain(keys)
@@ -161,8 +175,40 @@ impl Service {
             .chain(config)
             .chain(disk)
             .chain(clock)
+            // Of these there may be more than fit.
+            .chain(down)
             .collect()
     }
+}
+
+/// As much of a status as fits into a frame, and how much more there is. Providers that fail come first then.
+fn fitting(mut status: StatusReply) -> StatusReply {
+    let size = |it: &ProviderStatus| {
+        let why = it.failure.as_ref().map_or(0, |(_, why)| why.len());
+        it.provider.as_str().len() + why + 48
+    };
+    if status.providers.iter().map(size).sum::<usize>() > PROVIDERS_BYTES {
+        status.providers.sort_by_key(|it| it.failure.is_none());
+    }
+    let providers = cut(&mut status.providers, PROVIDERS_BYTES, size);
+    let complaints = cut(&mut status.complaints, COMPLAINTS_BYTES, |it| it.len() + 8);
+    for (left_out, what) in [(complaints, "complaints"), (providers, "providers")] {
+        if left_out > 0 {
+            status.complaints.push(format!("{left_out} more {what} do not fit into this answer"));
+        }
+    }
+    status
+}
+
+/// Cuts off what is beyond so many bytes, and tells how many that were.
+fn cut<T>(items: &mut Vec<T>, bytes: usize, size: impl Fn(&T) -> usize) -> usize {
+    let mut taken = 0;
+    let has_room = |item: &&T| {
+        taken += size(item);
+        taken <= bytes
+    };
+    let kept = items.iter().take_while(has_room).count();
+    items.drain(kept..).count()
 }
 
 /// What an administrator has to know of a store that was put back.
@@ -213,5 +259,40 @@ impl Disk {
 
     fn is_low(&self) -> bool {
         self.free < DISK_LOW_BYTES && self.free_thousandths() < DISK_LOW_THOUSANDTHS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokenkeeper_protocol::Reply;
+
+    use super::*;
+    use crate::command::tests::service;
+    use crate::keeper::tests::{Home, at};
+
+    #[tokio::test]
+    async fn a_status_of_very_many_providers_fits_into_a_frame_and_those_that_fail_are_in_it() {
+        let home = Home::new().await;
+        let status = |providers: u64, failing: u64| {
+            let provider = |number| ProviderStatus {
+                provider: format!("{number:064}").parse().unwrap(),
+                last_success_at: Some(at(0)),
+                failure: (number >= providers - failing).then(|| (at(0), "x".repeat(300))),
+            };
+            (0..providers).map(provider).collect::<Vec<_>>()
+        };
+        let mut usual = service(&home).vital_signs().await.unwrap();
+        usual.providers = status(10, 5);
+        assert_eq!(fitting(usual.clone()), usual);
+        for (providers, failing) in [(500, 20), (500, 500)] {
+            let complaints = (0..failing).map(|_| "y".repeat(400)).collect();
+            let told = fitting(StatusReply { providers: status(providers, failing), complaints, ..usual.clone() });
+            let shown = told.providers.iter().filter(|it| it.failure.is_some()).count() as u64;
+            assert!(shown == failing || shown > 80, "{shown}");
+            let left_out = providers - told.providers.len() as u64;
+            let last = format!("{left_out} more providers do not fit into this answer");
+            assert_eq!(told.complaints.last(), Some(&last));
+            Reply::Status(told).encode().unwrap();
+        }
     }
 }

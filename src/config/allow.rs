@@ -58,9 +58,22 @@ pub(super) fn read(table: Table<'_>, known: &Known, users: &UserMap) -> Option<R
         None if table.place_of("account").is_some() => None,
         None => about_sessions(table, known, users, may.as_deref()),
     };
+    if let (Some(may), Some(on)) = (&may, &on) {
+        warn_if_wider(table, may, on);
+    }
     let place = table.place();
     let source = format!("{}:{}", place.file, place.line);
     Some(Rule { who: who?, may: may?, on: on?, source })
+}
+
+/// Reports an action that goes further than the rest of the rule says.
+fn warn_if_wider(table: Table<'_>, may: &[Action], on: &On) {
+    let is_narrow = *on != On::EVERYTHING && ["provider", "account"].iter().any(|key| table.place_of(key).is_some());
+    for action in may.iter().filter(|action| is_narrow && [Action::Keys, Action::Backup].contains(action)) {
+        let place = table.place_of("may").unwrap_or_else(|| table.place());
+        let next = "give it a rule of its own, without provider, sessions and account";
+        table.warning(place, format!("\"{action}\" is about all sessions, whatever else this rule says; {next}"));
+    }
 }
 
 /// Reports a rule that says nothing new.

@@ -147,6 +147,23 @@ fn a_rule_that_never_matches_is_worth_a_warning() {
 }
 
 #[test]
+fn an_action_that_goes_further_than_its_rule_says_is_worth_a_warning() {
+    let warnings = |lines: &str| with(&format!("who = 'user:7'\n{lines}")).warnings();
+    let backup = warnings("may = ['login', 'backup']\nprovider = 'corp'");
+    let told = "rule.toml:3:1: \"backup\" is about all sessions, whatever else this rule says";
+    assert!(backup.starts_with(told), "{backup}");
+    assert!(warnings("may = ['list', 'keys']\nprovider = '*'").contains("\"keys\" is about all sessions"));
+    for lines in [
+        "may = ['backup', 'keys']",
+        "may = ['list', 'backup']\nprovider = '*'\nsessions = 'all'",
+        // It tells nothing of sessions.
+        "may = ['token', 'status']\nprovider = 'corp'",
+    ] {
+        assert!(!warnings(lines).contains("about all sessions"), "{lines}");
+    }
+}
+
+#[test]
 fn a_single_bracket_is_explained() {
     let host = Host::new().main("[allow]\nwho = 'user:0'\n");
     assert_eq!(host.errors(), "tokenkeeper.toml:1:1: allow is written in double brackets: [[allow]]");

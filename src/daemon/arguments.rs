@@ -90,13 +90,32 @@ struct RestoreArguments {
 impl From<Arguments> for Options {
     fn from(Arguments { config, user, check_config, command }: Arguments) -> Self {
         let task = match command {
+            // Whatever stands beside it: who checks wants nothing to be done.
+            _ if check_config => Task::CheckConfig,
             Some(Command::Setup(Setup { rekey, file })) => Task::SetUp { rekey, file },
             Some(Command::Restore(RestoreArguments { file, identity_file, try_stale })) => {
                 Task::Restore(Restore { file, identity_file, try_stale })
             }
-            None if check_config => Task::CheckConfig,
             None => Task::Serve,
         };
         Self { config, user, task }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn task(line: &str) -> Task {
+        Options::from(Arguments::try_parse_from(line.split(' ')).unwrap()).task
+    }
+
+    #[test]
+    fn who_checks_the_configuration_has_nothing_else_done() {
+        assert_eq!(task("tokenkeeperd"), Task::Serve);
+        assert_eq!(task("tokenkeeperd setup --rekey"), Task::SetUp { rekey: true, file: false });
+        for line in ["--check-config", "--check-config setup --rekey", "--check-config restore x --identity-file y"] {
+            assert_eq!(task(&format!("tokenkeeperd {line}")), Task::CheckConfig, "{line}");
+        }
     }
 }

@@ -20,18 +20,7 @@ pub(super) async fn run(service: Arc<Service>, stop: CancellationToken) {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(MINUTE) => {}
         }
-        write(&service).await;
-    }
-}
-
-/// Writes what was counted since the last time.
-pub(super) async fn write(service: &Service) {
-    // Counts that cannot be recorded go on counting.
-    if service.keeper.vault().outbox_is_full().unwrap_or(false) {
-        return;
-    }
-    for what in service.tally.drain() {
-        service.record(what).await;
+        service.record_counts().await;
     }
 }
 

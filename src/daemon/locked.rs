@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::keys::{self, Opened};
 use super::running::Told;
 use super::start::{Ground, Parts, build, report};
-use super::{StartError, counts, notify};
+use super::{StartError, notify};
 use crate::command::{Attempt, InForce, Lock, Service};
 use crate::config::load;
 use crate::ipc;
@@ -63,7 +63,7 @@ pub(super) async fn wait(
     if tokio::time::timeout(GRACE, tasks.wait()).await.is_err() {
         tracing::warn!("a peer does not take its answer");
     }
-    counts::write(&service).await;
+    service.record_counts().await;
     let last_words = tokio::task::spawn_blocking(move || relay.finish(GRACE)).await;
     if !last_words.unwrap_or(false) {
         tracing::warn!("audit records of the time without keys did not reach syslog, and are lost");

@@ -7,6 +7,7 @@ mod error;
 mod keys;
 mod locked;
 mod log;
+mod memory;
 mod notify;
 mod reload;
 mod restore;

@@ -12,12 +12,12 @@ const A_PAGE: u32 = 60_000_000;
 
 /// Up and serving.
 pub(super) fn ready(status: &str) {
-    tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+    tell(&[NotifyState::Ready, NotifyState::Status(&one_line(status))]);
 }
 
 /// How things are, in one line.
 pub(super) fn status(status: &str) {
-    tell(&[NotifyState::Status(status)]);
+    tell(&[NotifyState::Status(&one_line(status))]);
 }
 
 /// Reading the configuration again.
@@ -53,6 +53,11 @@ pub(super) async fn run_watchdog(is_well: impl Fn() -> bool + Send, stop: Cancel
             () = tokio::time::sleep(pause) => {}
         }
     }
+}
+
+/// A second line would be a message of its own to systemd.
+fn one_line(status: &str) -> String {
+    status.replace(char::is_control, " ")
 }
 
 fn tell(states: &[NotifyState<'_>]) {

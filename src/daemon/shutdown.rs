@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use super::notify;
 use super::running::Running;
-use super::{counts, notify};
 use crate::audit::What;
 
 /// The longest wait for refreshes and requests in flight: more than a provider may take to answer.
@@ -23,7 +23,11 @@ pub(super) async fn shutdown(running: Running) {
     if tokio::time::timeout(GRACE, running.tasks.wait()).await.is_err() {
         tracing::warn!(tasks = running.tasks.len(), "not everything was finished in time; the next start takes it up");
     }
-    counts::write(&running.service).await;
+    running.service.record_counts().await;
+    let lost = running.service.tally.drain();
+    if !lost.is_empty() {
+        tracing::error!(records = lost.len(), "counts of hand-outs and denials could not be written, and are lost");
+    }
     running.service.record(What::DaemonStopped).await;
     let relay = running.relay;
     let delivered = tokio::task::spawn_blocking(move || relay.finish(LAST_WORDS)).await.unwrap_or(false);

@@ -4,6 +4,7 @@
 //! in one write; everything else runs as a task of the daemon, which a peer that hangs up does not cancel.
 
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use tokenkeeper_protocol::request::MoveOut;
 use tokenkeeper_protocol::{Code, Problem, Reply, Request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Sleep, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use zeroize::{Zeroize, Zeroizing};
@@ -53,8 +54,20 @@ pub(super) async fn run(
     let (finish, finished) = mpsc::channel(IN_FLIGHT);
     let (part, parts) = mpsc::channel(PARTS);
     let (input, output) = (Input::new(), Zeroizing::new(Vec::new()));
-    let mut connection =
-        Connection { stream, peer, service, tasks, input, output, finish, finished, part, parts, in_flight: 0 };
+    let mut connection = Connection {
+        stream,
+        peer,
+        service,
+        tasks,
+        input,
+        output,
+        finish,
+        finished,
+        part,
+        parts,
+        in_flight: 0,
+        patience: None,
+    };
     if let Err(error) = connection.serve(&stop).await {
         tracing::debug!(peer = %connection.peer, %error, "a connection ended early");
     }
@@ -89,7 +102,11 @@ struct Connection {
     part: mpsc::Sender<Part>,
     parts: mpsc::Receiver<Part>,
     in_flight: usize,
+    /// When the frame that was begun has to be there whole.
+    patience: Patience,
 }
+
+type Patience = Option<Pin<Box<Sleep>>>;
 
 /// What the loop woke up for.
 enum Woken {
@@ -103,7 +120,7 @@ impl Connection {
     async fn serve(&mut self, stop: &CancellationToken) -> io::Result<()> {
         let greeted = tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            greeted = self.greet() => greeted?,
+            greeted = timeout(FRAME_PATIENCE, self.greet()) => greeted.map_err(|_| io::ErrorKind::TimedOut)??,
         };
         if !greeted {
             return Ok(());
@@ -125,12 +142,18 @@ impl Connection {
                 return Ok(());
             }
             let wants_more = reading && self.in_flight < IN_FLIGHT;
+            if !wants_more {
+                // It is we who keep the frame waiting.
+                self.patience = None;
+            }
             let woken = tokio::select! {
                 biased;
                 Some(part) = self.parts.recv(), if self.in_flight > 0 => Woken::Part(part),
                 Some(finished) = self.finished.recv(), if self.in_flight > 0 => Woken::Finished(finished),
                 () = stop.cancelled(), if reading => Woken::Stop,
-                count = receive(&mut self.stream, &mut self.input), if wants_more => Woken::Received(count?),
+                count = receive(&mut self.stream, &mut self.input, &mut self.patience), if wants_more => {
+                    Woken::Received(count?)
+                }
             };
             match woken {
                 Woken::Part(part) => self.put_part(&part),
@@ -148,8 +171,7 @@ impl Connection {
             if let Some(hello) = self.input.hello() {
                 break hello;
             }
-            let received = timeout(FRAME_PATIENCE, receive(&mut self.stream, &mut self.input)).await;
-            if received.map_err(|_| io::ErrorKind::TimedOut)?? == 0 {
+            if receive(&mut self.stream, &mut self.input, &mut None).await? == 0 {
                 return Ok(false);
             }
         };
@@ -169,6 +191,7 @@ impl Connection {
                 return Ok(true);
             }
             let Some((header, payload)) = self.input.frame()? else { return Ok(false) };
+            self.patience = None;
             let answer = match Request::decode(header.kind, payload) {
                 Err(error) => Some(Answer::to_undecodable(error)),
                 Ok(request) => {
@@ -242,12 +265,17 @@ impl Connection {
     }
 }
 
-/// Reads once. A frame that was begun has to go on within its patience; between frames a peer may be silent for ever.
-async fn receive(stream: &mut Stream, input: &mut Input) -> io::Result<usize> {
+/// Reads once. A frame that was begun has to end within its patience; between frames a peer may be silent for ever.
+async fn receive(stream: &mut Stream, input: &mut Input, patience: &mut Patience) -> io::Result<usize> {
     let partial = input.is_partial();
     let reading = stream.read(input.room());
     let count = if partial {
-        timeout(FRAME_PATIENCE, reading).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??
+        let limit = patience.get_or_insert_with(|| Box::pin(sleep(FRAME_PATIENCE)));
+        tokio::select! {
+            biased;
+            count = reading => count?,
+            () = limit => return Err(io::ErrorKind::TimedOut.into()),
+        }
     } else {
         reading.await?
     };

@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -79,13 +79,22 @@ pub struct Sockets {
 pub fn listen(settings: &DaemonSettings) -> Result<Sockets, ListenError> {
     let metrics = settings.metrics_listen.map(bind_metrics).transpose()?;
     let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
-    if let Some((native, http)) = take_over(ListenFd::from_env(), &names)? {
-        return Ok(Sockets { native, http, metrics });
-    }
-    // The native one first: where another daemon has both, that is the key to name.
-    let native = bind(&settings.socket, "socket")?;
-    let http = settings.http_socket.as_deref().map(|path| bind(path, "http_socket")).transpose()?;
+    let (native, http) = if let Some(handed_over) = take_over(ListenFd::from_env(), &names)? {
+        handed_over
+    } else {
+        // The native one first: where another daemon has both, that is the key to name.
+        let native = bind(&settings.socket, "socket")?;
+        (native, settings.http_socket.as_deref().map(|path| bind(path, "http_socket")).transpose()?)
+    };
+    [Some(&native), http.as_ref()].into_iter().flatten().for_each(refuse_descriptors);
     Ok(Sockets { native, http, metrics })
+}
+
+/// We want none, and closing one can stop a thread for as long as its sender likes. Kernels before 6.16 cannot help it.
+fn refuse_descriptors(listener: &Listener) {
+    if let Err(error) = tokenkeeper_sys::refuse_descriptors(listener.as_fd()) {
+        tracing::debug!(%error, "peers can send descriptors");
+    }
 }
 
 /// What systemd handed over, if it did. Without names, the first is the native one.

@@ -9,6 +9,7 @@ mod peer;
 #[cfg(test)]
 mod tests;
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use interprocess::local_socket::traits::tokio::Listener as _;
@@ -118,12 +119,16 @@ impl Reception {
 
 /// Who the peer is, if it can be served.
 fn welcome(stream: &Stream, nobody: Nobody, guests: &Guests, rules: &Rules) -> Result<(Arc<Peer>, Guest), Problem> {
-    let peer = peer::identify(stream.inner(), nobody)
-        .map_err(|error| Problem::new(Code::Denied, format!("you cannot be identified: {error}")))?;
-    let account = if concerns(rules, &peer) { Account::User(peer.uid) } else { Account::Strangers };
-    let guest = guests.admit(account).ok_or_else(|| Problem {
-        retry_after_ms: Some(1000),
-        ..Problem::new(Code::TryLater, format!("{} has too many connections; close some", peer.name()))
+    let later = |message| Problem { retry_after_ms: Some(1000), ..Problem::new(Code::TryLater, message) };
+    let peer = peer::identify(stream.inner(), nobody).map_err(|error| {
+        let message = format!("you cannot be identified: {error}");
+        match error.kind() {
+            ErrorKind::PermissionDenied | ErrorKind::NotFound => Problem::new(Code::Denied, message),
+            _ => later(message),
+        }
     })?;
+    let account = if concerns(rules, &peer) { Account::User(peer.uid) } else { Account::Strangers };
+    let too_many = || later(format!("{} has too many connections; close some", peer.name()));
+    let guest = guests.admit(account).ok_or_else(too_many)?;
     Ok((Arc::new(peer), guest))
 }

@@ -17,7 +17,8 @@ use crate::domain::Peer;
 /// Identifies the peer of a connection.
 ///
 /// # Errors
-/// When it cannot be said for sure who it is: a process in a service that hangs up on us must not pass as one outside of it.
+/// When it cannot be said for sure who it is: a process in a service that hangs up on us must not pass as one outside of it. Of the
+/// kinds of error, `PermissionDenied` and `NotFound` are about the peer, and all others about us.
 pub(super) fn identify(stream: &UnixStream, nobody: Nobody) -> io::Result<Peer> {
     let credentials = stream.peer_cred()?;
     let (uid, pid) = (credentials.uid(), credentials.pid().unwrap_or(0));
@@ -55,16 +56,36 @@ fn unit(stream: BorrowedFd<'_>, pid: i32) -> io::Result<Option<String>> {
     let process = match tokenkeeper_sys::peer_pidfd(stream) {
         Ok(process) => process,
         Err(error) if is_unsupported(&error) => return Ok(None),
-        Err(error) => return Err(io::Error::new(error.kind(), format!("your process is gone ({error})"))),
+        Err(error) if is_our_lack(&error) => return Err(error),
+        Err(_) => return Err(gone()),
     };
     let groups = fs::read_to_string(format!("/proc/{pid}/cgroup"));
     // Looked at afterwards: as long as the process lives, nothing else has its number.
     let mut exited = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
     if poll(&mut exited, PollTimeout::ZERO) != Ok(0) {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "your process is gone"));
+        return Err(gone());
     }
-    let Ok(groups) = groups else { return Ok(None) };
-    Ok(groups.lines().find_map(|line| line.strip_prefix("0::")).and_then(unit_of_cgroup))
+    unit_in(groups)
+}
+
+fn gone() -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, "your process is gone")
+}
+
+/// The unit in what `/proc` tells of a process that lives.
+fn unit_in(groups: io::Result<String>) -> io::Result<Option<String>> {
+    match groups {
+        Ok(groups) => Ok(groups.lines().find_map(|line| line.strip_prefix("0::")).and_then(unit_of_cgroup)),
+        // The process may well run in a service.
+        Err(error) if is_our_lack(&error) => Err(error),
+        // It is out of sight: no process of a service is, unless /proc hides all of them.
+        Err(_) => Ok(None),
+    }
+}
+
+/// Whether it is we who have no descriptor or memory left.
+fn is_our_lack(error: &io::Error) -> bool {
+    [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM].iter().any(|lack| error.raw_os_error() == Some(*lack as i32))
 }
 
 fn is_unsupported(error: &io::Error) -> bool {
@@ -144,6 +165,16 @@ mod tests {
         }
         assert_eq!(unit_of_cgroup("/"), None);
         assert_eq!(unit_of_cgroup("system.slice/shop.service"), None);
+    }
+
+    #[test]
+    fn a_service_is_not_taken_for_a_process_outside_of_it_when_we_cannot_look() {
+        let failed = |errno: Errno| unit_in(Err(errno.into()));
+        assert_eq!(unit_in(Ok("0::/system.slice/shop.service\n".to_owned())).unwrap().as_deref(), Some("shop.service"));
+        assert_eq!(failed(Errno::ENOENT).unwrap(), None);
+        for errno in [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM] {
+            assert!(failed(errno).is_err(), "{errno}");
+        }
     }
 
     #[tokio::test]

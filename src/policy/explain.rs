@@ -6,6 +6,9 @@ use super::weigh::weigh;
 use super::{Action, Obstacle, On, Outcome, Reach, Rule, Rules, Target, Who};
 use crate::domain::{Owner, Peer};
 
+/// Rules that an explanation shows: more may not fit into a frame. Where there are more, those that matter come first.
+const SHOWN: usize = 64;
+
 /// Whether somebody may do something.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
@@ -39,7 +42,10 @@ impl Question<'_> {
         let allowing = weighed.iter().find(|weighed| weighed.outcome.is_ok());
         let about = weighed.iter().filter(|weighed| weighed.outcome != Err(Obstacle::OtherPeer)).count();
         let (who, action) = (self.peer.name(), self.action);
-        let verdict = if let Some(Weighed { rule, .. }) = allowing {
+        let mut verdict = if let Some(Weighed { rule, .. }) = allowing {
+            // On any at all: not on each.
+            let on_some = matches!(self.target, Target::Daemon) && !action.is_global();
+            let named = if on_some { "some sessions" } else { named };
             format!("{who} may {:?} on {named}: {} allows it", action.name(), rule.source)
         } else {
             let why = match about {
@@ -49,11 +55,17 @@ impl Question<'_> {
             };
             format!("{who} may not {:?} on {named}: {why}", action.name())
         };
-        let shown = weighed.iter().filter(|weighed| may_be_seen(weighed));
+        let mut shown: Vec<_> = weighed.iter().filter(|weighed| may_be_seen(weighed)).collect();
+        if shown.len() > SHOWN {
+            let left_out = shown.len() - SHOWN;
+            verdict = format!("{verdict} ({left_out} more rules do not fit into this answer)");
+            shown.sort_by_key(|weighed| (weighed.outcome.is_err(), weighed.outcome == Err(Obstacle::OtherPeer)));
+            shown.truncate(SHOWN);
+        }
         Explanation {
             allowed: allowing.is_some(),
             verdict,
-            rules: shown.map(|weighed| self.view(weighed)).collect(),
+            rules: shown.into_iter().map(|weighed| self.view(weighed)).collect(),
             advice: if allowing.is_none() { self.advice(rules) } else { None },
         }
     }

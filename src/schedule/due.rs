@@ -11,6 +11,9 @@ use crate::keeper::{Keeper, KeeperError};
 /// The longest sleep: bounds what a change of the wall clock can do to a wait that was computed before it.
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 
+/// The pause before the agenda is read because it was changed: changes that come together are seen in one reading.
+const TOGETHER: Duration = Duration::from_millis(50);
+
 /// Attends to what is due, whenever it is, until `stop`.
 ///
 /// # Errors
@@ -34,7 +37,11 @@ pub async fn run_due_timer(keeper: Arc<Keeper>, stop: CancellationToken) -> std:
             biased;
             () = stop.cancelled() => {}
             waited = timer.wait(sleep) => waited?,
-            () = keeper.agenda_changed() => {}
+            () = keeper.agenda_changed() => {
+                if let Some(waited) = stop.run_until_cancelled(timer.wait(TOGETHER.min(sleep))).await {
+                    waited?;
+                }
+            }
         }
     }
     Ok(())

@@ -7,7 +7,7 @@ use tokenkeeper_protocol::UnixSeconds;
 use super::{Vault, VaultError};
 use crate::audit::{Event, Outbox, OutboxError, What};
 use crate::failpoint::failpoint;
-use crate::store::{Batch, Table};
+use crate::store::{Batch, Row, Table};
 
 /// Events that may wait: some hundred megabytes, and days of a busy host.
 const OUTBOX_LIMIT: u64 = 1_000_000;
@@ -44,8 +44,9 @@ impl Vault {
         self.outbox_next.fetch_add(1, Ordering::SeqCst).to_be_bytes()
     }
 
-    /// Events that wait, counted up to a thousand.
-    pub fn outbox_waiting(&self) -> Result<u64, VaultError> {
+    /// Events that wait, counted one by one up to a thousand.
+    #[cfg(test)]
+    pub(crate) fn outbox_waiting(&self) -> Result<u64, VaultError> {
         Ok(self.store.scan(Table::Outbox, &[], None, 1000)?.len() as u64)
     }
 
@@ -73,7 +74,10 @@ impl Vault {
         let is_full = waiting >= OUTBOX_LIMIT;
         if self.outbox_full.swap(is_full, Ordering::SeqCst) != is_full {
             if is_full {
-                tracing::error!(waiting, "too many audit events wait for syslog; hand-outs and denials go unrecorded");
+                tracing::error!(
+                    waiting,
+                    "too many audit events wait for syslog; hand-outs and denials are only counted"
+                );
             } else {
                 tracing::warn!("syslog takes audit events again; hand-outs and denials are recorded again");
             }
@@ -93,18 +97,19 @@ impl Vault {
             self.outbox_read.store(oldest, Ordering::SeqCst);
         }
         let numbered = rows.iter().filter_map(|(key, row)| sequence(key).map(|number| (number, key, row)));
-        let opened = numbered.map(|(number, key, row)| match self.open_row(Table::Outbox, key, row) {
-            Ok(event) => (number, event.value),
-            Err(error) => (number, self.lost(&error)),
-        });
-        Ok(opened.collect())
+        numbered.map(|(number, key, row)| Ok((number, self.event(number, key, row)?))).collect()
     }
 
-    /// What is told in the place of an event that does not open: it would never be told, and hold up those behind it.
-    fn lost(&self, error: &VaultError) -> Event {
-        tracing::error!(%error, "an event of the audit trail is damaged, and cannot be told");
-        let at = self.clock_mark().ok().flatten().map_or(UnixSeconds(0), |mark| mark.now);
-        Event { at, what: What::StoreDamaged { findings: 1, first: error.to_string() } }
+    /// An event that waits. One that does not open would hold up all behind it for ever: that it is lost is told in its place.
+    fn event(&self, number: u64, key: &[u8], row: &Row) -> Result<Event, VaultError> {
+        match self.open_row(Table::Outbox, key, row) {
+            Err(error @ VaultError::Sealed(_)) => {
+                tracing::error!(number, %error, "an audit event that waited for syslog is lost");
+                let first = format!("audit event {number}, which waited for syslog, does not open, and is lost");
+                Ok(Event { at: UnixSeconds::default(), what: What::StoreDamaged { findings: 1, first } })
+            }
+            opened => opened.map(|event| event.value),
+        }
     }
 }
 

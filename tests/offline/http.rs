@@ -208,12 +208,22 @@ fn wrong_paths_methods_and_types_have_their_own_status() {
 #[test]
 fn what_a_browser_was_made_to_send_is_refused() {
     let (_provider, home, _daemon) = corp(100);
-    for header in ["Origin: https://evil.example", "Sec-Fetch-Site: same-origin"] {
+    let get = |headers: &str| {
         let mut backend = Backend::connect(&home.http_socket());
-        backend.send_bytes(format!("GET /v1/sessions HTTP/1.1\r\nHost: x\r\n{header}\r\n\r\n").as_bytes());
-        let problem = backend.receive().problem(403, "denied");
+        backend.send_bytes(format!("GET /v1/sessions HTTP/1.1\r\n{headers}\r\n\r\n").as_bytes());
+        backend.receive()
+    };
+    for headers in [
+        "Host: x\r\nOrigin: https://evil.example",
+        "Host: x\r\nSec-Fetch-Site: same-origin",
+        // A page whose name was made to lead here reads over plain http: it sends none of these headers then.
+        "Host: evil.example:8080",
+    ] {
+        let problem = get(headers).problem(403, "denied");
         assert!(problem["detail"].as_str().unwrap().contains("browser"), "{problem}");
     }
+    // Node's fetch is no browser, and says so by what it leaves out.
+    assert_eq!(get("Host: localhost\r\nSec-Fetch-Mode: cors\r\nAccept-Language: *").status, 200);
     // A form can be sent to anywhere, and without these headers by old browsers: its type is none that is read.
     let mut backend = Backend::connect(&home.http_socket());
     backend.send_bytes(

@@ -20,7 +20,6 @@ mod moment;
 mod paste;
 mod people;
 mod qr;
-mod span;
 mod table;
 
 use std::process::ExitCode;

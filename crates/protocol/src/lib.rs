@@ -12,6 +12,7 @@ pub mod problem;
 pub mod reply;
 pub mod request;
 pub mod secret;
+pub mod span;
 pub mod time;
 
 pub use id::{AccountName, LoginId, ProviderName, SessionRef, UserName};

@@ -8,14 +8,18 @@ use tokenkeeper_protocol::reply::TokenReply;
 use tokenkeeper_protocol::request::{LoginComplete, SessionsRequest};
 use tokenkeeper_protocol::{LoginId, Reply, Request, UnixSeconds};
 
-const REQUESTS: std::ops::RangeInclusive<u16> = 0x0001..=0x0010;
-const REPLIES: [u16; 15] = [
+const REQUESTS: std::ops::RangeInclusive<u16> = 0x0001..=0x0019;
+const REPLIES: [u16; 24] = [
     0x8001, 0x8002, 0x8003, 0x8004, 0x8005, 0x8006, 0x8007, 0x8008, 0x8009, 0x800a, 0x800b, 0x800c, 0x800d, 0x800e,
-    0xffff,
+    0x8011, 0x8012, 0x8013, 0x8014, 0x8015, 0x8016, 0x8017, 0x8018, 0x8019, 0xffff,
 ];
 
 #[test]
 fn an_unknown_type_is_told_apart_from_a_malformed_payload() {
+    let known = |kind: &u16| Request::decode(*kind, &[0xff; 7]) != Err(CodecError::UnknownType(*kind));
+    assert!((0..=u16::MAX).filter(known).eq(REQUESTS));
+    let known = |kind: &u16| Reply::decode(*kind, &[0xff; 7]) != Err(CodecError::UnknownType(*kind));
+    assert!((0..=u16::MAX).filter(known).eq(REPLIES));
     for kind in [0x0000, 0x7000, 0x7fff, 0x8001] {
         assert_eq!(Request::decode(kind, &[]), Err(CodecError::UnknownType(kind)));
     }

@@ -1,9 +1,9 @@
-//! Questions to the kernel about the process at the other end of a socket.
+//! The process at the other end of a socket: who it is, and what it may not send.
 //!
-//! Invariant: every function here is safe to call with any open descriptor. Both answers were frozen by the kernel when the
-//! peer connected, so a peer cannot change them afterwards.
+//! Invariant: every function here is safe to call with any open descriptor. What is told of a peer was frozen by the kernel when it
+//! connected, so a peer cannot change it afterwards.
 
-#![allow(unsafe_code, reason = "getsockopt has no safe wrapper for these two options")]
+#![allow(unsafe_code, reason = "getsockopt and setsockopt have no safe wrappers for these options")]
 
 use std::ffi::c_int;
 use std::io;
@@ -89,6 +89,29 @@ pub fn peer_pidfd(socket: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(pidfd) })
 }
 
+/// `SO_PASSRIGHTS` of the kernel; on SPARC, options have numbers of their own.
+const SO_PASSRIGHTS: Option<c_int> =
+    if cfg!(any(target_arch = "sparc", target_arch = "sparc64")) { None } else { Some(83) };
+
+/// Lets nobody send descriptors over a Unix socket; on a listening one, over any connection to it (`SO_PASSRIGHTS`, Linux 6.16).
+///
+/// Whoever reads and does not want them has to close them, which takes as long as the sender likes: a TCP socket that lingers
+/// stops the thread that reads.
+///
+/// # Errors
+///
+/// What the kernel says: `ENOPROTOOPT` when it is older than 6.16.
+pub fn refuse_descriptors(socket: BorrowedFd<'_>) -> io::Result<()> {
+    let option = SO_PASSRIGHTS.ok_or_else(|| io::Error::from_raw_os_error(libc::ENOPROTOOPT))?;
+    let off: c_int = 0;
+    let length = byte_length(std::slice::from_ref(&off))?;
+    // SAFETY: `off` is a live `c_int` of `length` bytes, which the kernel only reads. The descriptor is open for as long as it is
+    // borrowed.
+    let result =
+        unsafe { libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, option, (&raw const off).cast(), length) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 fn byte_length<T>(buffer: &[T]) -> io::Result<libc::socklen_t> {
     libc::socklen_t::try_from(mem::size_of_val(buffer)).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))
 }
@@ -141,6 +164,52 @@ mod tests {
         let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap().trim();
         let flags = c_int::from_str_radix(flags, 8).unwrap();
         assert_ne!(flags & libc::O_CLOEXEC, 0);
+    }
+
+    /// Sends a byte, and a descriptor with it.
+    fn send_with_descriptor(socket: &UnixStream) -> io::Result<()> {
+        let (mut byte, null) = ([7_u8], fs::File::open("/dev/null").unwrap());
+        let mut piece = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
+        let mut control = [0_u64; 4];
+        // SAFETY: a message of zeros is one without anything. Its parts are live until it was sent; `control` has room for a header
+        // and one descriptor, and is aligned for both.
+        let sent = unsafe {
+            let mut message: libc::msghdr = mem::zeroed();
+            message.msg_iov = &raw mut piece;
+            message.msg_iovlen = 1;
+            message.msg_control = control.as_mut_ptr().cast();
+            message.msg_controllen = libc::CMSG_SPACE(4) as _;
+            let header = libc::CMSG_FIRSTHDR(&raw const message);
+            (*header).cmsg_level = libc::SOL_SOCKET;
+            (*header).cmsg_type = libc::SCM_RIGHTS;
+            (*header).cmsg_len = libc::CMSG_LEN(4) as _;
+            libc::CMSG_DATA(header).cast::<c_int>().write_unaligned(null.as_raw_fd());
+            libc::sendmsg(socket.as_raw_fd(), &raw const message, 0)
+        };
+        if sent == 1 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
+    #[test]
+    fn who_connects_to_a_socket_that_refuses_descriptors_can_send_bytes_alone() {
+        use std::io::{Read, Write};
+        let path = std::env::temp_dir().join(format!("tokenkeeper-sys-{}", process::id()));
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let refused = refuse_descriptors(listener.as_fd());
+        let mut client = UnixStream::connect(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let (mut accepted, _) = listener.accept().unwrap();
+        match refused {
+            Ok(()) => assert_eq!(send_with_descriptor(&client).unwrap_err().raw_os_error(), Some(libc::EPERM)),
+            Err(error) => {
+                assert_eq!(error.raw_os_error(), Some(libc::ENOPROTOOPT), "an older kernel");
+                send_with_descriptor(&client).unwrap();
+                accepted.read_exact(&mut [0]).unwrap();
+            }
+        }
+        client.write_all(b"x").unwrap();
+        let mut byte = [0];
+        accepted.read_exact(&mut byte).unwrap();
+        assert_eq!(&byte, b"x");
     }
 
     #[test]

@@ -151,3 +151,20 @@ fn very_many_peers_share_one_count_and_no_denial_is_lost() {
     assert_eq!(peer, "(other peers)");
     assert_eq!(told + count_of(&counted[0]), u64::from(PEERS));
 }
+
+#[test]
+fn what_could_not_be_written_is_told_with_what_follows() {
+    let (tally, shop) = (Tally::default(), peer(33, Some("shop.service"), 812));
+    for _ in 0..3 {
+        tally.hand_out(&shop, session(1), 7);
+        tally.denied(&shop, "token", "7k3vq2mx", || "r-1".into());
+    }
+    let counted = tally.drain();
+    assert_eq!(counted.iter().map(count_of).collect::<Vec<_>>(), [2, 2]);
+    for what in &counted {
+        tally.put_back(what);
+    }
+    tally.put_back(&What::TokensHandedOutUnlisted { peer: "uid 7".into(), count: 5 });
+    assert!(!tally.hand_out(&shop, session(1), 7));
+    assert_eq!(tally.drain().iter().map(count_of).collect::<Vec<_>>(), [3, 5, 2]);
+}

@@ -15,7 +15,7 @@ use super::meter::{Kind, Meter};
 use super::status::Disk;
 use crate::audit::counts::{ByProvider, Counts};
 use crate::domain::{Loss, Peer};
-use crate::keeper::{KeeperError, Providers};
+use crate::keeper::Providers;
 use crate::policy::{Action, Target};
 
 /// Providers that are told of one by one: so many fit into a frame, however long their names are.
@@ -31,7 +31,6 @@ impl Service {
     pub async fn metrics_text(&self) -> Result<String, Problem> {
         let status = self.vital_signs().await?;
         let vault = self.keeper.vault();
-        let waiting = vault.outbox_length().map_err(|error| KeeperError::from(error).to_problem())?;
         let disk_free = Disk::under(&self.vitals.state_dir).free_thousandths();
         let mut text = Exposition::default();
         daemon(&mut text, &status);
@@ -44,7 +43,7 @@ impl Service {
         let help = "Times that the disk was waited for; changes that come together share one.";
         text.counter("store_syncs", help).value(vault.syncs());
         let mut gauge = |name, help, value: u64| text.gauge(name, help).value(value);
-        gauge("audit_events_waiting", "Audit events that syslog has not taken yet.", waiting);
+        gauge("audit_events_waiting", "Audit events that syslog has not taken yet.", status.audit_waiting);
         let rolled_back = u64::from(vault.rollback().is_some());
         gauge(
             "store_rolled_back",

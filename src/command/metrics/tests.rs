@@ -77,6 +77,9 @@ async fn the_page_about_metrics_tells_exactly_what_there_is() {
     service.answer(&Arc::new(peer(1000)), token_request(home.id)).await;
     let text = metrics(&service).await;
     assert_eq!(families(&text), documented());
+    for kind in Kind::ALL {
+        assert!(PAGE.contains(&format!("`{}`", kind.name())), "{kind:?} is not on the page");
+    }
     assert!(text.ends_with("\n# EOF\n") && !text.contains("\n\n"), "{text}");
 }
 
@@ -115,9 +118,7 @@ async fn counters_move_with_what_happens() {
         assert_eq!(sample(&text, &name), Some(value), "{name} in\n{text}");
     }
     // The repetitions come with the counts of the minute.
-    for what in service.tally.drain() {
-        service.record(what).await;
-    }
+    service.record_counts().await;
     assert_eq!(sample(&metrics(&service).await, "tokenkeeper_denials_total{action=\"token\"}"), Some(3));
 }
 

@@ -16,7 +16,6 @@ mod problem;
 mod query;
 mod request;
 mod route;
-mod span;
 #[cfg(test)]
 mod tests;
 

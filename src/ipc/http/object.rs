@@ -10,11 +10,13 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use tokenkeeper_protocol::Secret;
+use tokenkeeper_protocol::{Secret, span};
 
 use super::problem::Failure;
-use super::span;
 use crate::config::suggest;
+
+/// What to write for a span of time.
+const SPAN: &str = "a span of time such as \"60s\", \"5m\" or \"500ms\", or a number of seconds";
 
 /// The members of a body.
 pub(super) struct Object<'a>(BTreeMap<String, &'a RawValue>);
@@ -69,11 +71,10 @@ impl<'a> Object<'a> {
             Seconds(u32),
             Text(String),
         }
-        let wrong = || must_be(name, span::NOTATION);
-        match self.read(name, span::NOTATION)? {
+        match self.read(name, SPAN)? {
             None => Ok(None),
             Some(Told::Seconds(seconds)) => Ok(Some(Duration::from_secs(seconds.into()))),
-            Some(Told::Text(text)) => span::parse(&text).map(Some).ok_or_else(wrong),
+            Some(Told::Text(text)) => span::parse(&text).map(Some).map_err(|_| must_be(name, SPAN)),
         }
     }
 

@@ -6,13 +6,13 @@ use tokenkeeper_protocol::request::{
     DeviceBegin, DeviceWait, HistoryRequest, Holder, LoginBegin, LoginComplete, Selector, SessionsRequest, TokenFor,
     TokenRequest,
 };
+use tokenkeeper_protocol::span::{milliseconds, whole_seconds};
 use tokenkeeper_protocol::{Request, SessionRef};
 
 use super::object::Object;
 use super::problem::Failure;
 use super::query::Query;
 use super::route::Endpoint;
-use super::span::{milliseconds, whole_seconds};
 
 const BEGIN: &[&str] = &["provider", "redirect_uri", "scopes", "login_hint", "device", "acr_values", "replaces"];
 const DEVICE_BEGIN: &[&str] = &["provider", "scopes", "device", "acr_values", "replaces"];

@@ -3,9 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -17,10 +21,15 @@ use crate::keeper::tests::{Home, peer};
 
 /// The client's end of a connection that is served.
 fn connect(home: &Home) -> UnixStream {
+    connect_as(home, 1000).0
+}
+
+/// The same for a user; and the task that serves it.
+fn connect_as(home: &Home, uid: u32) -> (UnixStream, JoinHandle<()>) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-    tasks.spawn(run(theirs, Arc::new(peer(1000)), Arc::new(service(home)), tasks.clone(), stop));
-    ours
+    let served = run(theirs, Arc::new(peer(uid)), Arc::new(service(home)), tasks.clone(), stop);
+    (ours, tasks.spawn(served))
 }
 
 async fn rest(stream: &mut UnixStream) -> String {
@@ -88,5 +97,68 @@ async fn a_connection_that_is_idle_for_as_long_as_clients_keep_one_is_kept() {
         assert_eq!(&answer, b"HTTP/1.1 200 OK");
         let mut more = [0; 4096];
         assert!(stream.read(&mut more).await.unwrap() > 0);
+    }
+}
+
+/// Requests of which pieces are left out, said twice, or replaced by anything.
+#[tokio::test]
+async fn whatever_comes_in_is_answered_in_http_or_hung_up_on() {
+    let home = Home::new().await;
+    let path = format!("/v1/sessions/{}/token", home.id);
+    let pieces = [
+        "POST ",
+        "GET ",
+        &path,
+        "/v1/logins",
+        "/v1/sessions?user=%ff",
+        "//",
+        "?",
+        " HTTP/1.1\r\n",
+        " HTTP/1.0\r\n",
+        "Host: x\r\n",
+        "Content-Type: application/json\r\n",
+        "Content-Length: 2\r\n",
+        "Content-Length: 0\r\n",
+        "Content-Length: 99999999999999999999\r\n",
+        "Transfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: x\r\n",
+        "Expect: 100-continue\r\n",
+        "Connection: upgrade\r\nUpgrade: h2c\r\n",
+        "\r\n",
+        "2\r\n{}\r\n0\r\n\r\n",
+        "{}",
+        "ffffffffffffffff\r\n",
+        "{\"min_valid\":\"60s\"}",
+        "[[[[[[[[",
+        "\0",
+        "\n",
+    ];
+    let mut random = StdRng::seed_from_u64(0x6874_7470);
+    for _ in 0..500 {
+        let usual = ["POST ", path.as_str(), " HTTP/1.1\r\n", "Host: x\r\n", "Content-Length: 2\r\n", "\r\n", "{}"];
+        let mut request: Vec<&str> = usual.to_vec();
+        for _ in 0..random.random_range(0..6) {
+            let (place, piece) = (random.random_range(0..=request.len()), *pieces.choose(&mut random).unwrap());
+            match random.random_range(0..3) {
+                0 if place < request.len() => drop(request.remove(place)),
+                1 if place < request.len() => request[place] = piece,
+                _ => request.insert(place, piece),
+            }
+        }
+        let mut bytes = request.concat().into_bytes();
+        if random.random_bool(0.2) && !bytes.is_empty() {
+            let place = random.random_range(0..bytes.len());
+            bytes[place] = random.random();
+        }
+
+        // A stranger: none of it is allowed.
+        let (mut stream, served) = connect_as(&home, 7);
+        // The daemon may have hung up before it read all.
+        let _ = stream.write_all(&bytes).await;
+        let _ = stream.shutdown().await;
+        let said = rest(&mut stream).await;
+        served.await.unwrap();
+        assert!(said.is_empty() || said.starts_with("HTTP/1."), "{said}");
+        assert!(!said.contains("access_token"), "{said}");
     }
 }

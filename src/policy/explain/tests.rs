@@ -176,3 +176,43 @@ fn the_verdict_is_one_sentence_and_rules_about_others_can_be_left_out() {
     assert_eq!(told.verdict, "backup.service (uid 34) may \"token\" on corp: rule.toml:1 allows it");
     assert_eq!((told.advice, told.rules.len()), (None, 2));
 }
+
+#[test]
+fn of_very_many_rules_those_that_matter_are_shown_and_the_others_counted() {
+    let corp = "corp".parse().unwrap();
+    let shop = peer(33, Some("shop.service"));
+    let own = at("corp", Reach::Own);
+    let mut list: Vec<_> =
+        (0..500).map(|number| rule(&unit(&format!("{}{number}", "x".repeat(200))), Action::ALL, &own)).collect();
+    list.push(rule(&unit("shop"), &[Action::List], &own));
+    list.push(rule(&unit("shop"), &[Action::Token], &own));
+    let question = Question { peer: &shop, action: Action::Token, target: Target::Provider(&corp) };
+    let told = question.explain(&Rules::from(list), "corp", |_| true);
+    assert!(
+        told.verdict.ends_with("rule.toml:1 allows it (438 more rules do not fit into this answer)"),
+        "{}",
+        told.verdict
+    );
+    let about_shop: Vec<_> = told.rules[..3].iter().map(|rule| (rule.allows, rule.why.as_str())).collect();
+    let expected = [
+        (true, "allows it on sessions of its own"),
+        (false, "does not allow \"token\""),
+        (false, "is about another service"),
+    ];
+    assert_eq!(about_shop, expected);
+    tokenkeeper_protocol::Reply::Explanation(told).encode().unwrap();
+}
+
+#[test]
+fn what_is_allowed_on_some_sessions_is_not_said_to_be_allowed_on_any() {
+    let alice = peer(7, None);
+    let rules = |may| Rules::from(vec![rule(&Who::User(7), &[may], &at("corp", Reach::Own))]);
+    let verdict = |action, may| {
+        let question = Question { peer: &alice, action, target: Target::Daemon };
+        question.explain(&rules(may), "any session", |_| true).verdict
+    };
+    let allowed = verdict(Action::Token, Action::Token);
+    assert_eq!(allowed, "uid 7 may \"token\" on some sessions: rule.toml:1 allows it");
+    let refused = verdict(Action::Token, Action::List);
+    assert_eq!(refused, "uid 7 may not \"token\" on any session: the only rule about it does not allow this");
+}

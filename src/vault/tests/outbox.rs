@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::audit::{Outbox, What};
+use crate::store::Batch;
 
 fn event(number: usize) -> What {
     What::DaemonStarted { version: number.to_string() }
@@ -54,21 +55,6 @@ async fn an_event_that_comes_in_late_far_before_the_others_is_sent_once_they_are
 }
 
 #[tokio::test]
-async fn an_event_that_is_damaged_is_told_as_damage_and_holds_nothing_up() {
-    let vault = in_memory().await;
-    tell(&vault, 0..3).await;
-    let (key, _) = rows(&*vault.store, Table::Outbox).swap_remove(1);
-    let mut damage = crate::store::Batch::default();
-    damage.set(Table::Outbox, key, "nothing that opens");
-    vault.store.write_if(damage).await.unwrap();
-    let told = waiting(&vault, 10);
-    assert!(matches!(&told[1], What::StoreDamaged { findings: 1, first } if first.contains("outbox")), "{told:?}");
-    assert_eq!((&told[0], &told[2..]), (&event(0), &[event(2)][..]));
-    vault.delivered(&[0, 1, 2]).unwrap();
-    assert_eq!(vault.outbox_length().unwrap(), 0);
-}
-
-#[tokio::test]
 async fn a_restart_goes_on_behind_what_still_waits() {
     let (vault, _dir) = on_disk().await;
     tell(&vault, 0..1500).await;
@@ -87,4 +73,24 @@ async fn a_restart_goes_on_behind_what_still_waits() {
         let next = vault.outbox_next.load(std::sync::atomic::Ordering::SeqCst);
         assert_eq!(next, if kept.is_empty() { 0 } else { 1503 });
     }
+}
+
+#[tokio::test]
+async fn an_event_that_does_not_open_is_told_of_as_lost_and_holds_up_none_behind_it() {
+    let vault = in_memory().await;
+    tell(&vault, 0..3).await;
+    let (key, row) = rows(&*vault.store, Table::Outbox).remove(1);
+    let damaged = row.value.iter().map(|byte| byte ^ 1).collect::<Vec<_>>();
+    let mut batch = Batch::default();
+    batch.rewrite(Table::Outbox, &key, row, damaged);
+    vault.store.write_if(batch).await.unwrap();
+    let told = waiting(&vault, 10);
+    assert!(
+        matches!(&told[..], [_, What::StoreDamaged { findings: 1, first }, _] if first.contains("audit event 1,")),
+        "{told:?}"
+    );
+    assert_eq!([&told[0], &told[2]], [&event(0), &event(2)]);
+    let numbers: Vec<_> = vault.pending(10).unwrap().into_iter().map(|(number, _)| number).collect();
+    vault.delivered(&numbers).unwrap();
+    assert_eq!(waiting(&vault, 10), []);
 }

@@ -100,7 +100,10 @@ impl Host {
             return;
         }
         let wrong = ledger.wrong.iter().map(|(user, what)| format!("WRONG: {what}\n{}", self.tale_of(user, &ledger)));
-        let violations = violations.iter().map(|what| format!("VIOLATION: {what}\n"));
+        let violations = violations.iter().map(|what| {
+            let user = ledger.opened.keys().find(|user| what.contains(&format!(" of {user} ")));
+            format!("VIOLATION: {what}\n{}", user.map_or_else(String::new, |user| self.tale_of(user, &ledger)))
+        });
         let stderr = self.home.stderr();
         let last = stderr.lines().count().saturating_sub(40);
         panic!(

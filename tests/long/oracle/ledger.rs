@@ -107,7 +107,7 @@ impl Host {
                         self.may_go_back(&step.user, step.number);
                     }
                 }
-                What::Sent => {}
+                What::Sent | What::Shown => {}
             }
         }
         let mut exposed_here = 0;

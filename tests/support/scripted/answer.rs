@@ -90,15 +90,11 @@ pub(super) fn answer(stream: &TcpStream, request: &Received, shared: &Shared) ->
         state.oracle.note(token, What::AnswerLost);
     }
     drop(state);
-    match fault {
+    match &fault {
         Some(Fault::DropAfter) => return Ok(()),
-        Some(Fault::KillAfter(client)) => return Ok(kill(client, Signal::SIGKILL)?),
+        Some(Fault::KillAfter(client)) => return Ok(kill(*client, Signal::SIGKILL)?),
         Some(Fault::CutAfter) => return http::cut_half(stream, response.status, &response.headers, &response.body),
-        Some(Fault::Late(milliseconds)) => pause(milliseconds),
-        Some(Fault::Drip(milliseconds)) => {
-            let pause = || pause(milliseconds);
-            return http::drip(stream, response.status, &response.headers, &response.body, pause);
-        }
+        Some(Fault::Late(milliseconds)) => pause(*milliseconds),
         _ => {}
     }
     if let Some(token) = presented {
@@ -112,6 +108,10 @@ pub(super) fn answer(stream: &TcpStream, request: &Received, shared: &Shared) ->
     }
     // Who has read it to its end may go on before this does.
     drop(flight);
+    if let Some(Fault::Drip(milliseconds)) = fault {
+        let pause = || pause(milliseconds);
+        return http::drip(stream, response.status, &response.headers, &response.body, pause);
+    }
     http::reply(stream, response.status, &response.headers, &response.body)
 }
 

@@ -44,6 +44,8 @@ pub(crate) enum What {
     Answered,
     /// What was done is not told.
     AnswerLost,
+    /// The client has it, and shows that.
+    Shown,
 }
 
 /// What a refresh token is worth.
@@ -146,7 +148,9 @@ impl Oracle {
         let running = self.in_flight.entry(flight.clone()).or_default();
         *running += 1;
         if *running > 1 {
-            self.violations.push(format!("{token} is in flight {running} times"));
+            let running = *running;
+            let user = self.tokens.get(token).map_or("nobody", |it| it.user.as_str());
+            self.violations.push(format!("{token} of {user} is in flight {running} times"));
         }
         if let Some(it) = self.tokens.get_mut(token) {
             // Half of it: the client counts from when it asked, in whole seconds.
@@ -159,7 +163,8 @@ impl Oracle {
             it.may_be_spent = true;
             let shown = self.shown.get(&it.login).copied().unwrap_or(0);
             if it.number < shown {
-                let said = format!("{token} is number {} of its login, and number {shown} was known", it.number);
+                let (user, number) = (&it.user, it.number);
+                let said = format!("{token} of {user} is number {number}, and number {shown} was known");
                 self.violations.push(said);
             }
         }
@@ -197,9 +202,11 @@ impl Oracle {
     }
 
     fn show(&mut self, token: &str) {
-        if let Some(it) = self.tokens.get(token) {
-            let shown = self.shown.entry(it.login).or_default();
-            *shown = it.number.max(*shown);
+        let Some(it) = self.tokens.get(token) else { return };
+        let shown = self.shown.entry(it.login).or_default();
+        if it.number > *shown {
+            *shown = it.number;
+            self.note(token, What::Shown);
         }
     }
 

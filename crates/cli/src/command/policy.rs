@@ -169,7 +169,8 @@ fn describe(explanation: &Explanation) -> String {
         parts.push(table.to_string());
     }
     if let Some(advice) = &explanation.advice {
-        parts.push("To allow it, add this to a file in /etc/tokenkeeper/conf.d, and reload:\n".to_owned());
+        let places = "/etc/tokenkeeper/conf.d (of your own daemon: ~/.config/tokenkeeper/conf.d)";
+        parts.push(format!("To allow it, add this to a file in {places}, and reload:\n"));
         parts.push(advice.lines().map(|line| plain(line) + "\n").collect());
     }
     parts.join("\n")
@@ -226,7 +227,7 @@ RULE         WHO                MAY           ON               OUTCOME
 corp.toml:5  unit:shop.service  login, token  own at corp      is about another service
 corp.toml:5  unit:shop.service  login, token  account nightly  is about another service
 
-To allow it, add this to a file in /etc/tokenkeeper/conf.d, and reload:
+To allow it, add this to a file in /etc/tokenkeeper/conf.d (of your own daemon: ~/.config/tokenkeeper/conf.d), and reload:
 
 [[allow]]
 who = \"unit:backup.service\"

@@ -7,11 +7,11 @@ use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 use tokenkeeper_client::reply::TokenReply;
 use tokenkeeper_client::{AccountName, Holder, ProviderName, Selector, SessionRef, TokenFor, TokenRequest, UserName};
-use tokenkeeper_protocol::json as view;
+use tokenkeeper_protocol::{json as view, span};
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::{clock, complete, json, span};
+use crate::{clock, complete, json};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -73,8 +73,8 @@ pub(crate) struct Token {
 impl Token {
     pub(crate) fn run(&self, context: &Context) -> Result<u8, Failure> {
         let Some(of) = self.holder() else { return Ok(crate::exit::USAGE) };
-        let min_valid_seconds = self.min_valid.map(whole_seconds);
-        let timeout_ms = self.timeout.map(|timeout| u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX));
+        let min_valid_seconds = self.min_valid.map(span::whole_seconds);
+        let timeout_ms = self.timeout.map(span::milliseconds);
         let mut client = context.connect()?;
         let reply = match (of, &self.scope, &self.resource) {
             // Understood by every daemon.
@@ -114,9 +114,4 @@ fn print(reply: &TokenReply) -> Result<(), Failure> {
     }
     let mut out = io::stdout().lock();
     writeln!(out, "{token}").and_then(|()| out.flush()).map_err(Failure::Output)
-}
-
-/// Rounded up: the caller wants at least this.
-fn whole_seconds(span: Duration) -> u32 {
-    u32::try_from(span.as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
 }
