@@ -85,6 +85,18 @@ fn every_test_that_the_architecture_names_exists() {
 }
 
 #[test]
+fn every_metric_that_a_page_names_exists() {
+    let known = Page::read("docs/metrics.md").text;
+    let is_of_name = |c: char| c.is_ascii_lowercase() || c == '_';
+    let is_metric = |word: &&str| word.starts_with("tokenkeeper_") && !word.starts_with("tokenkeeper_client");
+    let named = |page: &Page| -> Vec<String> {
+        page.text.split(|c| !is_of_name(c)).filter(is_metric).map(str::to_owned).collect()
+    };
+    let pages = pages();
+    assert_none(pages.iter().flat_map(named).filter(|name| !known.contains(&format!("| `{name}` |"))));
+}
+
+#[test]
 fn every_error_that_a_guide_explains_is_still_worded_so() {
     let sources = sources();
     let pages = ["docs/guide/sysadmin.md", "docs/guide/login.md"].map(Page::read);

@@ -27,10 +27,13 @@ The configuration, see tokenkeeper.toml(5); ~/.config/tokenkeeper with --user.
 Client secrets, written by tokenkeeper\-provider\-set\-secret(1).
 .TP
 /var/lib/tokenkeeper/
-The identity, the keyring and the store; ~/.local/state/tokenkeeper with --user.
+The keyring, the store and its anchor, and the identity where systemd does not seal it; ~/.local/state/tokenkeeper with --user.
 .TP
-/run/tokenkeeper/tokenkeeper.sock
-The socket; below $XDG_RUNTIME_DIR with --user.
+/etc/credstore.encrypted/tokenkeeper.identity
+The identity, sealed by systemd.
+.TP
+/run/tokenkeeper/tokenkeeper.sock, /run/tokenkeeper/http.sock
+The sockets; below $XDG_RUNTIME_DIR with --user.
 .SH SEE ALSO
 tokenkeeper(1), tokenkeeper.toml(5)
 ";
@@ -45,7 +48,8 @@ fn the_page_of_the_daemon_is_made_from_its_arguments() {
     man.render_synopsis_section(&mut text).unwrap();
     man.render_description_section(&mut text).unwrap();
     man.render_options_section(&mut text).unwrap();
-    let mut text = String::from_utf8(text).unwrap();
+    let mut text = String::from_utf8(text).unwrap() + ".SH COMMANDS\n";
+    command.get_subcommands().for_each(|it| text.push_str(&subcommand(it)));
     for part in command.get_after_help().unwrap().to_string().split("\n\n") {
         let (heading, rest) = part.split_once(':').unwrap();
         let example = heading == "Examples";
@@ -56,6 +60,24 @@ fn the_page_of_the_daemon_is_made_from_its_arguments() {
         text.push_str(if example { ".fi\n" } else { "" });
     }
     hold("docs/man/tokenkeeperd.8", &(text + FILES));
+}
+
+/// What the page of the daemon says of one of its commands.
+fn subcommand(command: &clap::Command) -> String {
+    let mut text = format!(".SS tokenkeeperd {}\n", escape(command.get_name()));
+    let about = command.get_long_about().or(command.get_about()).unwrap().to_string();
+    for line in about.lines() {
+        writeln!(text, "{}", if line.is_empty() { ".PP".to_owned() } else { escape(line) }).unwrap();
+    }
+    for argument in command.get_arguments() {
+        let value = argument.get_value_names().filter(|_| argument.get_action().takes_values());
+        let value = value.map(|names| format!("\\fI{}\\fR", names[0])).unwrap_or_default();
+        let name =
+            argument.get_long().map(|long| format!("\\fB{}\\fR ", escape(&format!("--{long}")))).unwrap_or_default();
+        let help = argument.get_help().unwrap().to_string();
+        writeln!(text, ".TP\n{}\n{}", (name + &value).trim_end(), escape(&help)).unwrap();
+    }
+    text
 }
 
 #[test]

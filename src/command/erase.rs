@@ -72,10 +72,10 @@ impl Service {
         Err(Problem::new(Code::Denied, words))
     }
 
-    /// What stands beside the store and was a store once, such as the one that an upgrade has kept.
+    /// What stands beside the store and was a store once: one that somebody has moved aside or copied.
     fn copies(&self) -> Vec<String> {
         let entries = std::fs::read_dir(&self.vitals.state_dir).into_iter().flatten().flatten();
-        let is_copy = |name: &str| name.starts_with("store.");
+        let is_copy = |name: &str| name.starts_with("store") && name != "store";
         let copies = entries.filter(|entry| entry.file_name().to_str().is_some_and(is_copy) && entry.path().is_dir());
         let mut copies: Vec<_> = copies.map(|entry| entry.path().display().to_string()).collect();
         copies.sort();

@@ -45,6 +45,7 @@ impl Service {
         let recipients = self.backup_recipients()?;
         let _turn = self.backup_turn()?;
         let leaving = self.keeper.leave().await.map_err(|error| error.to_problem())?;
+        self.nobody_is_being_erased()?;
         let (keeper, peer) = (Arc::clone(&self.keeper), peer.to_string());
         let moving = tokio::task::spawn_blocking(move || {
             let Written { encrypting, done } = write(&keeper, &recipients, true, send)?;
@@ -67,6 +68,17 @@ impl Service {
         Ok(BackupPart { bytes: rest, end: Some(end) })
     }
 
+    /// An erasure stays behind when the store leaves, and nothing is removed or written anew in a store that is gone.
+    fn nobody_is_being_erased(&self) -> Result<(), Problem> {
+        let erasures = self.keeper.vault().erasures().map_err(|error| KeeperError::from(error).to_problem())?;
+        if erasures.iter().all(|(_, erasure)| erasure.value.stage.is_last()) {
+            return Ok(());
+        }
+        let words = "somebody is being erased, and what is left of them would go along: wait until that is done \
+            (`tokenkeeper status` tells if it does not go on)";
+        Err(Problem { retry_after_ms: Some(10_000), ..Problem::new(Code::TryLater, words) })
+    }
+
     /// The steps that are no stream.
     pub(super) async fn move_out_step(&self, peer: &Peer, step: MoveOut) -> Result<reply::MovedOut, Problem> {
         self.permit_to_move(peer).await?;
@@ -83,7 +95,11 @@ impl Service {
                 let moved = vault.cancel_move_out(peer.to_string(), now).await.map_err(failed)?;
                 let moved = moved.ok_or_else(|| Problem::new(Code::NotFound, "the store was not moved out"))?;
                 tracing::warn!("the store is used here again: moving it out was cancelled by {peer}");
-                self.keeper.stay().await.map_err(|error| error.to_problem())?;
+                self.keeper.stay().await.map_err(|error| {
+                    let words =
+                        format!("the move is cancelled, but nothing is served before a restart of the daemon: {error}");
+                    Problem { message: words, ..error.to_problem() }
+                })?;
                 Ok(described(&moved, true))
             }
         }

@@ -97,7 +97,7 @@ impl Service {
         }
         let words =
             format!("there is no service account {account} that {} may use for {:?}", peer.name(), action.name());
-        Problem::new(Code::NotFound, words)
+        Problem::new(Code::NotFound, format!("{words}; the configuration names them, as [service_account.NAME]"))
     }
 
     async fn deny(&self, peer: &Peer, action: Action, denied: Denied<'_>) -> Problem {

@@ -46,7 +46,9 @@ impl Files {
         let name = path.file_name().map_or(path, Path::new);
         // Two files of one name must not be mistaken for each other.
         let name = if main == Some(name) { Path::new("conf.d").join(name) } else { name.to_owned() };
-        let roots_alone = [Some(path), path.parent()].into_iter().flatten().all(is_roots_alone);
+        let roots_alone = [Some(path), path.parent()].into_iter().flatten().all(is_roots_alone)
+            // Whoever can write the directory that a link leads to can put another file there.
+            && fs::canonicalize(path).is_ok_and(|real| real.parent().is_none_or(is_roots_alone));
         let document = Document::new(self.documents.len(), &name.to_string_lossy(), text);
         self.documents.push(document.for_root_alone(roots_alone));
         self.paths.push(path.to_owned());

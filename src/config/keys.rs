@@ -99,8 +99,14 @@ pub(super) const CUSTOM_ONLY: &[&str] = &[
 ];
 
 /// Those of the standards, for which a custom provider has tables.
-pub(super) const NOT_CUSTOM: &[&str] =
-    &["authorization_endpoint", "token_endpoint", "userinfo_endpoint", "revocation_endpoint", "subject_claim"];
+pub(super) const NOT_CUSTOM: &[&str] = &[
+    "authorization_endpoint",
+    "token_endpoint",
+    "userinfo_endpoint",
+    "revocation_endpoint",
+    "device_authorization_endpoint",
+    "subject_claim",
+];
 
 /// What a profile may want to know before it can fill in the rest.
 pub(super) const PROFILE_VARIABLES: &[&str] = &["domain", "region", "user_pool_id"];

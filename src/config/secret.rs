@@ -83,9 +83,9 @@ fn accept(table: Table<'_>, place: Place, result: Result<Secret, Complaint>) -> 
 
 fn from_file(path: &Path, mode: Mode) -> Result<Secret, Complaint> {
     let shown = path.display();
-    let owner = match mode {
-        Mode::System => "-o tokenkeeper ",
-        Mode::User => "",
+    let (owner, user) = match mode {
+        Mode::System => ("-o tokenkeeper ", "tokenkeeper"),
+        Mode::User => ("", "$USER"),
     };
     let file = open(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => {
@@ -93,7 +93,7 @@ fn from_file(path: &Path, mode: Mode) -> Result<Secret, Complaint> {
             Complaint::new(format!("{shown} does not exist; {next}"))
         }
         ErrorKind::PermissionDenied => {
-            Complaint::new(format!("{shown} cannot be read by the daemon; make it the owner: chown USER {shown}"))
+            Complaint::new(format!("{shown} cannot be read by the daemon; make it the owner: chown {user} {shown}"))
         }
         _ => cannot_read(path, &error),
     })?;

@@ -268,6 +268,17 @@ mod tests {
     }
 
     #[test]
+    fn a_link_to_where_others_can_put_another_file_is_no_file_for_root_alone() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let recipient = age::x25519::Identity::generate().to_public().to_string();
+        let host = Host::new().file("open/keys.toml", &format!("[daemon]\nrecovery_recipients = ['{recipient}']\n"));
+        let open = host.directory().join("open");
+        std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o777)).unwrap();
+        symlink(open.join("keys.toml"), host.directory().join("tokenkeeper.toml")).unwrap();
+        assert!(host.errors().contains("2:1: recovery_recipients counts only in a file"), "{}", host.errors());
+    }
+
+    #[test]
     fn keys_are_rotated_when_the_configuration_says_so_and_else_never() {
         assert_eq!(Host::new().settings().schedule.rotate_keys, None);
         let schedule =

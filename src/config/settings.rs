@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokenkeeper_protocol::{AccountName, ProviderName, Secret};
 
-use super::custom::CustomSettings;
+use super::custom::{CustomSettings, IdTokenRule, Keys};
 use crate::policy::Rules;
 
 /// The whole configuration, as one immutable value.
@@ -175,6 +175,17 @@ impl ProviderKind {
     /// Whether a sign-out at the provider ends all sessions that the user has there.
     pub fn sign_out_ends_user(&self) -> bool {
         matches!(self, Self::Custom(custom) if custom.sign_out_ends_user)
+    }
+
+    /// A file with the keys that ID tokens are verified with.
+    pub fn keys_file(&self) -> Option<&PathBuf> {
+        match self {
+            Self::Custom(custom) => match &custom.id_token {
+                IdTokenRule::Verified(Keys::File(path)) => Some(path),
+                _ => None,
+            },
+            Self::Oidc { .. } | Self::Oauth2(_) => None,
+        }
     }
 
     /// What stands for `iss` in the identity of a user.

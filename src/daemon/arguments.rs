@@ -16,10 +16,7 @@ Examples:
   tokenkeeperd --check-config       says what is wrong with the configuration, and starts nothing
   tokenkeeperd --user               your own daemon
   tokenkeeperd setup                makes the identity of this host, if it has none
-
-Setup: tokenkeeperd setup makes the identity of this host, which opens the keyring, unless it has one. systemd-creds seals it with the TPM
-or the key of the host; where that does not work, or with --file, it is a file of the daemon's user. With --rekey it replaces the one
-that is there, and encrypts the keyring to the new one; restart the daemon then.
+  tokenkeeperd restore moved.age --identity-file backup.key
 
 Signals: SIGHUP reads the configuration again, SIGTERM stops in good order.
 
@@ -33,7 +30,7 @@ Exit status: 0 stopped in good order, 64 wrong arguments, 74 input or output fai
 /// It logs users in, refreshes their tokens before they expire, and hands valid access tokens to local processes over a Unix socket.
 /// tokenkeeper(1) is its command line.
 #[derive(Debug, Parser)]
-#[command(name = "tokenkeeperd", version = VERSION, after_help = MORE, args_conflicts_with_subcommands = false)]
+#[command(name = "tokenkeeperd", version = VERSION, after_help = MORE, args_conflicts_with_subcommands = false, subcommand_value_name = "COMMAND")]
 pub struct Arguments {
     /// Read this file, and conf.d/*.toml beside it [default: /etc/tokenkeeper/tokenkeeper.toml]
     #[arg(long, value_name = "FILE", global = true)]
@@ -60,7 +57,7 @@ enum Command {
 /// daemon's user can read. What is there already stays. Runs as root, by tokenkeeperd-setup.service before every start.
 #[derive(Debug, Args)]
 struct Setup {
-    /// Replace the identity that is there, and encrypt the keyring to the new one
+    /// Replace the identity that is there, and encrypt the keyring to the new one; restart the daemon then
     #[arg(long)]
     rekey: bool,
     /// Keep it in a file, whatever systemd can do

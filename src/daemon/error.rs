@@ -146,7 +146,7 @@ impl StartError {
             | Self::Credential(_)
             | Self::KeyringMissing { .. }
             | Self::StateDirectoryOpen { .. }
-            | Self::Vault(VaultError::ForeignKeyring)
+            | Self::Vault(VaultError::ForeignKeyring | VaultError::HalfRestored)
             | Self::Store(StoreError::NewerSchema { .. }) => CONFIGURATION,
             _ => INPUT_OUTPUT,
         }

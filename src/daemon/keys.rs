@@ -89,7 +89,7 @@ pub(super) async fn recover(
     let vault = open_vault(settings, keyring.clone()).await?;
     vault.prove(PROOFS)?;
     let file = &settings.identity_file;
-    let (source, recovered, identity) = match renew(settings, &keyring, &kept) {
+    let (source, recovered, identity) = match renew(settings, &identity, &keyring, &kept) {
         Ok(recipient) => {
             let identity_file = Some(file.display().to_string());
             let advice = next_step(environment, mode).to_owned();
@@ -106,15 +106,22 @@ pub(super) async fn recover(
 }
 
 /// Makes a new identity for the host, in its file, and encrypts the keyring to it. What was in the file is put aside: somebody may
-/// miss it. Returns the recipient of the new one.
-fn renew(settings: &DaemonSettings, keyring: &Keyring, kept: &KeptKeyring) -> Result<String, StartError> {
+/// miss it. Returns the recipient of the new one. In an order in which a start after a crash opens the keyring, or finds no identity.
+fn renew(
+    settings: &DaemonSettings,
+    brought: &HostIdentity,
+    keyring: &Keyring,
+    kept: &KeptKeyring,
+) -> Result<String, StartError> {
     let (file, new) = (&settings.identity_file, HostIdentity::generate());
+    let alone = KeptKeyring::alone(&keyring_path(settings))?;
+    kept.readdress_alone(&alone, keyring, recipients(settings, brought)?.and(&new))?;
     let mut aside = file.clone().into_os_string();
     aside.push(".unusable");
     // If it cannot be moved, the next line says why.
     let _ = fs::rename(file, aside);
     new.write_file(file)?;
-    kept.readdress(keyring, recipients(settings, &new)?)?;
+    kept.readdress_alone(&alone, keyring, recipients(settings, &new)?)?;
     Ok(new.recipient())
 }
 

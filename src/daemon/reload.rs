@@ -90,13 +90,11 @@ fn is_in_force(new: &DaemonSettings, old: &DaemonSettings) -> bool {
     *new == at_once
 }
 
-/// The providers of a configuration. One whose settings did not change is kept, with what it has learned; but the authorities in a
-/// `ca_file` may have changed though its name did not.
+/// The providers of a configuration. One that did not change is kept, with what it has learned, and with how long it asked to be
+/// left alone.
 pub(super) fn providers(configured: &Configured, old: Option<&Providers>) -> Result<Providers, SetupError> {
     let provider = |settings: &Arc<_>| {
-        let known = old
-            .and_then(|old| old.values().find(|provider| provider.settings() == settings))
-            .filter(|_| settings.ca_file.is_none());
+        let known = old.and_then(|old| old.values().find(|provider| provider.is_made_from(settings)));
         known.map_or_else(|| Provider::new(Arc::clone(settings)).map(Arc::new), |known| Ok(Arc::clone(known)))
     };
     configured.iter().map(|(name, settings)| Ok((name.clone(), provider(settings)?))).collect()
@@ -105,20 +103,39 @@ pub(super) fn providers(configured: &Configured, old: Option<&Providers>) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provider::scripted::oidc_settings;
+    use crate::config::{Environment, Mode, Source};
+
+    const ODD: &str = "[provider.odd]\nkind = 'custom'\nclient_id = 'shop'\nissuer = 'https://odd.example'\n\
+        ca_file = 'ca.pem'\nkeys_file = 'keys.json'\ncode_link = 'https://odd.example/start?s={state}'\n\
+        callback = { code = 'code', state = 's' }\n[provider.odd.exchange]\nurl = 'https://odd.example/exchange'\n\
+        send = { code = '{code}' }\nanswer = { access_token = '/access', id_token = '/id' }\n";
+    const AUTHORITY: &str = include_str!("../provider/scripted/keys/authority.pem");
 
     #[test]
-    fn a_provider_keeps_what_it_learned_unless_its_authorities_may_have_changed() {
-        let name: ProviderName = "corp".parse().unwrap();
-        let is_kept = |settings: ProviderSettings| {
-            let configured = BTreeMap::from([(name.clone(), Arc::new(settings))]);
-            let old = providers(&configured, None).unwrap();
-            let new = providers(&configured, Some(&old)).unwrap();
-            Arc::ptr_eq(&old[&name], &new[&name])
+    fn a_provider_keeps_what_it_learned_unless_it_or_a_file_of_it_changed() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+        let configured = || {
+            let file = Some(directory.path().join("tokenkeeper.toml"));
+            let environment =
+                Environment { xdg_runtime_dir: Some("/run".into()), home: Some("/".into()), ..Environment::default() };
+            load(&Source { mode: Mode::User, file, only_checked: false }, &environment).unwrap().settings.providers
         };
-        let settings = oidc_settings("https://id.example");
-        let authority = concat!(env!("CARGO_MANIFEST_DIR"), "/src/provider/scripted/keys/authority.pem");
-        assert!(is_kept(settings.clone()));
-        assert!(!is_kept(ProviderSettings { ca_file: Some(authority.into()), ..settings }));
+        for (name, text) in [("tokenkeeper.toml", ODD), ("ca.pem", AUTHORITY), ("keys.json", "{\"keys\":[]}")] {
+            write(name, text);
+        }
+        let (authorities, other) = ([AUTHORITY, AUTHORITY].concat(), ODD.replace("shop", "other"));
+        for (name, text) in
+            [("ca.pem", authorities.as_str()), ("keys.json", "{ \"keys\": [] }"), ("tokenkeeper.toml", other.as_str())]
+        {
+            let old = providers(&configured(), None).unwrap();
+            let is_kept = || {
+                let new = providers(&configured(), Some(&old)).unwrap();
+                new.iter().all(|(name, provider)| Arc::ptr_eq(provider, &old[name]))
+            };
+            assert!(is_kept());
+            write(name, text);
+            assert!(!is_kept(), "{name}");
+        }
     }
 }

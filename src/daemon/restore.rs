@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokenkeeper_protocol::Secret;
+use tokenkeeper_protocol::json::rfc3339;
 
 use super::anchor::Anchors;
 use super::{Options, StartError, keys, start};
@@ -39,6 +40,14 @@ pub enum RestoreError {
         /// Why.
         source: io::Error,
     },
+    /// Its end is missing, or something in it is not as it was written.
+    #[error("{path} cannot be read to its end: {source}; it was cut short or changed: take another copy of the file")]
+    Broken {
+        /// The backup.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The identity is none.
     #[error("{path} holds no age identity: {source}")]
     NotAnIdentity {
@@ -63,7 +72,10 @@ pub(super) async fn restore(options: &Options, restore: &Restore) -> Result<(), 
     let loaded = load(&options.source(), &environment)?;
     let Restore { file, identity_file, try_stale } = restore;
     let identity = read_identity(identity_file)?;
-    let refused = |source| RestoreError::Refused { path: file.clone(), source };
+    let refused = |why| match why {
+        BackupError::Stream(source) => RestoreError::Broken { path: file.clone(), source },
+        source => RestoreError::Refused { path: file.clone(), source },
+    };
     // Before anything is made or written: the whole file is one backup.
     let content = Content::check(open(file, &identity)?).map_err(refused)?;
     let settings = &loaded.settings.daemon;
@@ -78,6 +90,9 @@ pub(super) async fn restore(options: &Options, restore: &Restore) -> Result<(), 
     println!("{} sessions are restored. Start the daemon.", content.sessions);
     if content.is_move {
         println!("The store that they were moved out of must not be used again, and neither must this file.");
+    } else {
+        let at = rfc3339(content.at);
+        println!("The backup is of {at}. Who was erased since then is back: erase them again (`tokenkeeper erase`).");
     }
     if !is_fresh {
         println!(

@@ -71,6 +71,14 @@ pub enum DeviceFailure {
     Misconfigured(String),
 }
 
+impl DeviceFailure {
+    /// Whether these words are in it.
+    pub fn says(&self, words: &str) -> bool {
+        let (Self::Failed(why) | Self::Misconfigured(why)) = self;
+        why.contains(words)
+    }
+}
+
 /// A login under way. It is kept sealed, so that a restart loses none.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Flow {

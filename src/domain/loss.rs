@@ -13,7 +13,7 @@ pub enum LoginReason {
     SessionTooOld,
     /// The access token expired, and the provider gave no refresh token.
     NoRefreshToken,
-    /// The refresh token was sent, no answer came, and the provider does not accept it again.
+    /// The refresh token was sent, no answer came that could be used, and the provider does not accept it again.
     AnswerLost(Refusal),
     /// The user logged out of another session, at a provider that ends all of them then.
     SignedOut,
@@ -43,7 +43,7 @@ pub enum Loss {
     TooOld,
     /// There was no refresh token.
     NoRefreshToken,
-    /// An answer was lost, and with it the refresh token.
+    /// An answer was lost or could not be used, and with it the refresh token.
     AnswerLost,
     /// The user logged out elsewhere.
     SignedOut,
@@ -95,7 +95,8 @@ impl fmt::Display for LoginReason {
             ),
             Self::AnswerLost(refusal) => write!(
                 f,
-                "an answer of the provider was lost, and with it the refresh token; then the provider said: {refusal}"
+                "an answer of the provider was lost or could not be used, and with it the refresh token; \
+                 then the provider said: {refusal}"
             ),
         }
     }

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use tokenkeeper_protocol::reply::{Authentication, UserInfo};
@@ -24,13 +23,23 @@ const PATIENCE: usize = 8;
 pub type AccountsConfigured = BTreeMap<AccountName, Arc<AccountSettings>>;
 
 /// What is known of service accounts without looking at the store.
-#[derive(Default)]
 pub(super) struct Accounts {
     configured: ArcSwap<AccountsConfigured>,
     sessions: ArcSwap<BTreeMap<AccountName, SessionRef>>,
-    /// The vault does not follow the configuration yet.
-    is_behind: AtomicBool,
-    turn: tokio::sync::Mutex<()>,
+    /// The configuration that the vault follows. One at a time makes it follow another.
+    followed: tokio::sync::Mutex<Arc<AccountsConfigured>>,
+}
+
+impl Default for Accounts {
+    /// Until there is a configuration, nothing has to follow it.
+    fn default() -> Self {
+        let none = Arc::new(AccountsConfigured::new());
+        Self {
+            configured: ArcSwap::new(Arc::clone(&none)),
+            sessions: ArcSwap::default(),
+            followed: tokio::sync::Mutex::new(none),
+        }
+    }
 }
 
 impl Keeper {
@@ -58,7 +67,6 @@ impl Keeper {
             known.iter().filter(|(name, _)| configured.contains_key(*name)).map(|(name, id)| (name.clone(), *id));
         self.accounts.sessions.store(Arc::new(still.collect()));
         self.accounts.configured.store(Arc::new(configured));
-        self.accounts.is_behind.store(true, Ordering::Release);
         if let Err(error) = self.catch_up_with_accounts().await {
             tracing::error!(%error, "not every service account could be set up; the sweep tries it again");
         }
@@ -66,12 +74,12 @@ impl Keeper {
 
     /// Makes the vault follow the configuration where it does not yet.
     pub(super) async fn catch_up_with_accounts(&self) -> Result<(), KeeperError> {
-        if !self.accounts.is_behind.load(Ordering::Acquire) {
+        let Ok(_work) = self.begin_work() else { return Ok(()) };
+        let mut followed = self.accounts.followed.lock().await;
+        let configured = self.accounts.configured.load_full();
+        if Arc::ptr_eq(&followed, &configured) {
             return Ok(());
         }
-        let Ok(_work) = self.begin_work() else { return Ok(()) };
-        let _turn = self.accounts.turn.lock().await;
-        let configured = self.accounts.configured.load_full();
         let (mut sessions, mut foreign) = (BTreeMap::new(), Vec::new());
         for session in self.open_accounts()? {
             match session.account().filter(|name| !sessions.contains_key(*name)).cloned() {
@@ -93,7 +101,7 @@ impl Keeper {
         for session in foreign {
             self.close_account(session).await?;
         }
-        self.accounts.is_behind.store(false, Ordering::Release);
+        *followed = configured;
         self.agenda.notify_one();
         Ok(())
     }

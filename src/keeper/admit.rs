@@ -93,9 +93,13 @@ impl Keeper {
     fn bind(&self, change: &mut Change<'_>, arrival: &Arrival<'_>) -> Result<(), KeeperError> {
         let (user, provider) = (&arrival.grant.user, &arrival.login.value.provider);
         let binding = Binding { name: user.name.clone(), issuer: user.issuer.clone(), subject: user.subject.clone() };
-        match self.vault.binding(provider, &user.name)? {
+        match self.vault.bound(provider, &user.name)? {
             None => change.bind(provider, &binding).map(drop).map_err(KeeperError::from),
-            Some(known) if known == binding => Ok(()),
+            // Whoever is erased just now is bound anew.
+            Some(known) if known.value == binding => {
+                change.still_bound(provider, &known);
+                Ok(())
+            }
             Some(_) => Err(failed(&format!(
                 "the name {:?} at {provider} is bound to another user; an administrator has to look into it",
                 user.name.as_str()

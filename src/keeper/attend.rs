@@ -1,7 +1,10 @@
 //! Doing for a session what it needs now: a refresh, a revocation, the end of its age.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokenkeeper_protocol::reply::Revocation;
 use tokenkeeper_protocol::{SessionRef, UnixSeconds};
 
@@ -42,7 +45,10 @@ impl Keeper {
             self.spawn(async move {
                 let landing = keeper.flights.landing(session, outcome);
                 let outcome = match keeper.begin_work() {
-                    Ok(_work) => keeper.fly(session, wish).await,
+                    Ok(_work) => match AssertUnwindSafe(keeper.fly(session, wish)).catch_unwind().await {
+                        Ok(outcome) => outcome,
+                        Err(_) => keeper.salvage(session).await,
+                    },
                     Err(leaving) => Err(leaving),
                 };
                 landing.land(outcome);
@@ -58,16 +64,26 @@ impl Keeper {
         session: &Session,
         wish: Wish,
     ) -> Result<Pass<'a>, KeeperError> {
-        let expires_at = session.tokens.as_ref().map_or(session.ends_at, |tokens| tokens.access.expires_at);
+        let needed_by = needed_by(session);
         let turn = match wish {
-            Wish::Due => Turn::of_schedule(expires_at),
-            Wish::NewToken => Turn::of_caller(expires_at),
+            Wish::Due => Turn::of_schedule(needed_by),
+            Wish::NewToken => Turn::of_caller(needed_by),
         };
-        provider.gate().enter(&self.clock, turn).await.map_err(|closed| KeeperError::ProviderDown {
-            provider: session.provider.clone(),
-            why: closed.why,
-            wait: closed.wait,
-        })
+        self.pass(provider, turn).await
+    }
+
+    /// Waits for a turn at the gate of a provider. Once the daemon stops, nobody passes: what would be begun now might be cut off
+    /// between its question and the disk.
+    pub(super) async fn pass<'a>(&'a self, provider: &'a Provider, turn: Turn) -> Result<Pass<'a>, KeeperError> {
+        let (why, wait) = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => ("the daemon is stopping".to_owned(), Duration::from_secs(1)),
+            entered = provider.gate().enter(&self.clock, turn) => match entered {
+                Ok(pass) => return Ok(pass),
+                Err(closed) => (closed.why, closed.wait),
+            },
+        };
+        Err(KeeperError::ProviderDown { provider: provider.settings().name.clone(), why, wait })
     }
 
     /// Ends what can be done without the user.
@@ -95,6 +111,16 @@ impl Keeper {
         change.commit().await?;
         self.publish(new.id);
         Ok(())
+    }
+}
+
+/// By when a session has to be attended to, so that nobody notices: when its token expires. A service account without one is late
+/// already; a revocation that was tried in vain can wait for everybody else.
+pub(super) fn needed_by(session: &Session) -> UnixSeconds {
+    match &session.tokens {
+        Some(_) if !session.state.is_active() && session.trouble.is_some() => UnixSeconds::NEVER,
+        Some(tokens) => tokens.access.expires_at,
+        None => session.opened_at,
     }
 }
 

@@ -31,9 +31,8 @@ impl Keeper {
     ) -> Result<DeviceBegun, KeeperError> {
         check_device_name(begin.device.as_deref())?;
         self.count_login(peer)?;
-        if !self.device_logins.has_room(&peer.owner()) {
-            return Err(KeeperError::TooManyLogins { wait: ROOM_AGAIN });
-        }
+        let room = self.device_logins.room(peer.owner());
+        let _room = room.ok_or(KeeperError::TooManyLogins { wait: ROOM_AGAIN })?;
         let provider = self.provider(&begin.provider)?;
         let ask = DeviceAsk::new(provider.settings(), begin)
             .map_err(|error| KeeperError::BadRequest { why: error.to_string() })?;

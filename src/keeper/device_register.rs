@@ -21,7 +21,30 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// The flows that are asked about.
 #[derive(Default)]
-pub(super) struct DeviceLogins(Mutex<HashMap<LoginId, Asking>>);
+pub(super) struct DeviceLogins(Mutex<Register>);
+
+#[derive(Default)]
+struct Register {
+    asking: HashMap<LoginId, Asking>,
+    /// Who has been promised room, once for each flow that is about to begin.
+    promised: Vec<Owner>,
+}
+
+/// Room for one more flow, until this is dropped.
+pub(super) struct Room<'a> {
+    of: &'a DeviceLogins,
+    owner: Owner,
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.of.locked(|all| {
+            if let Some(at) = all.promised.iter().position(|owner| *owner == self.owner) {
+                all.promised.swap_remove(at);
+            }
+        });
+    }
+}
 
 struct Asking {
     owner: Owner,
@@ -38,9 +61,16 @@ impl Asking {
 }
 
 impl DeviceLogins {
-    /// Whether `owner` may have one more.
-    pub(super) fn has_room(&self, owner: &Owner) -> bool {
-        self.locked(|all| all.values().filter(|one| one.owner == *owner && one.is_under_way()).count() < AT_ONCE)
+    /// Room for one more of `owner`'s, to be held until that is asked about or was not begun.
+    pub(super) fn room(&self, owner: Owner) -> Option<Room<'_>> {
+        let has_room = self.locked(|all| {
+            let asking = all.asking.values().filter(|one| one.owner == owner && one.is_under_way()).count();
+            let promised = all.promised.iter().filter(|other| **other == owner).count();
+            let has_room = asking + promised < AT_ONCE;
+            all.promised.extend(has_room.then(|| owner.clone()));
+            has_room
+        });
+        has_room.then_some(Room { of: self, owner })
     }
 
     /// The duty to ask about a flow, unless somebody does already, or it failed and that is still told.
@@ -51,22 +81,22 @@ impl DeviceLogins {
         now: UnixSeconds,
     ) -> Option<watch::Sender<Option<KeeperError>>> {
         self.locked(|all| {
-            all.retain(|_, one| one.is_under_way() || one.over.borrow().is_some() && one.told_until > now);
-            if all.contains_key(&id) {
+            all.asking.retain(|_, one| one.is_under_way() || one.over.borrow().is_some() && one.told_until > now);
+            if all.asking.contains_key(&id) {
                 return None;
             }
             let (tell, over) = watch::channel(None);
             let (owner, told_until) = (login.begun_by.clone(), login.expires_at + REPEATABLE);
-            all.insert(id, Asking { owner, over, told_until });
+            all.asking.insert(id, Asking { owner, over, told_until });
             Some(tell)
         })
     }
 
     pub(super) fn follow(&self, id: LoginId) -> Option<watch::Receiver<Option<KeeperError>>> {
-        self.locked(|all| all.get(&id).map(|one| one.over.clone()))
+        self.locked(|all| all.asking.get(&id).map(|one| one.over.clone()))
     }
 
-    fn locked<T>(&self, act: impl FnOnce(&mut HashMap<LoginId, Asking>) -> T) -> T {
+    fn locked<T>(&self, act: impl FnOnce(&mut Register) -> T) -> T {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -44,6 +44,14 @@ pub enum KeeperError {
         /// Where.
         provider: ProviderName,
     },
+    /// It may be removed already, and still be in the files.
+    #[error(
+        "nothing is found of that user at {provider}, but an erasure there is not finished: what it removed may still be in the files of the store. Ask again when it is; `tokenkeeper status` tells if it does not go on"
+    )]
+    StillErasing {
+        /// Where.
+        provider: ProviderName,
+    },
     /// Somebody else changed it first.
     #[error("it was changed by somebody else meanwhile; try again")]
     Conflict,
@@ -85,6 +93,11 @@ pub enum KeeperError {
     /// The caller was not ready to wait for as long as it takes.
     #[error("the refresh takes longer than the time you gave it; it goes on, so ask again")]
     StillWorking,
+    /// What is under way at a provider did not end while the store was to leave.
+    #[error(
+        "the store was not moved out, and everything goes on here: what was begun at a provider before has not ended yet; try again in a moment, and if that does not help, look for a provider that is slow with `tokenkeeper status`"
+    )]
+    NotLeft,
     /// Nobody has logged in with the code yet.
     #[error("nobody has logged in with the code yet; the daemon goes on asking the provider, so wait again")]
     UserNotThere,
@@ -130,6 +143,9 @@ pub enum KeeperError {
         /// Which.
         provider: ProviderName,
     },
+    /// The daemon was told to stop: what it would ask a provider now, nobody may be there to hear the answer of.
+    #[error("the daemon is stopping, and begins no refresh; try again when it is back")]
+    Stopping,
     /// The store is on its way to another host.
     #[error("the store is being moved to another host, and nothing is served meanwhile; try again in a moment")]
     MovingOut,
@@ -168,7 +184,14 @@ impl KeeperError {
             Self::ProviderDown { wait, .. } | Self::Quarantined { wait, .. } | Self::TooManyLogins { wait } => {
                 problem.retry_after_ms = Some(u32::try_from(wait.as_millis()).unwrap_or(u32::MAX));
             }
-            Self::StillWorking | Self::UserNotThere | Self::MovingOut => problem.retry_after_ms = Some(1000),
+            Self::StillWorking
+            | Self::NotLeft
+            | Self::StillErasing { .. }
+            | Self::UserNotThere
+            | Self::Stopping
+            | Self::MovingOut => {
+                problem.retry_after_ms = Some(1000);
+            }
             _ => {}
         }
         problem
@@ -183,7 +206,10 @@ impl KeeperError {
             | Self::Quarantined { .. }
             | Self::TooManyLogins { .. }
             | Self::StillWorking
+            | Self::StillErasing { .. }
+            | Self::NotLeft
             | Self::UserNotThere
+            | Self::Stopping
             | Self::MovingOut
             | Self::Conflict
             | Self::StoreDown { .. } => Code::TryLater,

@@ -1,7 +1,8 @@
 //! What is due, lined up by provider: one that is slow, or down, keeps nobody waiting but its own sessions.
 //!
-//! Invariant: of a provider's sessions, whichever expires soonest is attended to next, and no more at once than may be asked of it.
-//! The agenda in the store stays the truth: a lane holds no more than [`LONGEST`] of it, and is made anew by reading it again.
+//! Invariant: of a provider's sessions, whichever is needed soonest is attended to next, and no more at once than may be asked of it;
+//! nothing is begun while the store takes no writes. The agenda in the store stays the truth: a lane holds no more than [`LONGEST`]
+//! of it, and is made anew by reading it again. A lane that comes to rest with something left to do rings for whoever reads it.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,31 +10,36 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use tokenkeeper_protocol::reply::Revocation;
 use tokenkeeper_protocol::{ProviderName, SessionRef, UnixSeconds};
 use tokio::sync::Notify;
 
-use super::{Keeper, KeeperError, Wish};
-use crate::domain::Session;
-use crate::vault::AgendaItem;
+use super::attend::needed_by;
+use super::flight::Outcome;
+use super::{Attended, Keeper, KeeperError, Wish};
+use crate::vault::{AgendaItem, VaultError};
 
 /// Sessions read from the agenda in one go.
 const AGENDA_PAGE: usize = 256;
 /// Of these, so many are opened before somebody else has the thread.
 const IN_ONE_GO: usize = 16;
-/// Sessions that are lined up for one provider; the others are read when there is room.
-const LONGEST: usize = 16_384;
+/// Sessions that are lined up for one provider, in some forty bytes each; the others are read, and opened, when there is room.
+const LONGEST: usize = 131_072;
 /// How far behind the last one the agenda is read again: what was written meanwhile may stand a little before it.
 const OVERLAP: Duration = Duration::from_secs(2);
 /// How often the whole of it is: what could not be done is tried again, and what stands far behind is found.
 const LAP: Duration = Duration::from_secs(10);
+/// A pause between two laps is so many times as long as a lap took: what finds no room in its lane is opened in each.
+const PAUSES: u32 = 9;
 /// Requests at once for sessions whose provider is not configured any more: none is made.
 const AT_ONCE: usize = 8;
 
 /// The lanes.
-#[derive(Default)]
 pub(super) struct Lanes {
     by_provider: Mutex<BTreeMap<ProviderName, Lane>>,
-    /// Rings when a lane comes to rest.
+    /// How long one may be: [`LONGEST`], but in tests.
+    pub(super) longest: usize,
+    /// Rings when a lane comes to rest, for the tests.
     rested: Notify,
     /// Rings when there is more to do.
     grown: Notify,
@@ -55,18 +61,30 @@ struct Lane {
 struct Reader {
     /// Whatever was due by then has been read.
     until: Option<UnixSeconds>,
-    /// When the last whole lap was, in boot time.
-    lap_at: Option<Duration>,
+    /// When the whole of it is read again, in boot time.
+    next_lap: Duration,
+}
+
+impl Default for Lanes {
+    fn default() -> Self {
+        Self {
+            by_provider: Mutex::default(),
+            longest: LONGEST,
+            rested: Notify::default(),
+            grown: Notify::default(),
+            reader: tokio::sync::Mutex::default(),
+        }
+    }
 }
 
 impl Lane {
-    /// Takes a session in, unless it is there; returns whether it is new. The one that expires last makes room.
-    fn take_in(&mut self, session: SessionRef, expires_at: UnixSeconds) -> bool {
+    /// Takes a session in, unless it is there; returns whether it is new. The one that is needed last makes room.
+    fn take_in(&mut self, session: SessionRef, needed_by: UnixSeconds, longest: usize) -> bool {
         if !self.known.insert(session) {
             return false;
         }
-        self.queue.insert((expires_at, session));
-        if self.queue.len() > LONGEST
+        self.queue.insert((needed_by, session));
+        if self.queue.len() > longest
             && let Some((_, last)) = self.queue.pop_last()
         {
             self.known.remove(&last);
@@ -88,26 +106,25 @@ impl Keeper {
         self.read_agenda(now, false).await
     }
 
-    /// The same for all that is due, however long it has been; returns when every lane has come to rest.
-    ///
-    /// # Cancel safety
-    /// Safe: what was begun goes on.
-    ///
-    /// # Errors
-    /// As [`Keeper::line_up`].
-    pub async fn attend_to_all_due(self: &Arc<Self>, now: UnixSeconds) -> Result<usize, KeeperError> {
-        let mut attended = 0;
+    /// The same for all that is due, however long it has been; tells of what cannot be opened.
+    pub(super) async fn line_all_up(self: &Arc<Self>, now: UnixSeconds) -> Result<usize, KeeperError> {
+        self.read_agenda(now, true).await
+    }
+
+    /// Removes from the agenda what does not fit its session.
+    pub(super) async fn mend_agenda(&self, now: UnixSeconds) -> Result<(), KeeperError> {
+        let mut after = None;
         loop {
-            attended += self.read_agenda(now, true).await?;
-            self.lanes_at_rest().await;
-            let mut lanes = self.lanes.all();
-            if !lanes.values_mut().any(|lane| lane.queue.is_empty() && std::mem::take(&mut lane.left_some_out)) {
-                return Ok(attended);
-            }
+            let items = self.vault.due(now, after, AGENDA_PAGE)?;
+            let Some(last) = items.last().filter(|_| !self.stop.is_cancelled()) else { return Ok(()) };
+            let from = after.replace(*last);
+            self.vault.mend_due(from, &items).await?;
+            tokio::task::yield_now().await;
         }
     }
 
     /// Returns when nothing is attended to.
+    #[cfg(test)]
     pub(crate) async fn lanes_at_rest(&self) {
         loop {
             let rested = self.lanes.rested.notified();
@@ -134,73 +151,70 @@ impl Keeper {
             return Ok(0);
         }
         let mut reader = self.lanes.reader.lock().await;
-        let boot = self.clock.boot();
+        let began = self.clock.boot();
         let is_lap = whole
             || reader.until.is_none_or(|until| until > now)
-            || reader.lap_at.is_none_or(|at| boot.saturating_sub(at) >= LAP || boot < at)
+            || began >= reader.next_lap
             || self.lanes.all().values().any(|lane| lane.left_some_out && lane.queue.is_empty());
         let mut after: Option<AgendaItem> = None;
         if is_lap {
-            reader.lap_at = Some(boot);
+            reader.next_lap = began + LAP;
             self.lanes.all().values_mut().for_each(|lane| lane.left_some_out = false);
         } else if let Some(until) = reader.until {
             after = Some((until - OVERLAP, SessionRef::from_random([0; 5])));
         }
-        let mut lined_up = 0;
+        let (mut lined_up, mut unreadable) = (0_usize, Unreadable::default());
         for session in self.unwritten.sessions() {
-            lined_up += usize::from(self.line_one_up(session));
+            lined_up += usize::from(unreadable.or(session, self.line_one_up(session)));
         }
         loop {
             let items = self.vault.due(now, after, AGENDA_PAGE)?;
             for some in items.chunks(IN_ONE_GO) {
                 for (_, session) in some {
-                    lined_up += usize::from(self.line_one_up(*session));
+                    lined_up += usize::from(unreadable.or(*session, self.line_one_up(*session)));
                 }
                 tokio::task::yield_now().await;
             }
             self.start_lanes();
             self.lanes.grown.notify_waiters();
-            let Some(last) = items.last() else { break };
-            let from = after.replace(*last);
-            if whole && let Err(error) = self.vault.mend_due(from, &items).await {
-                tracing::error!(%error, "the agenda cannot be checked");
-            }
+            let Some(last) = items.last().filter(|_| !self.stop.is_cancelled()) else { break };
+            after = Some(*last);
         }
         reader.until = Some(now);
+        if is_lap {
+            reader.next_lap = next_lap(began, self.clock.boot());
+        }
+        if whole {
+            unreadable.tell();
+        }
         Ok(lined_up)
     }
 
     /// Lines a session up with the others of its provider; returns whether it is new there.
-    fn line_one_up(&self, session: SessionRef) -> bool {
+    fn line_one_up(&self, session: SessionRef) -> Result<bool, VaultError> {
         if let Some(live) = self.cache.find(session) {
-            return self.lanes.take_in(&live.provider, session, live.expires_at);
+            return Ok(self.lanes.take_in(&live.provider, session, live.expires_at));
         }
         if self.lanes.all().values().any(|lane| lane.known.contains(&session)) {
-            return false;
+            return Ok(false);
         }
-        match self.vault.session(session) {
-            Ok(Some(found)) => self.lanes.take_in(&found.value.provider, session, expiry(&found.value)),
-            Ok(None) => false,
-            Err(error) => {
-                tracing::error!(%session, %error, "a session that is due cannot be attended to");
-                true
-            }
-        }
+        let found = self.vault.session(session)?;
+        Ok(found.is_some_and(|it| self.lanes.take_in(&it.value.provider, session, needed_by(&it.value))))
     }
 
     /// Sets every lane to work in which somebody waits, and whose provider may be asked.
     fn start_lanes(self: &Arc<Self>) {
         for (name, lane) in self.lanes.all().iter_mut() {
-            if !lane.is_running && !lane.queue.is_empty() && !self.is_closed(name) {
+            if !lane.is_running && !lane.queue.is_empty() && self.may_begin(name) {
                 lane.is_running = true;
                 self.spawn(Arc::clone(self).work_off(name.clone()));
             }
         }
     }
 
-    /// Attends to the sessions of a lane until nobody waits, or nothing may be asked of the provider.
+    /// Attends to the sessions of a lane until nobody waits, or nothing may be begun.
     async fn work_off(self: Arc<Self>, name: ProviderName) {
-        let at_rest = Rest { keeper: &self, name: &name };
+        let mut rest = Rest { keeper: &self, name: &name, is_taken: false };
         let mut flights = FuturesUnordered::new();
         loop {
             let grown = self.lanes.grown.notified();
@@ -214,28 +228,56 @@ impl Keeper {
                 landed = flights.next() => landed,
                 () = grown => continue,
             };
-            let Some((session, outcome)) = landed else { break };
-            match &outcome {
-                // It came to a closed gate, and keeps its place.
-                Err(KeeperError::ProviderDown { .. }) if self.is_closed(&name) => self.lanes.put_back(&name, session),
-                _ => self.lanes.forget(&name, session),
-            }
+            let Some((session, outcome)) = landed else {
+                if rest.take(self.may_begin(&name)) {
+                    return;
+                }
+                continue;
+            };
+            self.landed(&name, session, &outcome);
             // What a provider has to do with is in the audit trail; this is not.
             if let Err(error @ (KeeperError::StoreDown { .. } | KeeperError::Internal)) = outcome {
                 tracing::error!(%session, %error, "a session that is due cannot be attended to");
             }
         }
-        drop(at_rest);
+    }
+
+    /// Takes a session out of its lane that was attended to. What could not even be begun keeps its place: whatever else comes
+    /// of an attempt moves the session in the agenda.
+    fn landed(&self, name: &ProviderName, session: SessionRef, outcome: &Outcome) {
+        let keeps_its_place = match outcome {
+            Err(KeeperError::ProviderDown { .. }) | Ok(Attended::Revoked(Revocation::Pending)) => {
+                self.is_still_due(session)
+            }
+            Err(KeeperError::StoreDown { .. }) => self.vault.fault().is_some(),
+            _ => false,
+        };
+        if keeps_its_place {
+            self.lanes.put_back(name, session);
+        } else {
+            self.lanes.forget(name, session);
+        }
+    }
+
+    fn is_still_due(&self, session: SessionRef) -> bool {
+        let due_at = self.vault.session(session).ok().flatten().and_then(|found| found.value.due_at);
+        due_at.is_some_and(|at| at <= self.clock.now())
     }
 
     fn is_closed(&self, name: &ProviderName) -> bool {
         self.providers().get(name).is_some_and(|provider| provider.gate().closed(&self.clock).is_some())
     }
 
+    /// Whether anything may be begun at a provider.
+    fn may_begin(&self, name: &ProviderName) -> bool {
+        let is_stopping = self.stop.is_cancelled() || self.is_leaving();
+        !is_stopping && self.vault.fault().is_none() && !self.is_closed(name)
+    }
+
     /// Who is next in a lane, when one more than `running` may be attended to.
     fn next_in(&self, name: &ProviderName, running: usize) -> Option<SessionRef> {
         let at_once = self.providers().get(name).map_or(AT_ONCE, |it| it.settings().courtesy.concurrency);
-        if self.stop.is_cancelled() || self.is_leaving() || running >= at_once || self.is_closed(name) {
+        if running >= at_once || !self.may_begin(name) {
             return None;
         }
         self.lanes.all().get_mut(name)?.queue.pop_first().map(|(_, session)| session)
@@ -247,18 +289,18 @@ impl Lanes {
         self.by_provider.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take_in(&self, name: &ProviderName, session: SessionRef, expires_at: UnixSeconds) -> bool {
+    fn take_in(&self, name: &ProviderName, session: SessionRef, needed_by: UnixSeconds) -> bool {
         let mut lanes = self.all();
         if let Some(lane) = lanes.get_mut(name) {
-            return lane.take_in(session, expires_at);
+            return lane.take_in(session, needed_by, self.longest);
         }
-        lanes.entry(name.clone()).or_default().take_in(session, expires_at)
+        lanes.entry(name.clone()).or_default().take_in(session, needed_by, self.longest)
     }
 
-    /// A session that was on its way goes to the front again: what expires later than it came behind it.
+    /// A session that was on its way goes to the front again: what is needed later than it came behind it.
     fn put_back(&self, name: &ProviderName, session: SessionRef) {
         if let Some(lane) = self.all().get_mut(name) {
-            let first = lane.queue.first().map_or(UnixSeconds(0), |(expires_at, _)| *expires_at);
+            let first = lane.queue.first().map_or(UnixSeconds(0), |(needed_by, _)| *needed_by);
             lane.queue.insert((first, session));
         }
     }
@@ -274,24 +316,119 @@ impl Lanes {
 struct Rest<'a> {
     keeper: &'a Keeper,
     name: &'a ProviderName,
+    is_taken: bool,
+}
+
+impl Rest<'_> {
+    /// Rests, unless there is somebody in the lane again who need not wait; returns whether it does. In one: whoever lines up
+    /// either sees the lane at rest and starts it, or is seen here.
+    fn take(&mut self, may_begin: bool) -> bool {
+        let mut lanes = self.keeper.lanes.all();
+        let mut is_done = true;
+        if let Some(lane) = lanes.get_mut(self.name) {
+            if may_begin && !lane.queue.is_empty() {
+                return false;
+            }
+            lane.is_running = false;
+            if lane.known.len() > lane.queue.len() {
+                // Its work did not end well.
+                lane.known = lane.queue.iter().map(|(_, session)| *session).collect();
+            }
+            is_done = lane.queue.is_empty() && !lane.left_some_out;
+            if is_done {
+                lanes.remove(self.name);
+            }
+        }
+        self.is_taken = true;
+        drop(lanes);
+        if !is_done {
+            // Somebody may have come at the last moment; there may be room now; and the gate may open before anything rings.
+            self.keeper.agenda.notify_one();
+        }
+        self.keeper.lanes.rested.notify_waiters();
+        true
+    }
 }
 
 impl Drop for Rest<'_> {
     fn drop(&mut self) {
-        let mut lanes = self.keeper.lanes.all();
-        if let Some(lane) = lanes.get_mut(self.name) {
-            lane.is_running = false;
-            lane.known = lane.queue.iter().map(|(_, session)| *session).collect();
-            if lane.queue.is_empty() && !lane.left_some_out {
-                lanes.remove(self.name);
-            }
+        if !self.is_taken {
+            self.take(false);
         }
-        drop(lanes);
-        self.keeper.lanes.rested.notify_waiters();
     }
 }
 
-/// By when a session has to be attended to, so that nobody notices.
-fn expiry(session: &Session) -> UnixSeconds {
-    session.tokens.as_ref().map_or(session.ends_at, |tokens| tokens.access.expires_at)
+/// Sessions that are due and do not open. Those of a damaged disk would fill the log one by one.
+#[derive(Default)]
+struct Unreadable {
+    count: u64,
+    first: Option<(SessionRef, VaultError)>,
+}
+
+impl Unreadable {
+    fn or(&mut self, session: SessionRef, lined_up: Result<bool, VaultError>) -> bool {
+        lined_up.unwrap_or_else(|error| {
+            self.count += 1;
+            self.first.get_or_insert((session, error));
+            false
+        })
+    }
+
+    fn tell(self) {
+        if let Some((session, error)) = self.first {
+            tracing::error!(
+                sessions = self.count, %session, %error,
+                "sessions that are due, this one first, cannot be opened and are not attended to: `tokenkeeper store verify` names them"
+            );
+        }
+    }
+}
+
+/// When the lap behind one from `began` to `ended` begins.
+fn next_lap(began: Duration, ended: Duration) -> Duration {
+    ended + LAP.max(ended.saturating_sub(began) * PAUSES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keeper::tests::Home;
+
+    #[test]
+    fn a_lane_that_is_full_keeps_those_that_are_needed_soonest_and_knows_that_there_are_others() {
+        let mut lane = Lane::default();
+        let session = |number: u32| {
+            let [a, b, c, d] = number.to_be_bytes();
+            SessionRef::from_random([d, c, b, a, 9])
+        };
+        for number in 0..1_000 {
+            // In no order.
+            let number = number * 7 % 1_000;
+            lane.take_in(session(number), UnixSeconds(number.into()), 100);
+            assert_eq!(lane.known.len(), lane.queue.len());
+        }
+        let kept: Vec<_> = lane.queue.iter().map(|(needed_by, _)| needed_by.0).collect();
+        assert_eq!((kept, lane.left_some_out), ((0..100).collect(), true));
+    }
+
+    #[test]
+    fn the_whole_agenda_is_read_every_ten_seconds_or_for_a_tenth_of_the_time() {
+        let seconds = Duration::from_secs;
+        assert_eq!(next_lap(seconds(100), seconds(100)), seconds(110));
+        assert_eq!(next_lap(seconds(100), seconds(130)), seconds(130 + 270));
+    }
+
+    #[tokio::test]
+    async fn a_lane_does_not_come_to_rest_with_somebody_in_it_who_need_not_wait() {
+        let home = Home::new().await;
+        let (keeper, name) = (&home.keeper, home.session().provider);
+        keeper.lanes.take_in(&name, home.id, UnixSeconds(1));
+        let is_running = || keeper.lanes.all().get(&name).map(|lane| lane.is_running);
+        keeper.lanes.all().get_mut(&name).unwrap().is_running = true;
+        let mut rest = Rest { keeper, name: &name, is_taken: false };
+        assert!(!rest.take(true));
+        assert_eq!(is_running(), Some(true));
+        assert!(rest.take(false));
+        assert_eq!(is_running(), Some(false), "it waits for the gate");
+    }
 }

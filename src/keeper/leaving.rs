@@ -69,7 +69,7 @@ impl Keeper {
         self.gate.is_closed.store(true, Ordering::SeqCst);
         let mut closed = Closed(Some(self));
         let alone = tokio::time::timeout(PATIENCE, Arc::clone(&self.gate.work).write_owned()).await;
-        let alone = alone.map_err(|_| KeeperError::StillWorking)?;
+        let alone = alone.map_err(|_| KeeperError::NotLeft)?;
         if !self.unwritten.sessions().is_empty() {
             return Err(KeeperError::StoreDown { why: "answers of providers wait to be written".to_owned() });
         }

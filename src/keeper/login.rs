@@ -90,17 +90,12 @@ impl Keeper {
 
     /// Waits until a provider may be asked on behalf of somebody at a browser.
     pub(super) async fn enter_for_person<'a>(&'a self, provider: &'a Provider) -> Result<Pass<'a>, KeeperError> {
-        let entered = provider.gate().enter(&self.clock, Turn::of_person()).await;
-        entered.map_err(|closed| KeeperError::ProviderDown {
-            provider: provider.settings().name.clone(),
-            why: closed.why,
-            wait: closed.wait,
-        })
+        self.pass(provider, Turn::of_person()).await
     }
 
     /// Has tokens revoked that nobody will ever use, unless the provider wants to be left alone.
     pub(super) async fn discard(&self, provider: &Provider, tokens: &Tokens) {
-        if let Ok(_pass) = self.enter_for_person(provider).await {
+        if let Ok(_pass) = provider.gate().enter(&self.clock, Turn::of_person()).await {
             provider.discard(tokens, self.clock.now()).await;
         }
     }

@@ -26,6 +26,7 @@ mod reuse;
 mod revoke;
 mod scrub;
 mod serve;
+mod set_back;
 mod shelf;
 mod sign_out;
 #[cfg(test)]

@@ -29,11 +29,17 @@ const IN_ONE_GO: usize = 16;
 const TASKS: usize = 4;
 
 impl Keeper {
-    /// The safety net: forgets expired login flows, sets up service accounts that could not be, and attends to what the timer should have. Returns how many there were.
+    /// The safety net: forgets expired login flows, sets up service accounts that could not be, and lines up what the timer should
+    /// have. Returns how many there were. It waits for no provider: one that hangs would keep it from its next round.
     ///
     /// # Cancel safety
-    /// Safe: as [`Keeper::attend_to_all_due`].
+    /// Safe: what was begun goes on.
     pub async fn sweep(self: &Arc<Self>) -> Result<usize, KeeperError> {
+        let keeper = Arc::clone(self);
+        self.spawn(async move { keeper.sweep_up().await }).await.map_err(|_| KeeperError::Internal)?
+    }
+
+    async fn sweep_up(self: &Arc<Self>) -> Result<usize, KeeperError> {
         if self.is_leaving() {
             return Ok(0);
         }
@@ -42,7 +48,9 @@ impl Keeper {
             tracing::error!(%error, "not every service account could be set up");
         }
         let forgotten = self.vault.forget_expired_logins(now - COMPLETION).await;
-        Ok(self.attend_to_all_due(now).await? + forgotten?)
+        let lined_up = self.line_all_up(now).await?;
+        self.mend_agenda(now).await?;
+        Ok(lined_up + forgotten?)
     }
 
     /// Lets every session whose time has come take its next step, until `stop`. Returns how many did.

@@ -40,6 +40,8 @@ struct Seen {
 /// What an answer teaches.
 #[derive(Default)]
 pub(super) struct Lesson {
+    /// Whether it left the refresh token as it was, if it could tell.
+    kept: Option<bool>,
     rotation: Option<Reuse>,
     grace: Option<Grace>,
 }
@@ -72,13 +74,10 @@ impl Seen {
         self
     }
 
-    fn rotation(&mut self, before: &Session, outcome: &RefreshOutcome, settings: &ProviderSettings) -> Option<Reuse> {
-        let RefreshOutcome::Renewed(new) = outcome else { return None };
-        let spent = before.tokens.as_ref()?.refresh.as_ref()?;
-        let rotates = new.refresh.as_ref().is_some_and(|new| new != spent);
-        self.kept = if rotates { 0 } else { self.kept.saturating_add(1) };
+    fn rotation(&self, kept: bool, settings: &ProviderSettings) -> Option<Reuse> {
+        let rotates = !kept;
         let is_known = self.known.as_ref().is_some_and(|known| known.rotates == rotates);
-        if is_known || (!rotates && self.kept < KEPT_IN_A_ROW) {
+        if is_known || (kept && self.kept.saturating_add(1) < KEPT_IN_A_ROW) {
             return None;
         }
         let (issuer, client_id) = (settings.kind.issuer().to_owned(), settings.client_id.clone());
@@ -127,8 +126,10 @@ impl Keeper {
     ) -> Lesson {
         let mut known = self.reuse_known();
         let seen = self.seen(&mut known, settings);
+        let kept = kept(before, outcome);
         Lesson {
-            rotation: seen.rotation(before, outcome, settings),
+            kept,
+            rotation: kept.and_then(|kept| seen.rotation(kept, settings)),
             grace: seen.grace(before, sent_at, outcome, settings),
         }
     }
@@ -137,6 +138,12 @@ impl Keeper {
     pub(super) fn learned(&self, settings: &ProviderSettings, lesson: Lesson) {
         let mut known = self.reuse_known();
         let seen = self.seen(&mut known, settings);
+        // Not before: one answer may take many tries to be written.
+        seen.kept = match lesson.kept {
+            Some(true) => seen.kept.saturating_add(1),
+            Some(false) => 0,
+            None => seen.kept,
+        };
         if let Some(rotation) = lesson.rotation {
             let words =
                 if rotation.rotates { "gives a new refresh token with a refresh" } else { "keeps its refresh tokens" };
@@ -169,4 +176,11 @@ impl Keeper {
         });
         seen.of(settings)
     }
+}
+
+/// Whether an answer left the refresh token as it was, if it can tell.
+fn kept(before: &Session, outcome: &RefreshOutcome) -> Option<bool> {
+    let RefreshOutcome::Renewed(new) = outcome else { return None };
+    let spent = before.tokens.as_ref()?.refresh.as_ref()?;
+    Some(new.refresh.as_ref().is_none_or(|new| new == spent))
 }

@@ -15,27 +15,37 @@ use crate::vault::VaultError;
 
 /// How often the time is written down for the next run.
 const MARK_EVERY: Duration = Duration::from_mins(5);
+/// A mark that is off by more seconds than a clock drifts in [`MARK_EVERY`] is of before a jump.
+const DRIFT: i64 = 5;
 /// Providers that are asked what time it is after a jump. One that answers is enough.
 const ASKED: usize = 3;
+/// How long all of that may take. The clock is not looked at meanwhile, and others may wait for the same providers.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Keeper {
     /// Takes up the time where the last run left it. Call it before anything is served.
     pub fn resume_clock(&self) -> Result<(), KeeperError> {
-        if let Some(mark) = self.vault.clock_mark()? {
-            self.clock.resume(&mark);
+        match self.vault.clock_mark() {
+            Ok(mark) => mark.iter().for_each(|mark| self.clock.resume(mark)),
+            Err(error @ VaultError::Store(_)) => return Err(error.into()),
+            // Without it a jump while the daemon was down goes unnoticed, which is no reason to serve nobody.
+            Err(error) => tracing::error!(%error, "the time of the last run is not known"),
         }
         Ok(())
     }
 
     /// Compares the clocks, and does what follows. What cannot be written is tried again at the next look.
-    pub async fn look_at_clock(&self) {
+    pub async fn look_at_clock(self: &Arc<Self>) {
         self.clock.look(&self.witnesses());
         let turns = self.clock.take_turns();
         for turn in &turns {
             self.tell_turn(*turn).await;
         }
-        if let Err(error) = self.write_mark(turns.iter().any(|turn| turn.is_last())).await {
+        if let Err(error) = self.write_mark().await {
             tracing::warn!(%error, "the time cannot be written down for the next start");
+        }
+        if turns.iter().any(|turn| turn.is_last() && turn.by() < 0) {
+            self.spawn(Arc::clone(self).call_up());
         }
         if turns.iter().any(|turn| matches!(turn, Turn::Jumped(_))) {
             self.ask_what_time_it_is().await;
@@ -56,12 +66,12 @@ impl Keeper {
         let may_be_asked =
             |provider: &&Arc<Provider>| provider.can_tell_time() && provider.gate().closed(&self.clock).is_none();
         let asked = providers.values().filter(may_be_asked).take(ASKED);
-        join_all(asked.map(async |provider| {
-            if let Ok(_pass) = provider.gate().enter(&self.clock, GateTurn::of_caller(UnixSeconds::NEVER)).await {
+        let answers = join_all(asked.map(async |provider| {
+            if let Ok(_pass) = self.pass(provider, GateTurn::of_caller(UnixSeconds::NEVER)).await {
                 provider.ask_time(self.clock.now()).await;
             }
-        }))
-        .await;
+        }));
+        drop(tokio::time::timeout(PATIENCE, answers).await);
     }
 
     async fn tell_turn(&self, turn: Turn) {
@@ -84,19 +94,23 @@ impl Keeper {
         self.agenda.notify_one();
     }
 
-    async fn write_mark(&self, at_once: bool) -> Result<(), VaultError> {
+    /// Writes the time down, if what is written is old, or wrong by now.
+    async fn write_mark(&self) -> Result<(), VaultError> {
         let mark = self.clock.mark();
-        let known = self.vault.clock_mark()?;
-        let is_recent = known.is_some_and(|known| {
+        // One that is damaged is replaced.
+        let is_good = self.vault.clock_mark().unwrap_or_default().is_some_and(|known| {
             let passed = mark.boot.saturating_sub(known.boot);
-            known.boot_id == mark.boot_id && (0..MARK_EVERY.as_secs().cast_signed()).contains(&passed)
+            let off = mark.now.0.saturating_sub(known.now.0).saturating_sub(passed);
+            (&known.boot_id, known.era) == (&mark.boot_id, mark.era)
+                && (0..MARK_EVERY.as_secs().cast_signed()).contains(&passed)
+                && off.saturating_abs() <= DRIFT
         });
-        if at_once || !is_recent { self.vault.keep_clock_mark(&mark).await } else { Ok(()) }
+        if is_good { Ok(()) } else { self.vault.keep_clock_mark(&mark).await }
     }
 }
 
 impl Turn {
-    /// Whether the reckoning goes by the wall clock again, which it did not before.
+    /// Whether the new time counts from now on.
     fn is_last(self) -> bool {
         matches!(self, Self::Agreed(_) | Self::Settled(_))
     }

@@ -35,7 +35,9 @@ pub(super) struct HttpAnswer {
 impl HttpAnswer {
     /// The JSON in it. The content type is not asked first: providers that send JSON as `text/plain` work all the same.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Fault> {
-        serde_json::from_slice(&self.body).map_err(|_| self.no_json())
+        // Some servers put a byte order mark before it, or describe errors in another character set.
+        let text = String::from_utf8_lossy(&self.body);
+        serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|_| self.no_json())
     }
 
     /// The same, of an answer whose status must be 200.

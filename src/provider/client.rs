@@ -1,10 +1,12 @@
 //! [`Provider`]: what everything else of this module is an operation of.
 
+use std::fs;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use openidconnect::core::CoreJsonWebKeySet;
 use reqwest::header::HeaderValue;
+use sha2::{Digest, Sha256};
 use tokenkeeper_protocol::{Secret, UnixSeconds};
 
 use super::answer::HttpAnswer;
@@ -15,7 +17,7 @@ use super::health::Record;
 use super::http::{Http, Unanswered};
 use super::metadata::{Metadata, Source};
 use super::probe::LastProbe;
-use super::token_answer::Granted;
+use super::token_answer::{self, Granted, Reading};
 use super::url::SafeUrl;
 use super::{Closed, Fault, Gate, Health, Place, SetupError};
 use crate::clock::{Clock, Witness};
@@ -26,6 +28,8 @@ use crate::domain::Flow;
 #[derive(Debug)]
 pub struct Provider {
     settings: Arc<ProviderSettings>,
+    /// What was in the files that they name.
+    files: [u8; 32],
     credentials: Credentials,
     pub(super) http: Http,
     pub(super) source: Source,
@@ -36,13 +40,16 @@ pub struct Provider {
     gate: Arc<Gate>,
     /// What its last answer that spoke of that told; nothing before.
     refresh_life: Mutex<Option<Duration>>,
+    /// When it was last told that the ID token of a refresh was not kept.
+    pub(super) told_of_dropped: Mutex<Option<UnixSeconds>>,
 }
 
 impl Provider {
     /// A provider as `settings` describe it. Reads the certificate authorities from disk; asks nothing of the network.
     pub fn new(settings: Arc<ProviderSettings>) -> Result<Self, SetupError> {
-        let gate = Arc::new(Gate::new(settings.courtesy));
+        let gate = Arc::new(Gate::new(settings.name.clone(), settings.courtesy));
         Ok(Self {
+            files: digest_of_files(&settings),
             credentials: Credentials::new(&settings)?,
             http: Http::new(&settings, Arc::clone(&gate))?,
             source: Source::new(&settings.kind)?,
@@ -52,6 +59,7 @@ impl Provider {
             probed: LastProbe::default(),
             gate,
             refresh_life: Mutex::default(),
+            told_of_dropped: Mutex::default(),
             settings,
         })
     }
@@ -59,6 +67,11 @@ impl Provider {
     /// What it was made from.
     pub fn settings(&self) -> &Arc<ProviderSettings> {
         &self.settings
+    }
+
+    /// Whether one that is made from `settings` now would be the same: the files that they name may have changed.
+    pub fn is_made_from(&self, settings: &ProviderSettings) -> bool {
+        *self.settings == *settings && self.files == digest_of_files(settings)
     }
 
     /// Through which every request goes: whoever has something asked here enters it before.
@@ -166,10 +179,26 @@ impl Provider {
         self.http.post(place, url, self.credentials.header(), self.credentials.form(fields), now).await
     }
 
+    /// What an answer of a token endpoint says; `sent` are the tokens of the request. They and our own secret are struck out
+    /// where the provider quotes them.
+    pub(super) fn read(&self, answer: &HttpAnswer, sent: &[&Secret]) -> Result<Reading, Fault> {
+        let sent: Vec<_> = sent.iter().copied().chain(&self.settings.client_secret).collect();
+        token_answer::read(answer, &sent)
+    }
+
     /// Our registration as a header, if it goes there.
     pub(super) fn basic_header(&self) -> Option<&HeaderValue> {
         self.credentials.header()
     }
+}
+
+fn digest_of_files(settings: &ProviderSettings) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    for path in settings.ca_file.iter().chain(settings.kind.keys_file()) {
+        // One that cannot be read is another one: whoever is to use it will say so.
+        digest.update(Sha256::digest(fs::read(path).unwrap_or_default()));
+    }
+    digest.finalize().into()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use tokenkeeper_protocol::UnixSeconds;
 use super::dialect::Spoken;
 use super::http::Unanswered;
 use super::refresh::{RefreshOutcome, Verdict, judge};
-use super::token_answer::{Fallback, read};
+use super::token_answer::Fallback;
 use super::{Fault, Place, Provider};
 use crate::domain::Tokens;
 
@@ -38,8 +38,7 @@ impl Provider {
             Err(Unanswered::Lost(fault)) => return RefreshOutcome::Unknown(fault),
             Ok(answer) => answer,
         };
-        let sent: Vec<_> = self.settings().client_secret.iter().collect();
-        let spoken = Spoken { reading: read(&answer, &sent), answer, told: None };
+        let spoken = Spoken { reading: self.read(&answer, &[]), answer, told: None };
         match judge(spoken) {
             Verdict::Settled(outcome) => outcome,
             Verdict::Granted(granted) => {

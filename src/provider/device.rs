@@ -13,7 +13,8 @@ use super::answer::HttpAnswer;
 use super::exchange::refusal;
 use super::fault::said;
 use super::flow::{check_words, scopes};
-use super::token_answer::{Loose, Reading, read};
+use super::loose::Loose;
+use super::token_answer::Reading;
 use super::url::SafeUrl;
 use super::words::{harmless, plain};
 use super::{Fault, FlowRefused, Grant, LoginFault, Place, Provider};
@@ -144,7 +145,8 @@ impl Provider {
         }
         fields.extend(ask.resource.iter().map(|resource| ("resource", resource.as_str())));
         let answer = self.post(Place::Device, url, &fields, now).await.map_err(Fault::from)?;
-        started(&answer, ask, &metadata.issuer)
+        let secret: Vec<_> = self.settings().client_secret.iter().collect();
+        started(&answer, &secret, ask, &metadata.issuer)
     }
 
     /// Asks whether the user of `flow` has come: at most one POST.
@@ -181,7 +183,7 @@ impl Provider {
             Ok(answer) => answer,
             Err(unanswered) => return later(unanswered.into()),
         };
-        match judge(&answer, flow) {
+        match judge(&answer, self.read(&answer, &[&flow.device_code]), flow) {
             Verdict::Settled(outcome) => outcome,
             // No nonce: the request that brings the ID token is ours, over TLS, with a code that nobody else has seen.
             Verdict::Granted(granted) => match self.take(&metadata, granted, &flow.scopes, None, now).await {
@@ -198,10 +200,10 @@ enum Verdict {
     Settled(DevicePoll),
 }
 
-fn judge(answer: &HttpAnswer, flow: &DeviceFlow) -> Verdict {
+fn judge(answer: &HttpAnswer, reading: Result<Reading, Fault>, flow: &DeviceFlow) -> Verdict {
     let later = |fault| DevicePoll::Later { fault, retry_after: answer.retry_after };
     let passing = matches!(answer.status.as_u16(), 408 | 429 | 500..=599);
-    Verdict::Settled(match read(answer, &[&flow.device_code]) {
+    Verdict::Settled(match reading {
         Ok(Reading::Granted(granted)) => return Verdict::Granted(granted),
         Ok(Reading::Said { error, description, .. }) => match error.as_str() {
             "authorization_pending" => DevicePoll::Pending,
@@ -237,14 +239,15 @@ struct Wire {
     error_description: Loose,
 }
 
-fn started(answer: &HttpAnswer, ask: &DeviceAsk, issuer: &str) -> Result<DeviceStart, DeviceRefused> {
+/// What an answer says. `sent` are the secrets of the request, struck out where the provider quotes them.
+fn started(answer: &HttpAnswer, sent: &[&Secret], ask: &DeviceAsk, issuer: &str) -> Result<DeviceStart, DeviceRefused> {
     let is_success = answer.status.is_success();
     let wire: Wire = answer.json().map_err(|fault| if is_success { fault } else { answer.bad_status() })?;
     if answer.is_busy() {
         return Err(answer.bad_status().into());
     }
     if let Some(error) = wire.error.text() {
-        let shown = |text: Secret| harmless(text.expose(), &[]);
+        let shown = |text: Secret| harmless(text.expose(), sent);
         let (error, description) = (shown(error), wire.error_description.text().map(shown));
         if matches!(answer.status.as_u16(), 408 | 429 | 500..=599) {
             return Err(Fault::Said { place: Place::Device, error, description }.into());

@@ -200,10 +200,10 @@ impl Provider {
             return Ok((user, Authentication::default()));
         }
         let token = granted.id.as_ref().ok_or(LoginFault::NoIdToken)?;
-        let presented = Presented { token, access: Some(access), nonce };
+        let presented = Presented { token, access, nonce };
         let claims = self.verify(metadata, presented, now).await.map_err(|unverified| match unverified {
-            Unverified::Invalid(words) | Unverified::NoKey(Fault::IdToken(words)) => LoginFault::IdToken(words),
-            Unverified::NoKey(fault) => LoginFault::Fault(fault),
+            Unverified::Foreign(words) | Unverified::Unproven(words) => LoginFault::IdToken(words),
+            Unverified::NoKeys(fault) => LoginFault::Fault(fault),
         })?;
         let user = self.user_of_claims(metadata, &claims.all, claims.subject, access, now).await?;
         Ok((user, claims.authentication))

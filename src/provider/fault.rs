@@ -249,8 +249,20 @@ impl Fault {
                 | Self::Insecure { .. }
                 | Self::Redirect { .. }
                 | Self::NotThere { .. }
+                | Self::NoOperation { .. }
+                | Self::Unsendable { .. }
                 | Self::Missing { place: Place::Discovery, .. }
         ) || matches!(self, Self::Tls { cause, .. } if cause.is_lasting())
+    }
+
+    /// The same when some of the wait is over.
+    pub(super) fn later(&self, waited: Duration) -> Self {
+        match *self {
+            Self::Busy { place, status, retry_after: Some(wait) } => {
+                Self::Busy { place, status, retry_after: Some(wait.saturating_sub(waited)) }
+            }
+            _ => self.clone(),
+        }
     }
 
     /// How long to wait before another try, if the provider said so.
@@ -314,7 +326,7 @@ pub enum SetupError {
         path: PathBuf,
     },
     /// The keys for ID tokens cannot be read.
-    #[error("cannot read keys_file {path}")]
+    #[error("cannot read keys_file {path}: {source}; correct the path, or let the daemon's user read it")]
     KeysUnreadable {
         /// Which.
         path: PathBuf,

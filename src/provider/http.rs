@@ -29,6 +29,9 @@ use crate::config::settings::ProviderSettings;
 /// What is asked for unless told.
 const JSON: &str = "application/json";
 
+/// What bodies are compressed by (RFC 9110 section 8.4.1, RFC 7932, RFC 8878).
+const COMPRESSIONS: [&str; 7] = ["gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd"];
+
 /// Headers that name an answer, those of the provider itself before those of what stands in front of it.
 const CORRELATION: [&str; 9] = [
     "x-ms-request-id",
@@ -195,7 +198,7 @@ impl Http {
 
     /// The body, of which no more than the limit is ever held.
     async fn read(&self, place: Place, url: &SafeUrl, mut response: Response) -> Result<Zeroizing<Vec<u8>>, Fault> {
-        if let Some(encoding) = response.headers().get(CONTENT_ENCODING).filter(|encoding| *encoding != "identity") {
+        if let Some(encoding) = response.headers().get(CONTENT_ENCODING).filter(|encoding| is_compression(encoding)) {
             let encoding = harmless(&String::from_utf8_lossy(encoding.as_bytes()), &[]);
             return Err(Fault::Compressed { place, encoding });
         }
@@ -245,6 +248,12 @@ fn correlation(headers: &HeaderMap) -> Option<String> {
         let id = headers.get(*name)?.to_str().ok().filter(|id| !id.is_empty())?;
         Some(harmless(&format!("{name} {id}"), &[]))
     })
+}
+
+/// Whatever else stands there, such as `utf-8`, is a slip of a server whose body is as it is.
+fn is_compression(encoding: &HeaderValue) -> bool {
+    let mut names = encoding.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    names.any(|name| COMPRESSIONS.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes())))
 }
 
 fn authorize(request: RequestBuilder, authorization: Option<&HeaderValue>) -> RequestBuilder {

@@ -215,8 +215,15 @@ impl Document {
         if issuer != expected {
             return Err(Fault::IssuerMismatch { expected: expected.to_owned(), found: harmless(&issuer, &[]) });
         }
+        // A provider elsewhere has no business with what listens on this machine in the clear.
+        let is_here = issuer.starts_with("http:");
+        // An endpoint that is there but not safe is a fault, not a missing endpoint: it should be told, not worked around.
+        let optional = |member, url: Option<String>| {
+            let safe = |url: String| SafeUrl::parse(&url).filter(|url| is_here || url.url().scheme() == "https");
+            url.map(|url| safe(url).ok_or(Fault::Insecure { member })).transpose()
+        };
+        let required = |member, url| optional(member, url)?.ok_or(missing(member));
         Ok(Metadata {
-            issuer,
             authorization: required("authorization_endpoint", self.authorization_endpoint)?,
             token: required("token_endpoint", self.token_endpoint)?,
             proof: Some(Proof::Published(required("jwks_uri", self.jwks_uri)?)),
@@ -224,6 +231,7 @@ impl Document {
             revocation: optional("revocation_endpoint", self.revocation_endpoint)?,
             device: optional("device_authorization_endpoint", self.device_authorization_endpoint)?,
             end_session: optional("end_session_endpoint", self.end_session_endpoint)?,
+            issuer,
             callback_has_issuer: self.authorization_response_iss_parameter_supported.unwrap_or(false),
         })
     }
@@ -231,15 +239,6 @@ impl Document {
 
 fn missing(member: &'static str) -> Fault {
     Fault::Missing { place: Place::Discovery, member }
-}
-
-fn required(member: &'static str, url: Option<String>) -> Result<SafeUrl, Fault> {
-    optional(member, url)?.ok_or(missing(member))
-}
-
-/// An endpoint that is there but not safe is a fault, not a missing endpoint: it should be told, not worked around.
-fn optional(member: &'static str, url: Option<String>) -> Result<Option<SafeUrl>, Fault> {
-    url.map(|url| SafeUrl::parse(&url).ok_or(Fault::Insecure { member })).transpose()
 }
 
 #[cfg(test)]
@@ -281,8 +280,10 @@ mod tests {
     #[test]
     fn endpoints_in_the_clear_are_refused_even_where_they_are_optional() {
         for member in ["token_endpoint", "jwks_uri", "revocation_endpoint", "device_authorization_endpoint"] {
-            let fault = check(&[(member, "http://id.example/x".into())]).expect_err("a fault");
-            assert_eq!(fault.to_string(), format!("{member} of the discovery document is no https URL"));
+            for url in ["http://id.example/x", "http://127.0.0.1:8080/x", "http://localhost/x"] {
+                let fault = check(&[(member, url.into())]).expect_err("a fault");
+                assert_eq!(fault.to_string(), format!("{member} of the discovery document is no https URL"));
+            }
         }
         assert_eq!(check(&[("token_endpoint", json!(null))]).expect_err("a fault"), missing("token_endpoint"));
     }

@@ -22,6 +22,7 @@ mod handshake;
 mod health;
 mod http;
 mod id_token;
+mod loose;
 mod metadata;
 mod probe;
 mod profile;

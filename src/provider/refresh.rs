@@ -2,13 +2,14 @@
 //!
 //! The outcome decides whether a session lives, so it is as precise as HTTP allows, and in doubt says [`RefreshOutcome::Unknown`].
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use tokenkeeper_protocol::{Secret, UnixSeconds};
 
 use super::dialect::{Spoken, Told};
 use super::http::Unanswered;
-use super::id_token::{Presented, Unverified};
+use super::id_token::{Presented, Unverified, payload};
 use super::metadata::{Metadata, Proof};
 use super::token_answer::{Fallback, Granted, Reading};
 use super::{Fault, Place, Provider};
@@ -104,16 +105,14 @@ impl Provider {
     ) -> RefreshOutcome {
         granted.id = match granted.id.take().filter(|_| metadata.proof.is_some()) {
             None => None,
-            Some(token) => match self.id_token_of(metadata, session, &token, now).await {
+            Some(token) => match self.id_token_of(metadata, session, &token, &granted.access, now).await {
                 Ok(()) => Some(token),
-                Err(Unverified::Invalid(words)) => return RefreshOutcome::Unknown(Fault::IdToken(words)),
-                // The tokens came over TLS from where the refresh token went; to throw them away because the key set cannot
-                // be had just now could end the session. What cannot be verified is not kept.
-                Err(Unverified::NoKey(fault)) => {
-                    let provider = &self.settings().name;
-                    tracing::warn!(%provider, session = %session.id, "the ID token of a refresh was dropped: {fault}");
-                    None
-                }
+                // Whose tokens came with it is not known: they must not be anybody's.
+                Err(Unverified::Foreign(words)) => return RefreshOutcome::Unknown(Fault::IdToken(words)),
+                // The others came over TLS from where the refresh token went, and an ID token need not come along at all. To
+                // throw them away for one that proves nothing could end the session (docs/decisions/0029).
+                Err(Unverified::Unproven(why)) => self.dropped(session, &why, now),
+                Err(Unverified::NoKeys(fault)) => self.dropped(session, &fault.to_string(), now),
             },
         };
         self.note_refresh_life(&granted);
@@ -121,27 +120,46 @@ impl Provider {
         RefreshOutcome::Renewed(granted.into_tokens(fallback, now))
     }
 
-    /// OpenID Connect Core 12.2: an ID token that comes along must be of the same login. It has no `nonce` that counts, and no
-    /// `at_hash`: to one who sends a spent refresh token again, django-oauth-toolkit gives the access token of the answer that was
-    /// lost, beside an ID token that was made for another.
+    /// OpenID Connect Core 12.2: an ID token that comes along must be of the same login. It has no `nonce` that counts.
     async fn id_token_of(
         &self,
         metadata: &Metadata,
         session: &Session,
         token: &Secret,
+        access: &Secret,
         now: UnixSeconds,
     ) -> Result<(), Unverified> {
-        let claims = self.verify(metadata, Presented { token, access: None, nonce: None }, now).await?;
-        let invalid = |words: &str| Err(Unverified::Invalid(words.to_owned()));
-        if claims.subject != session.user.subject {
-            return invalid("the refresh brought an ID token of another user; its tokens are not used");
+        let of_another_user = || {
+            let words = "the refresh brought an ID token of another user; its tokens are not used";
+            Err(Unverified::Foreign(words.to_owned()))
+        };
+        // Whose it says that it is counts even where nothing proves it.
+        let subject = session.user.subject.as_str();
+        if payload(token).is_some_and(|claims| claims.get("sub").is_some_and(|sub| *sub != subject)) {
+            return of_another_user();
+        }
+        let claims = self.verify(metadata, Presented { token, access, nonce: None }, now).await?;
+        if claims.subject != subject {
+            return of_another_user();
         }
         match (session.authentication.auth_time, claims.authentication.auth_time) {
+            // It must not be, and several providers tell the time of the refresh all the same.
             (Some(first), Some(claimed)) if first != claimed => {
-                invalid("the refresh brought an ID token of another login (auth_time); its tokens are not used")
+                Err(Unverified::Unproven("it is of another login of the same user (auth_time)".to_owned()))
             }
             _ => Ok(()),
         }
+    }
+
+    /// Tells that an ID token is not kept: once an hour, since it may be so each time.
+    fn dropped(&self, session: &Session, why: &str, now: UnixSeconds) -> Option<Secret> {
+        let mut told = self.told_of_dropped.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_none_or(|at| at > now || now.since(at) >= Duration::from_hours(1)) {
+            *told = Some(now);
+            let provider = &self.settings().name;
+            tracing::warn!(%provider, session = %session.id, "the ID token of a refresh is not kept: {why}");
+        }
+        None
     }
 
     /// The life of the last access token; the configured one if it had none to speak of.

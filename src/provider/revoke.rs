@@ -2,7 +2,7 @@
 
 use tokenkeeper_protocol::{Secret, UnixSeconds};
 
-use super::token_answer::{Reading, read};
+use super::token_answer::Reading;
 use super::url::SafeUrl;
 use super::{Fault, Place, Provider};
 use crate::domain::Tokens;
@@ -50,14 +50,14 @@ impl Provider {
         };
         let Some(url) = &metadata.revocation else { return RevokeOutcome::Unsupported };
         let grant = match &tokens.refresh {
-            Some(refresh) => Some(self.revoke_one(url, refresh, "refresh_token", now).await),
+            Some(refresh) => Some(self.revoke_one(url, tokens, refresh, "refresh_token", now).await),
             None => None,
         };
         if let Some(again @ RevokeOutcome::TryAgain(_)) = grant {
             return again;
         }
         let access = if tokens.access.expires_at > now {
-            self.revoke_one(url, &tokens.access.token, "access_token", now).await
+            self.revoke_one(url, tokens, &tokens.access.token, "access_token", now).await
         } else {
             RevokeOutcome::Done
         };
@@ -70,7 +70,15 @@ impl Provider {
         }
     }
 
-    async fn revoke_one(&self, url: &SafeUrl, token: &Secret, hint: &str, now: UnixSeconds) -> RevokeOutcome {
+    /// One of `tokens`.
+    async fn revoke_one(
+        &self,
+        url: &SafeUrl,
+        tokens: &Tokens,
+        token: &Secret,
+        hint: &str,
+        now: UnixSeconds,
+    ) -> RevokeOutcome {
         let fields = [("token", token.expose()), ("token_type_hint", hint)];
         let answer = match self.post(Place::Revocation, url, &fields, now).await {
             Ok(answer) => answer,
@@ -82,7 +90,8 @@ impl Provider {
             408 | 429 | 500..=599 => return RevokeOutcome::TryAgain(answer.bad_status()),
             _ => {}
         }
-        match read(&answer, &[token]) {
+        let sent: Vec<_> = tokens.refresh.iter().chain([&tokens.access.token]).collect();
+        match self.read(&answer, &sent) {
             Ok(Reading::Said { error, description, .. }) => {
                 let fault = |error| Fault::Said { place: Place::Revocation, error, description };
                 match error.as_str() {
@@ -98,6 +107,8 @@ impl Provider {
                     _ => RevokeOutcome::Refused(fault(error)),
                 }
             }
+            // A page of something in front of the provider, or an error without a word: it may let us through later.
+            Err(fault) if matches!(answer.status.as_u16(), 401 | 403) => RevokeOutcome::TryAgain(fault),
             Ok(Reading::Granted(_)) | Err(_) => RevokeOutcome::Refused(answer.bad_status()),
         }
     }

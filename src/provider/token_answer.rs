@@ -2,17 +2,19 @@
 //!
 //! Invariant: what leaves here has an access token that fits into one header line, and nothing that is too large to be kept.
 
+use std::fmt;
 use std::time::Duration;
 
 use data_encoding::BASE64URL_NOPAD;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
-use tokenkeeper_protocol::{Secret, UnixSeconds, secret};
+use tokenkeeper_protocol::{Secret, UnixSeconds};
 use zeroize::Zeroizing;
 
 use super::Fault;
 use super::answer::HttpAnswer;
+use super::loose::Loose;
 use super::words::harmless;
 use crate::domain::{AccessToken, Tokens};
 
@@ -22,8 +24,6 @@ const ACCESS_LIMIT: usize = 16 * 1024;
 const REFRESH_LIMIT: usize = 16 * 1024;
 /// ID tokens are larger: they may hold what the provider knows of the user.
 const ID_LIMIT: usize = 32 * 1024;
-/// A longer list of scopes is taken for none: it would not fit into a reply beside the token.
-const SCOPE_LIMIT: usize = 4 * 1024;
 /// `Bearer`, `DPoP`; RFC 6749 appendix A.13 sets no limit.
 const TOKEN_TYPE_LIMIT: usize = 64;
 
@@ -158,9 +158,8 @@ fn expiry_of_jwt(token: &Secret, now: UnixSeconds) -> Option<UnixSeconds> {
     (expiry > now).then_some(expiry)
 }
 
-/// The members that are used. Any of them may be missing, or be something else than it should.
-#[derive(Deserialize)]
-#[serde(default)]
+/// The members that are used. Any of them may be missing, or be something else than it should. Of one that is there twice the
+/// last counts, as for most who read JSON: an answer that spent something is not thrown away for that.
 #[derive(Default)]
 pub(super) struct Wire {
     pub(super) access_token: Loose,
@@ -179,51 +178,45 @@ pub(super) struct Wire {
     pub(super) trace_id: Loose,
 }
 
-/// A value of whatever type the provider thought fit.
-#[derive(Deserialize)]
-#[serde(untagged)]
-pub(super) enum Loose {
-    Text(#[serde(with = "secret::exposed")] Secret),
-    Number(f64),
-    List(Vec<Loose>),
-    Other(IgnoredAny),
-}
-
-impl Default for Loose {
-    fn default() -> Self {
-        Self::Other(IgnoredAny)
+impl<'de> Deserialize<'de> for Wire {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Members)
     }
 }
 
-impl Loose {
-    /// A text with something in it.
-    pub(super) fn text(self) -> Option<Secret> {
-        match self {
-            Self::Text(text) if !text.is_empty() => Some(text),
-            _ => None,
+struct Members;
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Wire;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Wire, A::Error> {
+        let mut wire = Wire::default();
+        while let Some(name) = members.next_key::<String>()? {
+            let member = match name.as_str() {
+                "access_token" => &mut wire.access_token,
+                "refresh_token" => &mut wire.refresh_token,
+                "id_token" => &mut wire.id_token,
+                "token_type" => &mut wire.token_type,
+                "scope" => &mut wire.scope,
+                "expires_in" => &mut wire.expires_in,
+                "refresh_expires_in" => &mut wire.refresh_expires_in,
+                "refresh_token_expires_in" => &mut wire.refresh_token_expires_in,
+                "error" => &mut wire.error,
+                "error_description" => &mut wire.error_description,
+                "correlation_id" => &mut wire.correlation_id,
+                "trace_id" => &mut wire.trace_id,
+                _ => {
+                    members.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            *member = members.next_value()?;
         }
-    }
-
-    /// A span that is longer than nothing. Some providers write 0 or -1 for "never": that is not believed, but no error.
-    pub(super) fn seconds(&self) -> Option<Duration> {
-        let seconds = match self {
-            Self::Number(number) => *number,
-            Self::Text(text) => text.expose().trim().parse().ok()?,
-            Self::List(_) | Self::Other(_) => return None,
-        };
-        Duration::try_from_secs_f64(seconds).ok().filter(|span| span.as_secs() > 0)
-    }
-
-    /// Words separated by single spaces, from a text or a list of them.
-    fn words(self) -> Option<String> {
-        let text = match self {
-            Self::List(list) => list.into_iter().filter_map(Self::text).map(|word| word.expose().to_owned()).collect(),
-            other => vec![other.text()?.expose().to_owned()],
-        };
-        let words: Vec<_> = text.iter().flat_map(|text| text.split_whitespace()).collect();
-        let words = words.join(" ");
-        let fit = (1..=SCOPE_LIMIT).contains(&words.len()) && !words.chars().any(char::is_control);
-        fit.then_some(words)
+        Ok(wire)
     }
 }
 
@@ -276,6 +269,8 @@ mod tests {
             (json!(null), 900),
             (json!({}), 900),
             (json!(1e300), 900),
+            (json!("nan"), 900),
+            (json!([300]), 900),
             (json!(1e18), 315_360_000),
         ] {
             assert_eq!(life(&json!({"access_token": "at", "expires_in": written})), seconds, "{written}");
@@ -303,6 +298,7 @@ mod tests {
             (json!([]), "before"),
             (json!(7), "before"),
             (json!("a".repeat(5000)), "before"),
+            (json!([["b"], {"c": 1}, 7, "a"]), "a"),
         ] {
             assert_eq!(tokens(&json!({"access_token": "at", "scope": written})).access.scope, kept, "{written}");
         }
@@ -321,6 +317,27 @@ mod tests {
         let body = json!({"access_token": "at", "refresh_token": "", "id_token": null, "x": {"y": [1]}});
         let tokens = tokens(&body);
         assert_eq!((tokens.refresh, tokens.id), (None, None));
+    }
+
+    #[test]
+    fn numbers_that_no_machine_can_hold_and_members_that_come_twice_cost_no_token() {
+        for (body, seconds) in [
+            (r#"{"access_token": "at", "expires_in": 1e999, "not_before_policy": -1e999}"#, 900),
+            (r#"{"expires_in": 5, "access_token": "old", "expires_in": 60, "access_token": "at"}"#, 60),
+        ] {
+            let Ok(Reading::Granted(granted)) = read(&answer(200, body.as_bytes()), &[]) else { panic!("{body}") };
+            let tokens = granted.into_tokens(Fallback { scope: "", life: Duration::from_secs(900) }, NOW);
+            assert_eq!((tokens.access.token.expose(), tokens.access.life().as_secs()), ("at", seconds), "{body}");
+        }
+    }
+
+    #[test]
+    fn lists_within_lists_are_not_followed_however_deep_they_go() {
+        let deep = format!(r#"{{"access_token": "at", "scope": {}{}}}"#, "[".repeat(60_000), "]".repeat(60_000));
+        let wide = format!(r#"{{"access_token": "at", "scope": [{}0]}}"#, "[],".repeat(60_000));
+        for body in [deep, wide] {
+            assert!(matches!(read(&answer(200, body.as_bytes()), &[]), Ok(Reading::Granted(_))));
+        }
     }
 
     #[test]
@@ -354,6 +371,13 @@ mod tests {
             let Ok(Reading::Said { error, description, .. }) = reading else { panic!("{reading:?}") };
             assert_eq!((error.as_str(), description.as_deref()), ("invalid_grant", Some("no token [redacted]")));
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_another_character_set_hide_no_error() {
+        let body = b"\xef\xbb\xbf{\"error\": \"invalid_grant\", \"error_description\": \"ung\xfcltig\"}";
+        let Ok(Reading::Said { error, description, .. }) = read(&answer(400, body), &[]) else { panic!("no error") };
+        assert_eq!((error.as_str(), description.as_deref()), ("invalid_grant", Some("ung\u{fffd}ltig")));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Providers have been seen to quote the refused token in `error_description`: what was sent is struck out.
 
 use tokenkeeper_protocol::Secret;
+use url::form_urlencoded::byte_serialize;
 
 /// What is shown of such a text; a sentence fits, a page of HTML does not.
 const SHOWN_CHARS: usize = 200;
@@ -14,7 +15,9 @@ const SHORTEST_SECRET: usize = 6;
 pub(super) fn harmless(text: &str, secrets: &[&Secret]) -> String {
     let mut text = text.to_owned();
     for secret in secrets.iter().filter(|secret| secret.len() >= SHORTEST_SECRET) {
-        text = text.replace(secret.expose(), "[redacted]");
+        // As it is, and as it stood in the form that was sent.
+        let encoded: String = byte_serialize(secret.expose().as_bytes()).collect();
+        text = text.replace(secret.expose(), "[redacted]").replace(&encoded, "[redacted]");
     }
     let visible = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| !is_treacherous(*c));
     visible.take(SHOWN_CHARS).collect::<String>().trim().to_owned()
@@ -41,6 +44,8 @@ mod tests {
         let said = "token\n'rt-0123456789'\u{1b}[31m is \u{202e}old";
         assert_eq!(harmless(said, &[&Secret::from("rt-0123456789")]), "token '[redacted]'[31m is old");
         assert_eq!(harmless(&"x".repeat(1000), &[]).len(), SHOWN_CHARS);
+        let quoted = harmless("in refresh_token=rt%2F0%2B+1&x", &[&Secret::from("rt/0+ 1")]);
+        assert_eq!(quoted, "in refresh_token=[redacted]&x");
     }
 
     #[test]

@@ -1,23 +1,22 @@
 //! Small files that must survive a power cut: written beside their place, synced, put in place in one step.
 //!
 //! Invariant: whoever opens the path sees one whole content or the other (or none), and after `Ok` the new one stays. What was replaced is
-//! overwritten, and what somebody left beside it who was killed: these files hold keys, and a block that is free again keeps what was
-//! written to it.
+//! overwritten: these files hold keys, and a block that is free again keeps what was written to it.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
-use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, lchown};
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
+use nix::fcntl::OFlag;
 
 use super::key::fill_random;
 use crate::failpoint::failpoint;
 
-/// Random bytes in the name of a file that is not in its place yet.
+/// Random bytes in the name of a file that is on its way to its place.
 const RANDOM: usize = 8;
 
 /// Puts `bytes` at `path` with exactly these permission bits; [`io::ErrorKind::AlreadyExists`] if something is there.
@@ -31,20 +30,19 @@ pub fn create_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 }
 
 /// Puts `bytes` in the place of the file at `path`, with its permission bits and its owner, and overwrites what was there. On an error the
-/// old content stands. Nobody else may replace it at the same time.
+/// old content stands.
 pub fn replace_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let old = fs::symlink_metadata(path)?;
     if !old.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
     }
-    remove_staged(path)?;
     let staged = stage(path, bytes, old.mode() & 0o7777)?;
     // Root writes for the user of the daemon, who goes on as its owner.
     let kept = fs::symlink_metadata(&staged).and_then(|new| {
         let is_its_own = (new.uid(), new.gid()) == (old.uid(), old.gid());
         if is_its_own { Ok(()) } else { lchown(&staged, Some(old.uid()), Some(old.gid())) }
     });
-    let replaced = File::open(path);
+    let replaced = open_to_wipe(path);
     failpoint!("file.staged");
     kept.and_then(|()| fs::rename(&staged, path)).inspect_err(|_| discard(&staged))?;
     failpoint!("file.renamed");
@@ -55,27 +53,30 @@ pub fn replace_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Removes a file, and overwrites what was in it.
 pub fn remove_wiped(path: &Path) -> io::Result<()> {
-    remove_staged(path)?;
-    remove(path)
-}
-
-/// Removes what is left of whoever was killed while it put something at `path`.
-fn remove_staged(path: &Path) -> io::Result<()> {
-    let prefix = staging_prefix(path)?;
-    for entry in fs::read_dir(directory(path))? {
-        let name = entry?.file_name();
-        if name.as_bytes().strip_prefix(prefix.as_bytes()).is_some_and(|rest| rest.len() == 2 * RANDOM) {
-            remove(&path.with_file_name(name))?;
-        }
-    }
-    Ok(())
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    let removed = File::open(path);
+    let removed = open_to_wipe(path);
     fs::remove_file(path)?;
     sync_directory(path)?;
     wipe(removed);
+    Ok(())
+}
+
+/// Removes what was left beside `path` by somebody who was killed on the way to putting something there: it may hold keys. Not while
+/// somebody else is on that way.
+pub fn remove_leftovers(path: &Path) -> io::Result<()> {
+    let Some(name) = path.file_name().and_then(OsStr::to_str) else { return Ok(()) };
+    let is_random = |end: &str| end.len() == 2 * RANDOM && end.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let directory = match fs::read_dir(directory_of(path)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        directory => directory?,
+    };
+    for entry in directory {
+        let entry = entry?;
+        let found = entry.file_name();
+        let end = found.to_str().and_then(|found| found.strip_prefix('.')?.strip_prefix(name)?.strip_prefix('.'));
+        if end.is_some_and(is_random) && !entry.file_type()?.is_dir() {
+            remove_wiped(&entry.path())?;
+        }
+    }
     Ok(())
 }
 
@@ -108,16 +109,18 @@ fn stage(path: &Path, bytes: &[u8], mode: u32) -> io::Result<PathBuf> {
 }
 
 fn staging_path(path: &Path) -> io::Result<PathBuf> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
     let mut random = [0; RANDOM];
     fill_random(&mut random);
-    let mut staged = staging_prefix(path)?;
-    staged.push(HEXLOWER.encode(&random));
+    let mut staged = OsString::from(".");
+    staged.push(name);
+    staged.push(format!(".{}", HEXLOWER.encode(&random)));
     Ok(path.with_file_name(staged))
 }
 
-fn staging_prefix(path: &Path) -> io::Result<OsString> {
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    Ok([OsStr::new("."), name, OsStr::new(".")].into_iter().collect())
+/// For whoever removes its name next. In the directory of somebody else it may be anything: not waited for, and not followed.
+fn open_to_wipe(path: &Path) -> io::Result<File> {
+    File::options().read(true).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits()).open(path)
 }
 
 /// Overwrites a file that has no name any more. Where that does not work, its blocks are as those of any file that was removed.
@@ -125,7 +128,7 @@ fn wipe(file: io::Result<File>) {
     let _ = file.and_then(|file| {
         let found = file.metadata()?;
         // Somebody has linked it elsewhere, to keep it.
-        if found.nlink() > 0 {
+        if found.nlink() > 0 || !found.is_file() {
             return Ok(());
         }
         // It may be one that not even its owner may write.
@@ -143,10 +146,10 @@ fn discard(staged: &Path) {
 
 /// A name is durable only when its directory is.
 fn sync_directory(path: &Path) -> io::Result<()> {
-    File::open(directory(path))?.sync_all()
+    File::open(directory_of(path))?.sync_all()
 }
 
-fn directory(path: &Path) -> &Path {
+fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
@@ -208,23 +211,29 @@ mod tests {
     }
 
     #[test]
-    fn what_a_kill_left_beside_a_file_is_overwritten_when_that_is_replaced_or_removed() {
+    fn what_somebody_left_who_was_killed_is_removed_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
-        let [path, other] = ["keyring.age", "keyring.age.copy"].map(|name| dir.path().join(name));
-        create_durably(&path, b"old", 0o600).unwrap();
-        fs::write(&other, "somebody's").unwrap();
-        let staged = || File::open(stage(&path, b"a key", 0o400).unwrap()).unwrap();
-        let is_wiped = |mut left: File| {
-            let mut bytes = Vec::new();
-            left.read_to_end(&mut bytes).unwrap();
-            bytes == [0; 5] && names(dir.path()).iter().all(|name| !name.as_bytes().starts_with(b"."))
-        };
-        let left = staged();
-        replace_durably(&path, b"new").unwrap();
-        assert!(is_wiped(left) && path.exists() && other.exists());
-        let left = staged();
-        remove_wiped(&path).unwrap();
-        assert!(is_wiped(left) && !path.exists() && other.exists());
+        let path = dir.path().join("keyring.age");
+        create_durably(&path, b"current", 0o600).unwrap();
+        let left = stage(&path, b"of before", 0o600).unwrap();
+        let kept = File::open(&left).unwrap();
+        // Killed between the link and the removal: the same file by two names.
+        fs::hard_link(&path, staging_path(&path).unwrap()).unwrap();
+        let others = [".keyring.age.old", ".identity.0123456789abcdef", ".keyring.age.0123456789abcdeg"];
+        for name in others {
+            fs::write(dir.path().join(name), b"of somebody else").unwrap();
+        }
+        remove_leftovers(&path).unwrap();
+        let mut expected: Vec<_> = others.into_iter().chain(["keyring.age"]).map(OsString::from).collect();
+        let mut found = names(dir.path());
+        expected.sort();
+        found.sort();
+        assert_eq!(found, expected);
+        assert_eq!(fs::read(&path).unwrap(), b"current");
+        let mut bytes = Vec::new();
+        { kept }.read_to_end(&mut bytes).unwrap();
+        assert_eq!(bytes, [0; 9]);
+        remove_leftovers(&dir.path().join("nowhere/identity")).unwrap();
     }
 
     #[test]

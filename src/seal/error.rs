@@ -101,9 +101,7 @@ pub enum KeptError {
 #[non_exhaustive]
 pub enum IdentityError {
     /// There is none: make one, or hand the old one over.
-    #[error(
-        "there is no identity at {path}; pass it as a systemd credential, restore the file, or let the first start create one"
-    )]
+    #[error("there is no identity at {path}; restore the file, or pass the identity as a systemd credential")]
     Missing {
         /// Where it was looked for.
         path: PathBuf,

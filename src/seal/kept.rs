@@ -1,7 +1,8 @@
 //! `keyring.age` on the disk: read once, and from then on replaced as a whole.
 //!
 //! Invariant: whoever replaces it holds the lock of its directory and knows what it replaces: of two who change it at the same
-//! time, the daemon and `tokenkeeperd setup --rekey`, the second is refused and loses nothing of the first.
+//! time, the daemon and `tokenkeeperd setup --rekey`, the second is refused and loses nothing of the first. What a killed process
+//! left of an older one beside it is gone when it is replaced.
 
 use std::fs::{self, File};
 use std::io;
@@ -11,7 +12,9 @@ use std::sync::{Mutex, PoisonError};
 use nix::fcntl::{Flock, FlockArg};
 use sha2::{Digest as _, Sha256};
 
-use super::{HostIdentity, KeptError, Keyring, Recipients, SealError, create_durably, replace_durably};
+use super::{
+    HostIdentity, KeptError, Keyring, Recipients, SealError, create_durably, remove_leftovers, replace_durably,
+};
 use crate::failpoint::failpoint;
 
 /// The owner reads and writes.
@@ -27,6 +30,11 @@ pub trait KeepKeyring: Send + Sync {
 
     /// The recovery recipients that it is encrypted to.
     fn recovery(&self) -> Vec<String>;
+}
+
+/// Whoever has it is the only one who reads or writes the keyring.
+pub struct Alone {
+    _lock: Flock<File>,
 }
 
 /// The file of a keyring.
@@ -45,6 +53,7 @@ impl KeptKeyring {
     /// Keeps a keyring in a new file, unless there is one: then that is none of ours.
     pub fn create(path: &Path, keyring: &Keyring, recipients: Recipients) -> Result<Option<Self>, KeptError> {
         let bytes = keyring.to_file(&recipients).map_err(|source| unusable(path, source))?;
+        let _alone = Self::alone(path)?;
         match create_durably(path, &bytes, MODE) {
             Ok(()) => Ok(Some(Self::new(path, recipients, &bytes))),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
@@ -52,12 +61,30 @@ impl KeptKeyring {
         }
     }
 
+    /// Waits until nobody else reads or writes the keyring, and keeps them out.
+    pub fn alone(path: &Path) -> Result<Alone, KeptError> {
+        Ok(Alone { _lock: lock_directory(path, FlockArg::LockExclusive)? })
+    }
+
     /// The keyring in the file, opened with the identity of the host or of a recovery recipient. Kept again, it is for `recipients`.
     pub fn open(path: &Path, identity: &HostIdentity, recipients: Recipients) -> Result<(Keyring, Self), KeptError> {
         // Whoever replaces it overwrites what we would read.
-        let alone = lock_directory(path, FlockArg::LockShared)?;
+        let _lock = lock_directory(path, FlockArg::LockShared)?;
+        Self::read(path, identity, recipients)
+    }
+
+    /// The same, for whoever is alone with it.
+    pub fn open_alone(
+        _alone: &Alone,
+        path: &Path,
+        identity: &HostIdentity,
+        recipients: Recipients,
+    ) -> Result<(Keyring, Self), KeptError> {
+        Self::read(path, identity, recipients)
+    }
+
+    fn read(path: &Path, identity: &HostIdentity, recipients: Recipients) -> Result<(Keyring, Self), KeptError> {
         let bytes = fs::read(path).map_err(|error| inaccessible(path, error))?;
-        drop(alone);
         let keyring = Keyring::from_file(&bytes, identity).map_err(|source| unusable(path, source))?;
         Ok((keyring, Self::new(path, recipients, &bytes)))
     }
@@ -69,8 +96,13 @@ impl KeptKeyring {
 
     /// Keeps the keyring for other recipients from now on. On an error it stays as it was.
     pub fn readdress(&self, keyring: &Keyring, recipients: Recipients) -> Result<(), KeptError> {
+        self.readdress_alone(&Self::alone(&self.path)?, keyring, recipients)
+    }
+
+    /// The same, for whoever is alone with it.
+    pub fn readdress_alone(&self, alone: &Alone, keyring: &Keyring, recipients: Recipients) -> Result<(), KeptError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.last = self.replace(keyring, &recipients, state.last)?;
+        state.last = self.replace(alone, keyring, &recipients, state.last)?;
         state.recipients = recipients;
         Ok(())
     }
@@ -80,24 +112,31 @@ impl KeptKeyring {
     }
 
     /// Replaces the file if it is still the one known by `last`; the digest of the new one.
-    fn replace(&self, keyring: &Keyring, recipients: &Recipients, last: [u8; 32]) -> Result<[u8; 32], KeptError> {
+    fn replace(
+        &self,
+        _alone: &Alone,
+        keyring: &Keyring,
+        recipients: &Recipients,
+        last: [u8; 32],
+    ) -> Result<[u8; 32], KeptError> {
         let path = &self.path;
         let bytes = keyring.to_file(recipients).map_err(|source| unusable(path, source))?;
-        let _alone = lock_directory(path, FlockArg::LockExclusive)?;
         let found = fs::read(path).map_err(|error| inaccessible(path, error))?;
         if <[u8; 32]>::from(Sha256::digest(&found)) != last {
             return Err(KeptError::Replaced { path: path.clone() });
         }
         failpoint!("keyring.before-replacement" => inaccessible(path, io::Error::from(io::ErrorKind::StorageFull)));
-        replace_durably(path, &bytes).map_err(|error| inaccessible(path, error))?;
+        let replaced = remove_leftovers(path).and_then(|()| replace_durably(path, &bytes));
+        replaced.map_err(|error| inaccessible(path, error))?;
         Ok(Sha256::digest(&bytes).into())
     }
 }
 
 impl KeepKeyring for KeptKeyring {
     fn keep(&self, keyring: &Keyring) -> Result<(), KeptError> {
+        let alone = Self::alone(&self.path)?;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.last = self.replace(keyring, &state.recipients, state.last)?;
+        state.last = self.replace(&alone, keyring, &state.recipients, state.last)?;
         Ok(())
     }
 
@@ -178,6 +217,33 @@ mod tests {
         kept.readdress(&keyring, Recipients::new(&second, &[recovery.recipient()]).unwrap()).unwrap();
         assert!(!opens(&first) && opens(&second) && opens(&recovery));
         assert_eq!(kept.recovery(), [recovery.recipient()]);
+    }
+
+    #[test]
+    fn keys_that_are_destroyed_are_not_left_in_a_file_of_somebody_who_was_killed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, identity) = (dir.path().join("keyring.age"), HostIdentity::generate());
+        let mut keyring = Keyring::generate();
+        let kept = KeptKeyring::create(&path, &keyring, host(&identity)).unwrap().unwrap();
+        let left = dir.path().join(".keyring.age.0123456789abcdef");
+        fs::copy(&path, &left).unwrap();
+        keyring.begin_epoch();
+        keyring.forget_old_epochs();
+        kept.keep(&keyring).unwrap();
+        assert!(!left.exists());
+    }
+
+    #[test]
+    fn while_one_is_alone_with_it_nobody_else_reads_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, identity) = (dir.path().join("keyring.age"), HostIdentity::generate());
+        let keyring = Keyring::generate();
+        let kept = KeptKeyring::create(&path, &keyring, host(&identity)).unwrap().unwrap();
+        let alone = KeptKeyring::alone(&path).unwrap();
+        assert!(lock_directory(&path, FlockArg::LockSharedNonblock).is_err());
+        kept.readdress_alone(&alone, &keyring, host(&identity)).unwrap();
+        drop(alone);
+        KeptKeyring::open(&path, &identity, host(&identity)).unwrap();
     }
 
     #[test]

@@ -16,10 +16,10 @@ mod record;
 mod stanza;
 mod stream;
 
-pub use durable::{create_durably, put_durably, remove_wiped, replace_durably};
+pub use durable::{create_durably, put_durably, remove_leftovers, remove_wiped, replace_durably};
 pub use error::{IdentityError, KeptError, SealError};
 pub use identity::{HostIdentity, IdentitySource, SealedWith};
-pub use kept::{KeepKeyring, KeptKeyring};
+pub use kept::{Alone, KeepKeyring, KeptKeyring};
 pub use keyring::Keyring;
 pub use keyring_file::Recipients;
 pub use place::Place;

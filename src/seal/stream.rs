@@ -41,7 +41,7 @@ pub fn decrypt_with<R: BufRead>(identity: &HostIdentity, file: R) -> io::Result<
         DecryptError::NoMatchingKeys => {
             io::Error::new(io::ErrorKind::InvalidData, "it is not encrypted to this identity")
         }
-        other => io::Error::new(io::ErrorKind::InvalidData, other.to_string()),
+        other => io::Error::new(io::ErrorKind::InvalidData, format!("it is no age file, or a damaged one ({other})")),
     };
     Decryptor::new_buffered(file).map_err(refused)?.decrypt(iter::once(identity.as_age() as _)).map_err(refused)
 }

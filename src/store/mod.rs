@@ -90,8 +90,9 @@ pub trait Store: Send + Sync {
     fn look(&self, look: &mut dyn FnMut(&dyn Snapshot)) -> Result<(), StoreError>;
 
     /// Sees to it that nothing that was removed or replaced before this call is left in any file of the store, neither as a row nor as
-    /// a key. Blocks for as long as it takes to write everything anew; others go on meanwhile. `go_on` is asked before each table:
-    /// if it says no, this ends with false, and nothing is promised.
+    /// a key; what was kept of it before a change of its layout is removed as a whole. Blocks for as long as it takes to write
+    /// everything anew; others go on meanwhile. `go_on` is asked before each table: if it says no, this ends with false, and nothing
+    /// is promised.
     fn purge(&self, go_on: &dyn Fn(Table) -> bool) -> Result<bool, StoreError>;
 
     /// What the tables hold, as far as that can be told without reading them.
@@ -103,9 +104,9 @@ pub trait Store: Send + Sync {
     /// Notes that the rows are of this layout now.
     fn set_schema(&self, schema: u32) -> Result<(), StoreError>;
 
-    /// Before the layout is changed: keeps everything as it is, where it can be found again, if there is such a place. What is kept
-    /// already stays, unless it is to be made `anew`.
-    fn keep_copy(&self, _anew: bool) -> Result<Option<PathBuf>, StoreError> {
+    /// Before the layout is changed: keeps everything as it is, where it can be found again, if there is such a place. It takes the
+    /// place of what was kept of another time.
+    fn keep_copy(&self) -> Result<Option<PathBuf>, StoreError> {
         Ok(None)
     }
 

@@ -21,8 +21,8 @@ pub(crate) trait Overlay: Send + Sync {
         self.beneath().set_schema(schema)
     }
 
-    fn keep_copy(&self, anew: bool) -> Result<Option<PathBuf>, StoreError> {
-        self.beneath().keep_copy(anew)
+    fn keep_copy(&self) -> Result<Option<PathBuf>, StoreError> {
+        self.beneath().keep_copy()
     }
 
     fn fault(&self) -> Option<String> {
@@ -89,8 +89,8 @@ impl<T: Overlay> Store for T {
         Overlay::set_schema(self, schema)
     }
 
-    fn keep_copy(&self, anew: bool) -> Result<Option<PathBuf>, StoreError> {
-        Overlay::keep_copy(self, anew)
+    fn keep_copy(&self) -> Result<Option<PathBuf>, StoreError> {
+        Overlay::keep_copy(self)
     }
 
     fn ballast(&self) -> u64 {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tokenkeeper_protocol::{ProviderName, UserName};
 
-use super::{Vault, VaultError};
+use super::{Vault, VaultError, Versioned};
 use crate::store::Table;
 
 /// A name and the one subject it stands for at a provider.
@@ -20,7 +20,11 @@ pub struct Binding {
 impl Vault {
     /// The binding of a name, if it has one.
     pub fn binding(&self, provider: &ProviderName, name: &UserName) -> Result<Option<Binding>, VaultError> {
-        let found = self.read(Table::Bindings, &self.name_prefix(provider, name))?;
-        Ok(found.map(|versioned| versioned.value))
+        Ok(self.bound(provider, name)?.map(|versioned| versioned.value))
+    }
+
+    /// The same, with its version.
+    pub fn bound(&self, provider: &ProviderName, name: &UserName) -> Result<Option<Versioned<Binding>>, VaultError> {
+        self.read(Table::Bindings, &self.name_prefix(provider, name))
     }
 }

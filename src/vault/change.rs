@@ -130,6 +130,13 @@ impl Change<'_> {
         self.put(Table::Bindings, &key, 0, binding)
     }
 
+    /// Demands that a name still is bound as it was read.
+    pub fn still_bound(&mut self, provider: &ProviderName, binding: &Versioned<Binding>) -> &mut Self {
+        let key = self.vault.name_prefix(provider, &binding.value.name);
+        self.batch.expect(Table::Bindings, key, binding.version);
+        self
+    }
+
     /// Tells the audit trail, and the history of the session that it is about if this change is one of that session.
     pub fn audit(&mut self, what: What) -> Result<&mut Self, VaultError> {
         let (key, event) = (self.vault.next_in_outbox(), Event { at: self.now, what });

@@ -66,6 +66,13 @@ pub enum Stage {
     },
 }
 
+impl Stage {
+    /// Whether everything that can be in the store is gone.
+    pub fn is_last(&self) -> bool {
+        matches!(self, Self::Rekeying { .. })
+    }
+}
+
 /// Whose data is erased.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Whose {

@@ -16,6 +16,11 @@ pub struct Intent {
 }
 
 impl Vault {
+    /// What a session's last refresh intended, if its outcome was never written.
+    pub fn intent(&self, session: SessionRef) -> Result<Option<Intent>, VaultError> {
+        Ok(self.read(Table::Intents, session.as_bytes())?.map(|intent| intent.value))
+    }
+
     /// Every intent whose outcome was never written: those of refreshes that a crash interrupted. One that is damaged is
     /// left out, with an error in the log: it is no reason to serve nobody.
     pub fn unsettled(&self) -> Result<Vec<(SessionRef, Intent)>, VaultError> {

@@ -6,7 +6,7 @@
 //! stands in the keyring itself, which has more than one epoch until it is done: so a crash at any point is gone on from.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -61,6 +61,9 @@ pub struct Rotation {
     rate: AtomicU64,
     /// Whether the rate does not count.
     in_a_hurry: AtomicBool,
+    /// Held by whoever changes the keyring, for as long as the disk takes.
+    writing: Mutex<()>,
+    /// Never held while the disk is waited for: who asks how far it is shares a thread with those who are served.
     progress: Mutex<Progress>,
     begun: Notify,
 }
@@ -74,8 +77,9 @@ enum Pass {
 impl Rotation {
     /// For a vault and the place where its keyring is kept.
     pub fn new(vault: Arc<Vault>, kept: Arc<dyn KeepKeyring>, clock: Clock, rate: u64) -> Self {
-        let (rate, in_a_hurry, progress) = (AtomicU64::new(rate), AtomicBool::new(false), Mutex::default());
-        Self { vault, kept, clock, rate, in_a_hurry, progress, begun: Notify::new() }
+        let (rate, in_a_hurry) = (AtomicU64::new(rate), AtomicBool::new(false));
+        let (writing, progress) = (Mutex::default(), Mutex::default());
+        Self { vault, kept, clock, rate, in_a_hurry, writing, progress, begun: Notify::new() }
     }
 
     /// The epochs that there are keys for, the current one last.
@@ -90,7 +94,7 @@ impl Rotation {
 
     /// Encrypts the keyring to these recovery recipients and no others. Blocks for the disk.
     pub fn set_recovery(&self, recovery: &[String]) -> Result<(), KeptError> {
-        let _alone = self.noted();
+        let _alone = self.write_alone();
         self.kept.set_recovery(&self.vault.keyring(), recovery)
     }
 
@@ -120,18 +124,17 @@ impl Rotation {
     /// The same, unaudited.
     pub(super) fn begin(&self) -> Result<u32, BeginError> {
         // Held throughout: of two who begin one at the same time, the second finds it under way.
-        let mut progress = self.noted();
+        let _alone = self.write_alone();
         let mut keyring = (*self.vault.keyring()).clone();
-        if keyring.epochs().count() > 1 && progress.damaged == 0 {
+        if keyring.epochs().count() > 1 && self.noted().damaged == 0 {
             return Err(BeginError::UnderWay);
         }
         let epoch = keyring.begin_epoch();
         failpoint!("rotation.before-new-key");
         self.kept.keep(&keyring)?;
         failpoint!("rotation.new-key-kept");
+        *self.noted() = Progress::default();
         self.vault.replace_keyring(keyring);
-        *progress = Progress::default();
-        drop(progress);
         tracing::info!(epoch, "a new epoch began: everything is sealed anew");
         self.begun.notify_one();
         Ok(epoch)
@@ -236,8 +239,7 @@ impl Rotation {
     async fn forget(self: &Arc<Self>) -> Result<(), FinishError> {
         let this = Arc::clone(self);
         let forgotten = tokio::task::spawn_blocking(move || {
-            // One at a time writes the keyring.
-            let _alone = this.noted();
+            let _alone = this.write_alone();
             let mut keyring = (*this.vault.keyring()).clone();
             keyring.forget_old_epochs();
             failpoint!("rotation.before-old-key-goes");
@@ -265,7 +267,11 @@ impl Rotation {
         }
     }
 
-    fn noted(&self) -> std::sync::MutexGuard<'_, Progress> {
+    fn write_alone(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn noted(&self) -> MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,12 +5,12 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
-use tokenkeeper_protocol::reply::{Revocation, TokenReply};
+use tokenkeeper_protocol::reply::Revocation;
 use tokenkeeper_protocol::{Code, Reply, Request};
 
 use crate::support::config::{EVERYTHING, me};
 use crate::support::http::{self, Received};
-use crate::support::wire::{CALLBACK, Wire, complete, token};
+use crate::support::wire::{CALLBACK, Wire, access_token, complete};
 use crate::support::{Config, Daemon, Home};
 
 const CODE: &str = "odd-code-8c1f0a";
@@ -129,15 +129,6 @@ fn log_in(home: &Home) -> String {
     }
 }
 
-fn ask(home: &Home, min_valid: Option<u32>) -> Reply {
-    Wire::connect(&home.socket()).ask(&token("corp", min_valid))
-}
-
-fn access_token(reply: Reply) -> String {
-    let Reply::Token(TokenReply { access_token, .. }) = reply else { panic!("no token: {reply:?}") };
-    access_token.expose().to_owned()
-}
-
 #[test]
 fn a_session_at_a_provider_without_standards_goes_from_code_to_sign_out() {
     let odd = Odd::start();
@@ -146,7 +137,7 @@ fn a_session_at_a_provider_without_standards_goes_from_code_to_sign_out() {
     assert_eq!(wire.begin().1, format!("{}/start?app=shop", odd.url));
 
     let session = log_in(&home);
-    assert_eq!(access_token(ask(&home, None)), "odd-access-1");
+    assert_eq!(access_token(home.token_reply(None)), "odd-access-1");
     assert_eq!(home.sessions()[0]["user"], "alice");
     let sent = &odd.requests("/GetTokenFromCode")[0];
     let secret = crate::support::config::CLIENT_SECRET;
@@ -155,7 +146,7 @@ fn a_session_at_a_provider_without_standards_goes_from_code_to_sign_out() {
     assert_eq!(sent.header("authorization"), None);
 
     home.age_token();
-    assert_eq!(access_token(ask(&home, Some(99))), "odd-access-2");
+    assert_eq!(access_token(home.token_reply(Some(99))), "odd-access-2");
     let sent = &odd.requests("/refresh")[0];
     assert_eq!((sent.method.as_str(), sent.header("x-refresh")), ("GET", Some(REFRESH)));
 
@@ -173,10 +164,10 @@ fn only_the_errors_that_the_configuration_names_end_a_session() {
     home.age_token();
     let said = |message: &str, code| json!({ "Code": code, "Message": message, "Trace": "t-4711" });
     odd.json("/refresh", 200, &said("who knows", "E9"));
-    let Reply::Problem(problem) = ask(&home, Some(99)) else { panic!("a token") };
+    let Reply::Problem(problem) = home.token_reply(Some(99)) else { panic!("a token") };
     assert_eq!(problem.code, Code::Misconfigured, "{}", problem.message);
     assert!(problem.message.contains("E9 (correlation id t-4711: who knows)"), "{}", problem.message);
-    assert_eq!(access_token(ask(&home, None)), "odd-access-1", "what is alive is served");
+    assert_eq!(access_token(home.token_reply(None)), "odd-access-1", "what is alive is served");
 }
 
 #[test]
@@ -187,7 +178,7 @@ fn a_dead_refresh_token_asks_for_a_new_login_and_is_not_repeated_in_words() {
     home.age_token();
     let message = format!("{REFRESH} was revoked");
     odd.json("/refresh", 200, &json!({ "Code": "TOKEN_DEAD", "Message": message, "Trace": "t-4711" }));
-    let Reply::Problem(problem) = ask(&home, Some(99)) else { panic!("a token") };
+    let Reply::Problem(problem) = home.token_reply(Some(99)) else { panic!("a token") };
     assert_eq!(problem.code, Code::LoginRequired);
     assert!(
         problem.message.contains("TOKEN_DEAD (correlation id t-4711: [redacted] was revoked)"),
@@ -208,11 +199,11 @@ fn a_page_instead_of_an_answer_is_told_as_one_and_ends_no_session() {
         log_in(&home);
         home.age_token();
         odd.answer("/refresh", (content_type, status, body.to_owned()));
-        let Reply::Problem(problem) = ask(&home, Some(99)) else { panic!("a token") };
+        let Reply::Problem(problem) = home.token_reply(Some(99)) else { panic!("a token") };
         assert_eq!(problem.code, Code::TryLater, "{}", problem.message);
         let expected = if status == 200 { content_type } else { "HTTP 500" };
         assert!(problem.message.contains(expected), "{}", problem.message);
-        assert_eq!(access_token(ask(&home, None)), "odd-access-1");
+        assert_eq!(access_token(home.token_reply(None)), "odd-access-1");
     }
 }
 

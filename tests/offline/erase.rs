@@ -11,10 +11,13 @@ use tokenkeeper_protocol::UnixSeconds;
 use tokenkeeperd::domain::Session;
 use tokenkeeperd::seal::{HostIdentity, Keyring, Place};
 
+mod kills;
+
 #[path = "../long/sample.rs"]
 #[allow(dead_code, reason = "the long tests use all of it")]
 mod sample;
 
+use super::store::Host;
 use crate::support::config::me;
 use crate::support::deadline::unix_seconds;
 use crate::support::{CliResult, Config, Daemon, Fault, Home, ScriptedProvider};
@@ -220,6 +223,32 @@ fn what_is_not_erased_yet_is_said_to_be_there_and_can_be_erased_at_once() {
 }
 
 #[test]
+fn a_store_is_not_moved_while_somebody_is_erased_who_would_go_along() {
+    let (provider, key) = (ScriptedProvider::start(), age::x25519::Identity::generate());
+    let host = Host::new(&provider, &key, "");
+    let _daemon = host.start();
+    let (session, bob) = (host.home.login("alice"), host.home.login("bob"));
+    for _ in 0..50 {
+        provider.fault("/revoke", Fault::Answer(503, String::new()));
+    }
+    let mut command = host.home.cli_command();
+    let mut waiting =
+        command.args(["erase", "corp", "--user", "alice", "--yes"]).stderr(Stdio::null()).spawn().unwrap();
+    provider.wait_for("/revoke", 1);
+    waiting.kill().and_then(|()| waiting.wait()).unwrap();
+    let file = host.home.path("moved.age");
+    let move_out = || host.home.cli(["store", "move-out", "--output", &file.display().to_string()]);
+    let refused = move_out().fails_with(75);
+    assert!(refused.contains("somebody is being erased"), "{refused}");
+    host.home.cli(["token", "--session", &bob]).ok();
+
+    erase(&host.home, &["--now"]).ok();
+    move_out().ok();
+    let lines = format!("{:?}", host.lines(&file));
+    assert!(lines.contains("bob") && !lines.contains("alice") && !lines.contains(&session), "{lines}");
+}
+
+#[test]
 fn after_a_forced_erasure_and_a_new_identity_nothing_of_before_opens() {
     let provider = ScriptedProvider::start();
     let home = Home::new(&Config::empty().provider("corp", &provider.issuer));
@@ -237,12 +266,19 @@ fn after_a_forced_erasure_and_a_new_identity_nothing_of_before_opens() {
     fs::copy(home.identity_file(), &old_identity).unwrap();
     let copied = Command::new("cp").arg("-a").arg(store(&home)).arg(home.state_dir().join("store.before-2")).status();
     assert!(copied.unwrap().success());
+    // What an upgrade keeps goes, and what somebody has moved aside is named.
+    for kept in ["store-schema-1", "store-schema-1.tmp", "store-schema-2"] {
+        fs::create_dir(home.state_dir().join(kept)).unwrap();
+        fs::write(home.state_dir().join(kept).join("000001.sst"), "of alice").unwrap();
+    }
 
     let daemon = Daemon::start_command(&home, user(&home));
     let told = home.cli(["erase", "corp", "--user", "alice", "--yes", "--forced"]).ok();
-    for part in ["Erased in ", "setup --rekey", "Not reached: backups", "store.before-2"] {
+    for part in ["Erased in ", "setup --rekey", "Not reached: backups", "store.before-2", "store-schema-2"] {
         assert!(told.contains(part), "{told}");
     }
+    assert!(!told.contains("store-schema-1") && !home.state_dir().join("store-schema-1").exists(), "{told}");
+    assert!(!home.state_dir().join("store-schema-1.tmp").exists());
     home.syslog.wait_for(&["event=\"erased\"", "forced=\"true\""]);
     assert_eq!(home.cli(["--json", "keys", "show"]).json()["epoch"], 2);
     let status = home.cli(["status"]);

@@ -181,15 +181,31 @@ fn a_token_endpoint_that_fails_during_a_login_costs_only_that_login() {
         let _daemon = Daemon::start(&home);
         provider.fault("authorization_code", fault.clone());
 
-        let login = home.begin_login(&[]);
+        let login = home.begin_login(&["--timeout", "0s"]);
         Browser::default().log_in(&login.url, "alice");
         let failed = login.finish();
 
-        assert!([6, 75].contains(&failed.status), "{:?}: {failed:?}", &format!("{fault:?}")[..12]);
+        assert!([6, 75].contains(&failed.status), "{fault:?}: {failed:?}");
         assert_eq!(provider.count("authorization_code"), 1, "a code is sent once");
         assert_eq!(home.sessions().len(), 0);
         home.login("alice");
     }
+}
+
+#[test]
+fn a_token_endpoint_that_is_busy_for_a_moment_sends_nobody_back_to_the_login_page() {
+    let provider = ScriptedProvider::start();
+    let home = Home::new(&Config::corp(&provider.issuer));
+    let _daemon = Daemon::start(&home);
+    provider.fault("authorization_code", Fault::Answer(503, "<h1>busy</h1>".to_owned()));
+
+    let login = home.begin_login(&[]);
+    Browser::default().log_in(&login.url, "alice");
+    let done = login.finish();
+
+    assert!(done.stderr.contains("HTTP 503") && done.stderr.contains("tried again until"), "{done:?}");
+    assert_eq!(done.json()["user"]["name"], "alice");
+    assert_eq!(home.sessions().len(), 1);
 }
 
 #[test]

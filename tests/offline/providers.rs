@@ -168,3 +168,19 @@ fn providers_are_listed_and_shown_without_their_secrets() {
     assert!(!format!("{listed}{shown}").contains(CLIENT_SECRET));
     home.cli(["provider", "test", "crop"]).fails_with(4);
 }
+
+#[test]
+fn the_proxies_of_the_environment_are_not_used() {
+    let provider = ScriptedProvider::start();
+    let home = Home::new(&Config::corp(&provider.issuer));
+    let _daemon = Daemon::start_command(&home, {
+        let mut command = home.daemon_command();
+        // Nobody is there: a request that went that way would fail.
+        for name in ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+            command.env(name, "http://127.0.0.1:1");
+        }
+        command
+    });
+    home.login("alice");
+    home.cli(["provider", "test", "corp"]).ok();
+}

@@ -25,8 +25,7 @@ fn no_secret_is_in_the_log_the_audit_trail_or_the_state_directory() {
     provider.access_life(1000);
     home.cli(["token", "--session", &alice, "--min-valid", "99s"]).ok();
     // What goes wrong, with the secret in hand.
-    provider
-        .fault("refresh_token", Fault::Answer(400, r#"{"error":"invalid_grant","error_description":"no"}"#.to_owned()));
+    provider.fault("refresh_token", Fault::Quote(400, "invalid_grant"));
     home.cli(["token", "corp", "--user", "bob", "--min-valid", "99s"]).fails_with(3);
     let mut wire = Wire::connect(&home.socket());
     for lie in [Lie::Signature, Lie::Nonce, Lie::State] {
@@ -36,6 +35,10 @@ fn no_secret_is_in_the_log_the_audit_trail_or_the_state_directory() {
         wire.problem(&complete(login_id, &back));
         provider.tell_the_truth();
     }
+    let quoted = format!(r#"{{"error":"invalid_client","error_description":"{CLIENT_SECRET} is wrong"}}"#);
+    provider.fault("refresh_token", Fault::Answer(401, quoted));
+    home.age_token();
+    home.cli(["token", "--session", &alice, "--min-valid", "999s"]).fails_with(78);
     // A crash leaves the log of the database behind, a stop its tables.
     daemon.kill();
     let daemon = Daemon::start(&home);

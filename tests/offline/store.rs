@@ -80,8 +80,11 @@ fn the_numbers_of_the_store_are_told() {
         tables.iter().find(|table| table["name"] == name).unwrap()["keys"].as_u64().unwrap()
     };
     assert!(rows("sessions") > 0 && rows("names") > 0, "{stats}");
+    assert_eq!(stats["last_verified_at"], Value::Null);
+    host.home.cli(["store", "verify"]).ok();
     host.backup();
-    assert!(host.home.cli(["store", "stats", "--json"]).json()["last_backup_at"].is_string());
+    let stats = host.home.cli(["store", "stats", "--json"]).json();
+    assert!(stats["last_backup_at"].is_string() && stats["last_verified_at"].is_string(), "{stats}");
     assert!(host.home.cli(["store", "stats"]).ok().contains("1 active, 0 need login, 0 ended"));
 }
 
@@ -248,12 +251,17 @@ fn a_backup_that_was_cut_short_or_is_for_somebody_else_is_not_restored() {
     let file = host.backup();
     daemon.stop();
     let other = Host::new(&provider, &age::x25519::Identity::generate(), "");
-    assert!(!other.restore(&file, &[]).status.success());
+    let refused = |host: &Host, file: &Path, why: &str| {
+        let done = host.restore(file, &[]);
+        assert!(!done.status.success() && String::from_utf8_lossy(&done.stderr).contains(why), "{done:?}");
+    };
+    refused(&other, &file, "is not encrypted to this identity");
     let bytes = fs::read(&file).unwrap();
     let other = Host::new(&provider, &key, "");
     let cut = other.home.path("cut.age");
     fs::write(&cut, &bytes[..bytes.len() - 20]).unwrap();
-    assert!(!other.restore(&cut, &[]).status.success());
+    refused(&other, &cut, "it was cut short or changed: take another copy of the file");
+    refused(&other, Path::new("/etc/passwd"), "it is no age file, or a damaged one");
     // Nothing was begun: neither keys nor a store.
     assert_eq!(fs::read_dir(other.home.state_dir()).unwrap().count(), 0);
 }
@@ -296,11 +304,11 @@ fn damage_on_the_disk_is_found_and_named() {
     let found = host.home.cli(["store", "verify"]);
     assert_eq!(found.status, 1, "{found:?}");
     assert!(found.stdout.contains("history") && found.stdout.contains("1 thing is wrong"), "{found:?}");
+    assert!(host.home.cli(["status"]).stdout.contains("`tokenkeeper store verify` names them"), "nobody complains");
     // The schedule finds it, too. Its audit record may have to wait: the database takes no writes while it tidies up a damaged file.
     let deadline = crate::support::deadline::Deadline::patient();
-    while !host.home.cli(["status"]).stdout.contains("`tokenkeeper store verify` names them") {
-        assert!(deadline.left().is_some(), "nobody complains: {}", host.home.stderr());
+    while !host.home.stderr().contains("the store is damaged: history") {
+        assert!(deadline.left().is_some(), "the schedule finds nothing: {}", host.home.stderr());
         std::thread::park_timeout(std::time::Duration::from_millis(50));
     }
-    assert!(host.home.stderr().contains("the store is damaged: history"));
 }

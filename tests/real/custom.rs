@@ -3,12 +3,12 @@
 //! The login is that of a browser; refresh, sign-out and user info go over the AWS JSON API, which follows no standard.
 
 use serde_json::json;
-use tokenkeeper_protocol::reply::{LoggedIn, TokenReply};
+use tokenkeeper_protocol::reply::LoggedIn;
 use tokenkeeper_protocol::{Code, Reply};
 
 use crate::support::cognito::{Cognito, USER};
 use crate::support::config::{EVERYTHING, me};
-use crate::support::wire::{Wire, complete, token};
+use crate::support::wire::{Wire, access_token, complete};
 use crate::support::{Config, Daemon, Home};
 
 /// Access tokens live for an hour, so this asks for a new one as soon as a second has passed.
@@ -31,15 +31,6 @@ fn log_in(home: &Home, cognito: &Cognito) -> LoggedIn {
     }
 }
 
-fn ask(home: &Home, min_valid: Option<u32>) -> Reply {
-    Wire::connect(&home.socket()).ask(&token("corp", min_valid))
-}
-
-fn access_token(reply: Reply) -> String {
-    let Reply::Token(TokenReply { access_token, .. }) = reply else { panic!("no token: {reply:?}") };
-    access_token.expose().to_owned()
-}
-
 #[test]
 fn a_user_of_cognito_logs_in_is_refreshed_and_logs_out() {
     let cognito = Cognito::start();
@@ -49,20 +40,20 @@ fn a_user_of_cognito_logs_in_is_refreshed_and_logs_out() {
     let logged_in = log_in(&home, &cognito);
     assert_eq!(logged_in.user.name.as_str(), USER, "from the API, which is asked for what the ID token does not tell");
     assert_eq!(logged_in.user.issuer, format!("{}/{}", cognito.url, cognito.pool));
-    let first = access_token(ask(&home, None));
+    let first = access_token(home.token_reply(None));
     let user = cognito.call("GetUser", &json!({ "AccessToken": first }));
     assert_eq!(user["Username"], logged_in.user.subject.as_str());
 
     for _ in 0..2 {
-        let before = access_token(ask(&home, None));
+        let before = access_token(home.token_reply(None));
         home.age_token();
-        let after = access_token(ask(&home, NEARLY_ALL));
+        let after = access_token(home.token_reply(NEARLY_ALL));
         assert_ne!(after, before, "the same refresh token serves again");
     }
     let session = logged_in.session.to_string();
     let said = home.cli(["--json", "logout", &session]).json();
     assert_eq!(said["sessions"][0]["revoked"], "done");
-    assert!(matches!(ask(&home, None), Reply::Problem(_)));
+    assert!(matches!(home.token_reply(None), Reply::Problem(_)));
 }
 
 #[test]
@@ -73,7 +64,7 @@ fn a_user_whom_cognito_does_not_know_any_more_must_log_in_again() {
     log_in(&home, &cognito);
     home.age_token();
     cognito.delete_user();
-    let Reply::Problem(problem) = ask(&home, NEARLY_ALL) else { panic!("a token") };
+    let Reply::Problem(problem) = home.token_reply(NEARLY_ALL) else { panic!("a token") };
     assert_eq!(problem.code, Code::LoginRequired);
     assert!(problem.message.contains("NotAuthorizedException (User not authorized)"), "{}", problem.message);
 }

@@ -8,7 +8,7 @@ use tokenkeeper_protocol::Reply;
 
 use crate::support::browser::Browser;
 use crate::support::config::{EVERYTHING, me};
-use crate::support::wire::{Wire, token};
+use crate::support::wire::{Wire, access_token, token};
 use crate::support::{Config, Daemon, Django, Home, Proxy};
 
 /// How long access tokens live, in seconds.
@@ -41,10 +41,7 @@ fn home(config: &Config) -> Home {
 }
 
 fn ask(home: &Home, min_valid: Option<u32>) -> String {
-    match Wire::connect(&home.socket()).ask(&token("corp", min_valid)) {
-        Reply::Token(token) => token.access_token.expose().to_owned(),
-        other => panic!("no token: {other:?}"),
-    }
+    access_token(home.token_reply(min_valid))
 }
 
 const USER: &str = r#"["openid", "profile"]"#;

@@ -5,12 +5,13 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use tokenkeeper_protocol::frame::{HEADER_LEN, HELLO_LEN, Header, Version};
-use tokenkeeper_protocol::reply::{DeviceBegun, LoggedIn};
+use tokenkeeper_protocol::reply::{DeviceBegun, LoggedIn, TokenReply};
 use tokenkeeper_protocol::request::{
     DeviceBegin, DeviceWait, Holder, LoginBegin, LoginComplete, Selector, TokenFor, TokenRequest,
 };
 use tokenkeeper_protocol::{LoginId, Problem, Reply, Request, SessionRef};
 
+use super::Home;
 use super::browser::Browser;
 use super::deadline::PATIENCE;
 
@@ -154,6 +155,20 @@ impl Wire {
             other => panic!("{user} is not logged in at {provider}: {other:?}"),
         }
     }
+}
+
+impl Home {
+    /// What a peer gets that wants the token of the only session at `corp`.
+    pub(crate) fn token_reply(&self, min_valid_seconds: Option<u32>) -> Reply {
+        Wire::connect(&self.socket()).ask(&token("corp", min_valid_seconds))
+    }
+}
+
+/// The token in a reply that has one.
+#[track_caller]
+pub(crate) fn access_token(reply: Reply) -> String {
+    let Reply::Token(TokenReply { access_token, .. }) = reply else { panic!("no token: {reply:?}") };
+    access_token.expose().to_owned()
 }
 
 /// The request that begins a login.

@@ -152,6 +152,39 @@ expect 'a new identity takes the place of the old' 'new identity: systemd creden
 expect '... and the daemon starts with it' '^$' restart
 expect '... and serves' '^alice$' token_of
 
+# --- a user is erased, and so are the keys -----------------------------------------------------------------------------------
+
+identity=/etc/credstore.encrypted/tokenkeeper.identity
+keyring=/var/lib/tokenkeeper/keyring.age
+box systemd-creds decrypt --name=tokenkeeper.identity $identity /root/old
+box cp --preserve $keyring /root/old.age
+fetch /root/old
+expect 'somebody keeps the identity, and it opens the keyring' "^$keyring $" words_of opened_by "$dir/old" $keyring
+expect 'alice is erased by force' 'Erased in .* 1 session; corp has revoked.*One step is left, as root.*tokenkeeperd setup --rekey' \
+    box tokenkeeper erase corp --user alice --forced --yes
+expect '... and has no token any more' 'exit [34]$' exit_status as_unit shop tokenkeeper token corp
+expect '... the key of the records is another one' 'epoch +3 $' words_of box tokenkeeper keys show
+expect '... and root is told what is left to do' 'is done but for one step: run `tokenkeeperd setup --rekey`.*exit 1' \
+    exit_status box tokenkeeper status
+expect '... while others log in, and she too' 'Logged in to corp as alice' log_in
+expect 'root seals a new identity' 'new identity: systemd credential \(host key\)' box tokenkeeperd setup --rekey
+expect '... which opens the store after a restart' '^alice$' after_restart token_of
+expect '... with nothing left to do' '^0$' exit_code box tokenkeeper status
+expect '... the old one opens no file of the host any more' '^$' opened_by "$dir/old" $(daemons_files)
+expect '... and lies in none' '^$' box grep --recursive --files-with-matches --fixed-strings --file=/root/old /var/lib/tokenkeeper /etc
+
+box mv $identity /root/new
+box mv $keyring /root/new.age
+box install --mode=400 --owner=tokenkeeper /root/old /var/lib/tokenkeeper/identity
+box cp --preserve /root/old.age $keyring
+restart
+expect 'who has kept the old keyring as well opens no record with them' '^LOCKED, nothing is served: the keyring does not belong to this store' \
+    shows StatusText
+box rm /var/lib/tokenkeeper/identity /root/old /root/old.age
+box mv /root/new $identity
+box mv /root/new.age $keyring
+expect '... and the new ones still do' '^alice$' after_restart token_of
+
 box systemd-creds decrypt --name=tokenkeeper.identity /etc/credstore.encrypted/tokenkeeper.identity /root/copy
 box mv /var/lib/systemd/credential.secret /root/credential.secret
 restart

@@ -87,6 +87,20 @@ encrypt() {
     box rm "$2"
 }
 
+# fetch FILE: out of the box, to look at it with what this machine has.
+fetch() { box cat "$1" >"$dir/$(basename "$1")"; }
+
+# The files that the daemon and systemd keep, but not those of the store.
+daemons_files() { box find /var/lib/tokenkeeper /etc/credstore.encrypted -path /var/lib/tokenkeeper/store -prune -o -type f -print; }
+
+# opened_by IDENTITY FILE...: tells which of the files an identity opens.
+opened_by() {
+    local file
+    for file in "${@:2}"; do
+        ! box cat "$file" | age --decrypt --identity "$1" >/dev/null 2>&1 || echo "$file"
+    done
+}
+
 # --- the provider ------------------------------------------------------------------------------------------------------------
 
 # A program of this machine, on the network of the box. It ends when its standard input does: when descriptor 9 is closed.

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{ColorChoice, Parser};
 
 use crate::command::Command;
@@ -25,10 +26,10 @@ Exit status:
   3 log in again              69 daemon not reachable           76 not our protocol
   4 not found                 70 fault of the daemon            77 refused
   5 several sessions match    74 cannot read or write           78 wrong configuration
-  6 login failed              64 wrong usage
+  6 login failed              64 wrong usage                   130 interrupted
   7 tokens never live that long
   `tokenkeeper status` ends with 0 when all is well, 1 when degraded, 2 when nothing is served;
-  `tokenkeeper provider test` ends with 1 if the provider does not work.";
+  `tokenkeeper provider test` and `store verify` end with 1 if they find something wrong.";
 
 const SOCKET_HELP: &str =
     "The daemon's socket [default: $TOKENKEEPER_SOCKET, else that of your own daemon, else that of the system]";
@@ -78,12 +79,19 @@ pub(crate) fn parse() -> Result<Arguments, ExitCode> {
         let text = error.to_string();
         let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
         if wants_json(std::env::args_os()) {
-            json::print_error(&json::Problem::plain("usage", text.lines().next().unwrap_or_default(), exit::USAGE));
+            json::print_error(&json::Problem::plain("usage", &first_paragraph(text), exit::USAGE));
+        } else if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            drop(error.print());
         } else {
             drop(std::io::Write::write_fmt(&mut anstream::stderr(), format_args!("tokenkeeper: {text}\n")));
         }
         ExitCode::from(exit::USAGE)
     })
+}
+
+/// What is wrong, without the usage that follows; in one line, though what is missing stands in lines of its own.
+fn first_paragraph(text: &str) -> String {
+    text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// Whether `--json` stands among arguments that could not be understood.

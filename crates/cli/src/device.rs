@@ -2,7 +2,7 @@
 //!
 //! Nothing here is needed for the login to succeed: who interrupts the waiting finds the session all the same.
 
-use std::io::{IsTerminal, Write, stderr};
+use std::io::stderr;
 use std::time::Duration;
 
 use terminal_size::{Width, terminal_size_of};
@@ -15,6 +15,7 @@ use crate::escape::plain;
 use crate::failure::Failure;
 use crate::json;
 use crate::moment::Calendar;
+use crate::progress::Progress;
 use crate::qr;
 
 /// How long one request waits. Often enough to show how time goes by, and to notice a daemon that was restarted.
@@ -67,11 +68,12 @@ impl<'a> Login<'a> {
     /// Waits until the person has logged in, or cannot any more. A daemon that is restarted meanwhile is waited for too.
     pub(crate) fn wait(&self) -> Result<LoggedIn, Failure> {
         let deadline = Deadline::after(self.begun.expires_at.since(clock::now()) + LAST_ANSWER);
-        let mut progress = Progress::new(!self.context.json && stderr().is_terminal());
+        let mut progress = Progress::on_stderr(!self.context.json);
         loop {
-            progress.show(&Calendar::here().left(self.begun.expires_at).unwrap_or_else(|| "0s".to_owned()));
+            let left = Calendar::here().left(self.begun.expires_at).unwrap_or_else(|| "0s".to_owned());
+            progress.show(&format!("Waiting until you have logged in ({left} left) ..."));
             match self.wait_a_while() {
-                Err(failure) if may_pass(&failure) && deadline.left().is_some() => clock::pause(PAUSE),
+                Err(failure) if failure.may_pass() && deadline.left().is_some() => clock::pause(PAUSE),
                 settled => return settled,
             }
         }
@@ -94,55 +96,9 @@ pub(crate) fn not_offered(failure: &Failure) -> Option<&str> {
     }
 }
 
-fn may_pass(failure: &Failure) -> bool {
-    match failure {
-        Failure::Client { error: Error::Problem(problem), .. } => problem.code == Code::TryLater,
-        Failure::Client { error, .. } => {
-            matches!(error, Error::Unreachable { .. } | Error::Disconnected | Error::TimedOut)
-        }
-        _ => false,
-    }
-}
-
 /// How wide the terminal is. None without one, or where no colours are wanted: without them the code may be inside out.
 fn columns() -> Option<usize> {
     let plain = anstream::AutoStream::choice(&stderr()) == anstream::ColorChoice::Never;
     let (Width(columns), _) = terminal_size_of(stderr()).filter(|_| !plain)?;
     Some(columns.into())
-}
-
-/// One line that is written over itself, on a terminal. It is wiped in the end.
-struct Progress {
-    on_terminal: bool,
-    shown: usize,
-}
-
-impl Progress {
-    fn new(on_terminal: bool) -> Self {
-        Self { on_terminal, shown: 0 }
-    }
-
-    fn show(&mut self, left: &str) {
-        self.write(&format!("Waiting until you have logged in ({left} left) ..."));
-    }
-
-    fn write(&mut self, line: &str) {
-        if self.on_terminal {
-            let width = self.shown.max(line.len());
-            let mut out = stderr().lock();
-            // A line that cannot be written is missed by nobody.
-            drop(write!(out, "\r{line:width$}"));
-            drop(out.flush());
-            self.shown = line.len();
-        }
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.write("");
-        if self.on_terminal {
-            drop(write!(stderr(), "\r"));
-        }
-    }
 }

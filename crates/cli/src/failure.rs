@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tokenkeeper_client::{Code, Error, Problem, ProviderName};
 
@@ -32,6 +33,9 @@ pub(crate) enum Failure {
     /// A file that was asked for cannot be written.
     #[error("cannot write {}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
+    /// A file that was named cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
     /// The store left, and the file is not where it should be, or the daemon does not know that it is.
     #[error("{why}. The store is fenced, and nothing is served from it")]
     Fenced { why: String },
@@ -66,6 +70,9 @@ pub(crate) enum Failure {
     /// Something that cannot be undone, and nobody to ask.
     #[error("this cannot be undone, and nobody is there to confirm it; run it in a terminal, or with --yes")]
     Unconfirmed,
+    /// They said no.
+    #[error("nothing was erased")]
+    Declined,
     /// Ctrl-C at a prompt.
     #[error("interrupted")]
     Interrupted,
@@ -86,6 +93,22 @@ impl Failure {
     /// The exit status that says what to do next.
     pub(crate) fn exit_status(&self) -> u8 {
         self.class().1
+    }
+
+    /// Whether the same may succeed in a moment.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Client { error: Error::Problem(problem), .. } => problem.code == Code::TryLater,
+            Self::Client { error, .. } => {
+                matches!(error, Error::Unreachable { .. } | Error::Disconnected | Error::TimedOut)
+            }
+            _ => false,
+        }
+    }
+
+    /// How long the daemon said to wait, if it did.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        self.problem()?.retry_after_ms.map(|ms| Duration::from_millis(ms.into()))
     }
 
     /// What standard error says; nothing if nobody is there any more to read the answer either.
@@ -136,15 +159,18 @@ impl Failure {
                 _ => ("protocol", exit::PROTOCOL),
             },
             Self::UnprintableToken | Self::BadAuthorizeUrl => ("protocol", exit::PROTOCOL),
-            Self::Output(_) | Self::File { .. } | Self::Fenced { .. } | Self::Input(_) | Self::Listen { .. } => {
-                ("io", exit::IO)
-            }
+            Self::Output(_)
+            | Self::File { .. }
+            | Self::Unreadable { .. }
+            | Self::Fenced { .. }
+            | Self::Input(_)
+            | Self::Listen { .. } => ("io", exit::IO),
             Self::NoState => (Code::Unsupported.name(), Code::Unsupported.exit_status()),
             Self::LoginExpired => (Code::LoginFailed.name(), Code::LoginFailed.exit_status()),
             Self::WrongPaste | Self::UnknownUser { .. } => (Code::BadRequest.name(), exit::DATA),
             Self::Secret(error) => error.class(),
             Self::Unconfirmed => ("usage", exit::USAGE),
-            Self::Interrupted => ("interrupted", exit::INTERRUPTED),
+            Self::Declined | Self::Interrupted => ("interrupted", exit::INTERRUPTED),
         }
     }
 

@@ -19,8 +19,10 @@ mod manual;
 mod moment;
 mod paste;
 mod people;
+mod progress;
 mod qr;
 mod table;
+mod whole_file;
 
 use std::process::ExitCode;
 

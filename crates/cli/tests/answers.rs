@@ -116,6 +116,7 @@ fn without_sessions_standard_output_is_empty_and_json_still_is_an_object() {
     let done = daemon.run("sessions");
     assert_eq!((done.status, done.stdout.as_str()), (0, ""));
     assert!(done.stderr.contains("tokenkeeper login"), "{}", done.stderr);
+    assert!(daemon.run("sessions --user bob").stderr.starts_with("No such sessions."), "others may be there");
     assert_eq!(daemon.run("sessions --json").json(), json!({ "sessions": [] }));
 }
 
@@ -152,6 +153,14 @@ refresh   due 14 Nov 2023 22:13, 12 done so far
 ends      14 Nov 2023 22:13
 ";
     assert_eq!(done.stdout, expected);
+}
+
+#[test]
+fn a_session_that_is_over_is_not_said_to_have_lacked_a_refresh_token() {
+    let state = SessionState::NeedsLogin { reason: "too old".to_owned(), since: AT };
+    let over = SessionDetail { summary: session(state), refreshable: false, ..detail() };
+    let done = Daemon::answering(move |_| Reply::Session(over.clone())).run("session 7k3vq2mx");
+    assert!(done.stdout.contains("\nrefresh   not any more\n"), "{}", done.stdout);
 }
 
 #[test]

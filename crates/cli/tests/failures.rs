@@ -56,10 +56,21 @@ fn a_daemon_that_is_not_there_is_69_and_comes_with_the_command_to_run() {
         let done = Finished::from(tokenkeeper(arguments).args(["--socket", "/nonexistent/s"]).output().unwrap());
         assert_eq!(done.status, 69);
         assert!(done.stderr.starts_with("tokenkeeper: cannot reach the daemon at /nonexistent/s: "), "{}", done.stderr);
-        assert!(done.stderr.ends_with("systemctl status tokenkeeperd\n"), "{}", done.stderr);
+        assert!(
+            done.stderr.ends_with("systemctl status tokenkeeperd, or start your own: tokenkeeperd --user\n"),
+            "{}",
+            done.stderr
+        );
     }
     let done = Finished::from(tokenkeeper("status --json --socket /nonexistent/s").output().unwrap());
     assert_eq!(done.error_json()["error"]["code"], "unreachable");
+}
+
+#[test]
+fn an_identity_that_cannot_be_read_is_told_so() {
+    let done = Finished::from(tokenkeeper("keys recover --identity-file /nonexistent/key").output().unwrap());
+    assert_eq!(done.status, 74);
+    assert_eq!(done.stderr, "tokenkeeper: cannot read /nonexistent/key: No such file or directory (os error 2)\n");
 }
 
 #[test]
@@ -78,7 +89,10 @@ fn wrong_usage_is_64_and_help_is_0() {
         assert_eq!((done.status, done.stdout.as_str()), (64, ""), "{wrong}");
     }
     assert!(run("token corp --session 7k3vq2mx").stderr.starts_with("tokenkeeper: the argument "));
-    assert_eq!(run("token --json").error_json()["error"]["code"], "usage");
+    let said = run("token --json").error_json();
+    let told = "the following required arguments were not provided: <PROVIDER>";
+    assert_eq!((&said["error"]["code"], &said["error"]["message"]), (&json!("usage"), &json!(told)));
+    assert!(run("").stderr.starts_with("Log in once, "), "help is no complaint");
     for help in ["--help", "-h", "token --help", "login --help", "--version"] {
         let done = run(help);
         assert_eq!((done.status, done.stderr.as_str()), (0, ""), "{help}");

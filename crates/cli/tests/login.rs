@@ -8,6 +8,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStderr, Stdio};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{AT, Daemon, Finished, user};
 use serde_json::json;
@@ -167,6 +168,49 @@ fn a_login_that_the_provider_refused_is_told_in_the_browser_and_by_the_exit_stat
     let done = login.finish();
     assert_eq!((done.status, done.stdout.as_str()), (6, ""));
     assert!(done.stderr.ends_with("tokenkeeper: login failed: the provider said <no>\n"), "{}", done.stderr);
+}
+
+/// Begins a login, and completes it when it has said "try later" so many times.
+fn busy_daemon(times: usize) -> Daemon {
+    let said = AtomicUsize::new(0);
+    Daemon::answering(move |request| match request {
+        Request::LoginBegin(_) => Reply::LoginBegun(LoginBegun {
+            login_id: LoginId::from_random([7; 16]),
+            authorize_url: "https://id.example/authorize?state=right".into(),
+            expires_at: NEVER,
+        }),
+        Request::LoginComplete(complete) => {
+            assert_eq!(complete.callback_query.expose(), "code=good&state=right");
+            if said.fetch_add(1, Ordering::SeqCst) < times {
+                return Reply::Problem(Problem::new(Code::TryLater, "corp cannot be used at the moment: HTTP 503"));
+            }
+            Reply::LoggedIn(LoggedIn {
+                session: "7k3vq2mx".parse().unwrap(),
+                provider: "corp".parse().unwrap(),
+                user: user("alice"),
+                authentication: Authentication::default(),
+                ends_at: AT,
+            })
+        }
+        other => panic!("{other:?}"),
+    })
+}
+
+#[test]
+fn who_has_logged_in_at_the_provider_need_not_do_so_again_because_it_is_busy() {
+    let done = busy_daemon(1).run_with("login corp --paste", "?code=good&state=right");
+    assert_eq!((done.status, done.stdout.starts_with("Logged in to corp as alice")), (0, true), "{}", done.stderr);
+    let told =
+        "tokenkeeper: try later: corp cannot be used at the moment: HTTP 503\nYou are logged in there, so this is";
+    assert!(done.stderr.contains(told) && done.stderr.ends_with("Ctrl-C gives up.\n"), "{}", done.stderr);
+}
+
+#[test]
+fn who_does_not_want_to_wait_for_a_busy_provider_is_told_at_once() {
+    let done = busy_daemon(1).run_with("login corp --paste --timeout 0s", "?code=good&state=right");
+    assert_eq!((done.status, done.stdout.as_str()), (75, ""));
+    let told = "tokenkeeper: try later: corp cannot be used at the moment: HTTP 503\n";
+    assert!(done.stderr.ends_with(told), "{}", done.stderr);
 }
 
 #[test]

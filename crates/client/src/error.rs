@@ -13,7 +13,7 @@ use tokenkeeper_protocol::id::InvalidId;
 #[non_exhaustive]
 pub enum Error {
     /// Nobody listens: start the daemon.
-    #[error("cannot reach the daemon at {}: {source}; see whether it runs: systemctl status tokenkeeperd", path.display())]
+    #[error("cannot reach the daemon at {}: {source}; see whether it runs: systemctl status tokenkeeperd, or start your own: tokenkeeperd --user", path.display())]
     Unreachable {
         /// Where it was looked for.
         path: PathBuf,

@@ -16,6 +16,8 @@ pub fn give_back_spare_memory() {
 #[cfg(test)]
 #[cfg(target_env = "gnu")]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
     use super::*;
 
     /// Kilobytes of memory that are resident and belong to no file.

@@ -92,7 +92,7 @@ def sign(value):
 
 def verified(signed):
     value, _, _ = (signed or "").rpartition(".")
-    return value if value and hmac.compare_digest(sign(value), signed) else None
+    return value if value and hmac.compare_digest(sign(value).encode(), signed.encode()) else None
 
 
 def is_reference(text):

@@ -30,7 +30,11 @@ pub(in crate::config) fn read(
 ) -> Option<ProviderKind> {
     for key in keys::NOT_CUSTOM {
         if let Some(place) = table.place_of(key) {
-            let next = "write its URL into [provider.NAME.exchange], .renew, .sign_out or .user_info";
+            let next = match *key {
+                "device_authorization_endpoint" => "it has no logins with a code: remove it",
+                "subject_claim" => "write answer.subject into [provider.NAME.exchange] or .user_info",
+                _ => "write its URL into [provider.NAME.exchange], .renew, .sign_out or .user_info",
+            };
             table.error(place, format!("{key} is not for kind = \"custom\"; {next}"));
         }
     }

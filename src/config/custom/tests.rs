@@ -108,6 +108,11 @@ fn every_slip_is_told_with_its_place_and_what_would_be_right() {
             "kind = \"custom\"\ntoken_endpoint = \"https://x.example\"",
             "is not for kind = \"custom\"",
         ),
+        (
+            "kind = \"custom\"",
+            "kind = \"custom\"\ndevice_authorization_endpoint = \"https://x.example\"",
+            "it has no logins with a code",
+        ),
         (", subject = \"/Data/User/Id\"", "", "needs more here: user_info (or exchange.answer.subject"),
     ] {
         let found = errors(from, to);

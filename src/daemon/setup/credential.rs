@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use tokenkeeper_protocol::Secret;
 use zeroize::Zeroizing;
 
-use crate::seal::{HostIdentity, SealedWith, create_durably, replace_durably};
+use crate::seal::{HostIdentity, SealedWith, create_durably, remove_leftovers, replace_durably};
 
 /// Its name, which is sealed with it.
 const NAME: &str = "tokenkeeper.identity";
@@ -66,6 +66,13 @@ pub(super) enum Found {
     Unusable(PathBuf),
 }
 
+/// An identity that was sealed, and opened again to be sure.
+pub(super) struct Sealed {
+    bytes: Vec<u8>,
+    /// What it is sealed with.
+    pub(super) with: SealedWith,
+}
+
 impl CredentialStore {
     /// That of this host, if its systemd is new enough.
     pub(super) fn of_host() -> Option<Self> {
@@ -104,36 +111,34 @@ impl CredentialStore {
         self.identity(&text)
     }
 
-    /// Seals an identity, with the best that this host has, and keeps it in the place of any other.
-    pub(super) fn keep(&self, identity: &HostIdentity) -> Result<SealedWith, CredentialError> {
-        let (sealed, with) = self
-            .seal(identity, SealedWith::Tpm2, "host+tpm2")
-            .or_else(|_| self.seal(identity, SealedWith::HostKey, "host"))?;
-        let path = self.path();
-        let inaccessible = |source| CredentialError::Inaccessible { path: path.clone(), source };
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.directory).map_err(inaccessible)?;
-        let written = match create_durably(&path, &sealed, MODE) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => replace_durably(&path, &sealed),
-            written => written,
-        };
-        written.map_err(inaccessible)?;
-        Ok(with)
+    /// Seals an identity, with the best that this host has.
+    pub(super) fn seal(&self, identity: &HostIdentity) -> Result<Sealed, CredentialError> {
+        let best = self.seal_with(identity, SealedWith::Tpm2, "host+tpm2");
+        best.or_else(|_| self.seal_with(identity, SealedWith::HostKey, "host"))
     }
 
-    fn seal(
-        &self,
-        identity: &HostIdentity,
-        with: SealedWith,
-        key: &str,
-    ) -> Result<(Vec<u8>, SealedWith), CredentialError> {
+    /// Keeps a sealed identity in the place of any other.
+    pub(super) fn keep(&self, sealed: &Sealed) -> Result<(), CredentialError> {
+        let (path, bytes) = (self.path(), &sealed.bytes);
+        let inaccessible = |source| CredentialError::Inaccessible { path: path.clone(), source };
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.directory).map_err(inaccessible)?;
+        remove_leftovers(&path).map_err(inaccessible)?;
+        let written = match create_durably(&path, bytes, MODE) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => replace_durably(&path, bytes),
+            written => written,
+        };
+        written.map_err(inaccessible)
+    }
+
+    fn seal_with(&self, identity: &HostIdentity, with: SealedWith, key: &str) -> Result<Sealed, CredentialError> {
         let text = identity.expose_sealed_with(with);
         let key = ["--with-key=", key].concat();
-        let sealed = self.run("seal", &["encrypt", &key], text.expose().as_bytes())?.to_vec();
-        let opened = self.open(&sealed)?;
+        let bytes = self.run("seal", &["encrypt", &key], text.expose().as_bytes())?.to_vec();
+        let opened = self.open(&bytes)?;
         if opened.expose() != text.expose() {
             return Err(CredentialError::Refused { verb: "seal", said: "it opens as something else".to_owned() });
         }
-        Ok((sealed, with))
+        Ok(Sealed { bytes, with })
     }
 
     fn open(&self, sealed: &[u8]) -> Result<Secret, CredentialError> {

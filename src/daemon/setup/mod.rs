@@ -17,7 +17,7 @@ use nix::unistd::{User, geteuid};
 use self::credential::{CredentialStore, Found};
 use super::{Options, StartError, keys};
 use crate::config::{DaemonSettings, Environment, Mode, load};
-use crate::seal::{HostIdentity, IdentityError, IdentitySource, SealedWith};
+use crate::seal::{HostIdentity, IdentityError, IdentitySource};
 
 pub use credential::CredentialError;
 
@@ -81,20 +81,17 @@ impl Host<'_> {
 
     /// Keeps a new identity where there is none: sealed by systemd if that works, else in its file.
     fn keep(&self, identity: &HostIdentity) -> Result<IdentitySource, StartError> {
-        match self.seal(identity) {
-            Some(Ok(with)) => return Ok(IdentitySource::Credential(Some(with))),
-            Some(Err(error)) => eprintln!("tokenkeeperd: {error}; it is kept in a file instead"),
-            None => {}
+        if let Some(store) = &self.credentials {
+            match store.seal(identity).and_then(|sealed| store.keep(&sealed).map(|()| sealed.with)) {
+                Ok(with) => return Ok(IdentitySource::Credential(Some(with))),
+                Err(error) => eprintln!("tokenkeeperd: {error}; it is kept in a file instead"),
+            }
         }
         let file = &self.settings.identity_file;
         self.make_state_directory()?;
         identity.write_file(file)?;
         give_to_owner_of_directory(file)?;
         Ok(IdentitySource::File(file.clone()))
-    }
-
-    fn seal(&self, identity: &HostIdentity) -> Option<Result<SealedWith, CredentialError>> {
-        self.credentials.as_ref().map(|store| store.keep(identity))
     }
 
     /// As systemd would, should it not be there yet.

@@ -4,14 +4,14 @@ use super::*;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
-use crate::seal::{KeptKeyring, Keyring, Recipients};
+use crate::seal::{KeepKeyring as _, KeptKeyring, Keyring, Recipients};
 
 /// Seals by base64, with the key that it is told; a file beside it says which keys this machine has.
 const SCRIPT: &str = r#"#!/bin/sh
 here=$(dirname "$0")
 for argument in "$@"; do case $argument in --with-key=*) key=${argument#--with-key=};; esac; done
 case $1 in
-    encrypt) grep -qx "$key" "$here/keys" || { echo "no $key here" >&2; exit 1; }
+    encrypt) grep -qx "$key" "$here/keys" && [ ! -e "$here/broken" ] || { echo "no $key here" >&2; exit 1; }
         echo "$key"; base64 ;;
     decrypt) read -r key; grep -qx "$key" "$here/keys" || { echo "the TPM has changed" >&2; exit 1; }
         base64 -d ;;
@@ -160,9 +160,39 @@ fn an_identity_in_a_file_moves_into_the_credential_when_it_is_replaced() {
     let machine = Machine::new("host\n");
     machine.host_without_systemd().set_up().unwrap();
     machine.make_keyring();
+    let old = fs::read(&machine.settings.identity_file).unwrap();
     machine.host().rekey().unwrap();
     assert!(!machine.settings.identity_file.exists());
     assert!(machine.starts());
+
+    // Killed before the last step.
+    fs::write(&machine.settings.identity_file, old).unwrap();
+    machine.host().rekey().unwrap();
+    assert!(!machine.settings.identity_file.exists() && machine.starts());
+}
+
+#[test]
+fn a_daemon_that_starts_in_the_middle_waits_and_undoes_nothing() {
+    for keys in ["host\n", ""] {
+        let machine = Machine::new(keys);
+        machine.host().set_up().unwrap();
+        machine.make_keyring();
+        let (host, old) = (machine.host(), machine.identity());
+        let rekey = host.begin_rekey().unwrap();
+        std::thread::scope(|scope| {
+            // It encrypts the keyring to the identity that it was given, and to no other.
+            let start = scope.spawn(|| {
+                let recipients = Recipients::new(&old, &[]).unwrap();
+                let opened = KeptKeyring::open(&keys::keyring_path(&machine.settings), &old, recipients);
+                opened.and_then(|(keyring, kept)| kept.keep(&keyring))
+            });
+            let source = host.install(&rekey).unwrap();
+            host.finish_rekey(&rekey, &source).unwrap();
+            drop(rekey);
+            assert!(start.join().unwrap().is_err());
+        });
+        assert!(machine.starts());
+    }
 }
 
 #[test]
@@ -175,13 +205,9 @@ fn whenever_it_is_stopped_identity_and_keyring_belong_together_and_it_can_be_don
             let host = machine.host();
             if steps > 0 {
                 let rekey = host.begin_rekey().unwrap();
-                assert!(machine.starts(), "after step 1");
-                if steps > 1 {
-                    let source = host.install(&rekey).unwrap();
-                    assert!(machine.starts(), "after step 2");
-                    if steps > 2 {
-                        host.finish_rekey(&rekey, &source).unwrap();
-                    }
+                let source = (steps > 1).then(|| host.install(&rekey).unwrap());
+                if let Some(source) = source.filter(|_| steps > 2) {
+                    host.finish_rekey(&rekey, &source).unwrap();
                 }
             }
             assert!(machine.starts(), "{steps} steps");
@@ -196,9 +222,10 @@ fn a_credential_that_cannot_be_replaced_stays_the_identity() {
     let machine = Machine::new("host\n");
     machine.host().set_up().unwrap();
     machine.make_keyring();
-    let rekey = machine.host().begin_rekey().unwrap();
-    machine.has_keys("");
-    assert!(matches!(machine.host().install(&rekey), Err(StartError::Credential(_))));
-    machine.has_keys("host\n");
+    let (keyring, identity) = (keys::keyring_path(&machine.settings), machine.identity().recipient());
+    let before = fs::read(&keyring).unwrap();
+    fs::write(machine.dir.path().join("broken"), "").unwrap();
+    assert!(matches!(machine.host().rekey(), Err(StartError::Credential(_))));
+    assert_eq!((fs::read(&keyring).unwrap(), machine.identity().recipient()), (before, identity));
     assert!(machine.starts());
 }

@@ -17,6 +17,8 @@ use crate::vault::{Change, Erasure, ErasureId, Person, Rotation, Scope, Stage, V
 
 /// The pause before another look at an erasure that waits for something.
 const PAUSE: Duration = Duration::from_secs(1);
+/// It doubles with every fault in a row, so many times: to about a minute.
+const SLOWEST: u32 = 6;
 /// Erasures that are over and still known, for whoever asks how they went.
 const KNOWN: usize = 64;
 /// Sessions of a name that are looked at to find out whose it is.
@@ -87,7 +89,11 @@ impl Eraser {
             Ok(found) => found,
             // What is not found may be removed already, and still be in the files.
             Err(KeeperError::NothingKept { provider }) => {
-                return self.unfinished_at(&provider).ok_or(KeeperError::NothingKept { provider });
+                return Err(if self.is_unfinished_at(&provider) {
+                    KeeperError::StillErasing { provider }
+                } else {
+                    KeeperError::NothingKept { provider }
+                });
             }
             Err(error) => return Err(error),
         };
@@ -130,8 +136,9 @@ impl Eraser {
     /// Goes on with every erasure until `stop`: those that the last run left, then whatever is begun.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         self.take_up();
+        let mut faults = 0;
         while !stop.is_cancelled() {
-            let (mut waits, mut moved) = (false, false);
+            let (mut waits, mut moved, mut is_at_fault) = (false, false, false);
             for id in self.unfinished() {
                 let why = match self.step(id, &stop).await {
                     Ok(Step::Taken | Step::Over) => {
@@ -140,13 +147,15 @@ impl Eraser {
                     }
                     Ok(Step::Waits(why)) => why,
                     Err(error) => {
-                        tracing::error!(%error, "an erasure does not go on; it is tried again");
+                        is_at_fault = true;
                         error.to_string()
                     }
                 };
                 waits = true;
-                self.note(id, |noted| noted.waiting = Some(why));
+                self.note_waiting(id, why);
             }
+            // A step can be to write the whole store anew.
+            faults = if is_at_fault { faults + 1 } else { 0 };
             if moved {
                 continue;
             }
@@ -154,13 +163,12 @@ impl Eraser {
                 biased;
                 () = stop.cancelled() => return,
                 () = self.begun.notified() => {}
-                () = tokio::time::sleep(PAUSE), if waits => {}
+                () = tokio::time::sleep(PAUSE * 2_u32.pow(faults.min(SLOWEST))), if waits => {}
             }
         }
     }
 
     async fn step(self: &Arc<Self>, id: ErasureId, stop: &CancellationToken) -> Result<Step, KeeperError> {
-        // It leaves with the store when that is moved, and goes on there.
         let _work = match self.keeper.begin_work() {
             Ok(work) => work,
             Err(leaving) => return Ok(Step::Waits(leaving.to_string())),
@@ -228,6 +236,16 @@ impl Eraser {
         }
     }
 
+    /// Tells why it waits, in the log as well if that is news.
+    fn note_waiting(&self, id: ErasureId, why: String) {
+        self.note(id, |noted| {
+            if noted.waiting.as_ref() != Some(&why) {
+                tracing::warn!("an erasure at {} does not go on: {why}", noted.erasure.provider);
+                noted.waiting = Some(why);
+            }
+        });
+    }
+
     /// What the last run left.
     fn take_up(&self) {
         match self.keeper.vault.erasures() {
@@ -263,9 +281,9 @@ impl Eraser {
         self.noted().iter().find(|(_, it)| it.took.is_none() && is_it(&it.erasure)).map(|(id, _)| *id)
     }
 
-    fn unfinished_at(&self, provider: &ProviderName) -> Option<reply::Erasure> {
-        let is_there = |it: &Erasure| it.provider == *provider && !matches!(it.stage, Stage::Rekeying { .. });
-        self.progress(self.under_way(is_there)?)
+    /// Whose erasures they are is not known any more once everything is removed.
+    fn is_unfinished_at(&self, provider: &ProviderName) -> bool {
+        self.under_way(|it| it.provider == *provider && !it.stage.is_last()).is_some()
     }
 
     /// Somebody wants the same, and perhaps more.
@@ -304,6 +322,10 @@ impl Eraser {
         let person = person.ok_or_else(nothing)?;
         let whose = Whose::User(person.clone());
         let (sessions, damaged) = vault.sessions_of(provider, &whose)?;
+        if let Some(account) = sessions.iter().find_map(|session| session.value.account()) {
+            let why = format!("that is service account {account}, which is nobody; remove it from the configuration");
+            return Err(KeeperError::BadRequest { why });
+        }
         if sessions.is_empty() && damaged.is_empty() && vault.bindings_of(provider, &person)?.is_empty() {
             return Err(nothing());
         }

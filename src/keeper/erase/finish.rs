@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::eraser::{Eraser, Row, Step, changed};
 use crate::audit::What;
+use crate::failpoint::failpoint;
 use crate::keeper::KeeperError;
 use crate::store::Table;
 use crate::vault::{BeginError, Change, Erasure, ErasureId, Stage, VaultError};
@@ -32,6 +33,7 @@ impl Eraser {
             ));
         }
         let (this, stop) = (Arc::clone(self), stop.clone());
+        self.detail(id, "as soon as no backup and no check looks at it".to_owned());
         let purged = tokio::task::spawn_blocking(move || {
             let go_on = |table: Table| {
                 this.detail(id, table.to_string());
@@ -43,6 +45,7 @@ impl Eraser {
             let stops = || Step::Waits("the daemon stops; the next start goes on".to_owned());
             return Ok(self.give_way().unwrap_or_else(stops));
         }
+        failpoint!("erase.rewritten");
         if row.value.forced {
             let next = Erasure { stage: Stage::Rotating { epoch: None }, ..row.value.clone() };
             self.write(id, row.version, &next, |_| Ok(())).await?;
@@ -109,9 +112,16 @@ impl Eraser {
             self.write(id, row.version, &next, |_| Ok(())).await?;
             return Ok(Step::Taken);
         }
-        let recipient = self.identity.clone().unwrap_or_default();
+        // Whatever the next start finds would pass for another one.
+        let Some(recipient) = self.identity.clone() else {
+            return Ok(Step::Waits(
+                "the keyring could not be written when the daemon started, so nobody knows who can open it: restart the daemon"
+                    .to_owned(),
+            ));
+        };
         let next = Erasure { stage: Stage::Rekeying { recipient }, ..row.value.clone() };
         self.write(id, row.version, &next, |change| self.tell(id, &row.value, change)).await?;
+        failpoint!("erase.rotated");
         tracing::warn!(
             "a forced erasure is done but for one step: run `tokenkeeperd setup --rekey` as root, then restart the daemon"
         );

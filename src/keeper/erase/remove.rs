@@ -1,6 +1,6 @@
 //! The first steps of an erasure: the sessions end, their tokens are revoked, and everything is removed.
 //!
-//! Invariant: the row of the erasure forgets whose it is in the batch that removes the last of it, and not before.
+//! Invariant: the row of the erasure forgets whose it is when the last of it is removed, and not before.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use super::eraser::{Eraser, Row, Step, changed};
 use super::traces::Traces;
 use crate::audit::What;
 use crate::domain::Session;
+use crate::failpoint::failpoint;
 use crate::keeper::KeeperError;
 use crate::vault::{Change, Erasure, ErasureId, Stage, VaultError, Versioned, Whose};
 
@@ -124,6 +125,7 @@ impl Removal<'_> {
             // What a provider answered and the store did not take is about a session that is gone.
             keeper.unwritten.forget(session.value.id);
         }
+        failpoint!("erase.before-removal");
         self.write(|change| {
             for session in sessions {
                 let (session, provider) = (session.value.id, self.erasure.provider.clone());
@@ -139,7 +141,7 @@ impl Removal<'_> {
         Ok(())
     }
 
-    /// Removes the names, and with them whose erasure it is, unless a session has come meanwhile.
+    /// Removes the names, then whose erasure it is, unless a session has come meanwhile.
     async fn forget_whose(mut self, whose: &Whose) -> Result<Step, KeeperError> {
         let vault = Arc::clone(&self.eraser.keeper.vault);
         let bindings = match whose {
@@ -151,17 +153,20 @@ impl Removal<'_> {
             }
         };
         let vault = &self.eraser.keeper.vault;
+        if !bindings.is_empty() {
+            let mut change = vault.change(self.eraser.keeper.clock.now());
+            for (key, binding) in &bindings {
+                change.unbind(key, binding.version);
+            }
+            change.commit().await.map_err(changed)?;
+        }
+        // Behind the names: a login that came before binds none, and one that comes from here on binds it anew.
         if vault.sessions_of(&self.erasure.provider, whose)? != (Vec::new(), Vec::new()) {
             return Ok(Step::Taken);
         }
         self.erasure.stage = Stage::Rewriting { told_below: vault.outbox_end() };
-        self.write(|change| {
-            for (key, binding) in &bindings {
-                change.unbind(key, binding.version);
-            }
-            Ok(())
-        })
-        .await?;
+        self.write(|_| Ok(())).await?;
+        failpoint!("erase.removed");
         Ok(Step::Taken)
     }
 

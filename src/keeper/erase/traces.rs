@@ -51,10 +51,10 @@ impl Traces {
         let is_person = |person: &Person| {
             answered.is_some_and(|it| (&it.user.issuer, &it.user.subject) == (&person.issuer, &person.subject))
         };
-        let hint = match &login.way {
-            Way::Code(flow) => flow.login_hint.as_ref(),
-            Way::Device(_) => None,
+        let names = match &login.way {
+            Way::Code(flow) => flow.login_hint.as_ref().is_some_and(|hint| self.called.contains(hint)),
+            Way::Device(flow) => flow.failure.as_ref().is_some_and(|why| self.called.iter().any(|it| why.says(it))),
         };
-        self.person.as_ref().is_some_and(is_person) || hint.is_some_and(|hint| self.called.contains(hint))
+        self.person.as_ref().is_some_and(is_person) || names
     }
 }

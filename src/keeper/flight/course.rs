@@ -68,6 +68,8 @@ pub(super) struct Errand {
     pub(super) grace: Duration,
     /// Whether the refresh token may be a spent one, from an older copy of the store.
     pub(super) is_stale: bool,
+    /// The era of the clock.
+    pub(super) era: u32,
 }
 
 /// What came of it.

@@ -13,6 +13,5 @@ mod pilot;
 mod unwritten;
 
 pub(super) use self::outcome::interrupted;
-use self::passengers::Outcome;
-pub(super) use self::passengers::{Flights, Ticket};
+pub(super) use self::passengers::{Flights, Outcome, Ticket};
 pub(super) use self::unwritten::Unwritten;

@@ -24,11 +24,13 @@ pub(super) struct Found {
     pub(super) grace: Duration,
     /// Whether the refresh token may be a spent one, from an older copy of the store.
     pub(super) is_stale: bool,
+    /// The era of the clock.
+    pub(super) era: u32,
 }
 
 /// What is done first for a session as it was found.
 pub(super) fn needed(found: Found, wish: Wish) -> State {
-    let Found { session, now, provider, grace, is_stale } = found;
+    let Found { session, now, provider, grace, is_stale, era } = found;
     let it = &session.value;
     if !it.state.is_active() {
         let is_done = it.tokens.is_none();
@@ -47,11 +49,12 @@ pub(super) fn needed(found: Found, wish: Wish) -> State {
             // A reload has come as far as the providers. Another client's tokens are not for this session.
             let (why, wait) = ("its configuration is being changed".to_owned(), Duration::from_secs(1));
             let provider = settings.name.clone();
-            return State::Landed(Err(KeeperError::ProviderDown { provider, why, wait }));
+            return put_off(session, now, now + wait, Err(KeeperError::ProviderDown { provider, why, wait }));
         }
     } else {
         let Some(tokens) = &it.tokens else { return State::Landed(Ok(Attended::NothingDue)) };
-        let expires_at = tokens.access.expires_at;
+        // One from before the clock was set back is served to nobody any more.
+        let expires_at = if it.era == era { tokens.access.expires_at } else { now };
         if tokens.refresh.is_none() {
             return if now < expires_at {
                 State::Landed(Ok(Attended::NothingDue))
@@ -68,7 +71,7 @@ pub(super) fn needed(found: Found, wish: Wish) -> State {
             return put_off(session, now, expires_at, then);
         }
     }
-    if let Some((until, why)) = held_back(it, grace, now) {
+    if let Some((until, why)) = held_back(it, grace, era, now) {
         return put_off(session, now, until, Err(why));
     }
     if wish == Wish::Due {
@@ -81,12 +84,12 @@ pub(super) fn needed(found: Found, wish: Wish) -> State {
             return put_off(session, now, keep_alive, Ok(Attended::NothingDue));
         }
     }
-    State::Queueing(Errand { session, provider, grace, is_stale })
+    State::Queueing(Errand { session, provider, grace, is_stale, era })
 }
 
 /// What is done once the gate was passed. That may have taken longer than a grace.
 pub(super) fn admitted(errand: Errand, now: UnixSeconds) -> State {
-    if let Some((until, why)) = held_back(&errand.session.value, errand.grace, now) {
+    if let Some((until, why)) = held_back(&errand.session.value, errand.grace, errand.era, now) {
         return put_off(errand.session, now, until, Err(why));
     }
     if errand.session.value.account().is_some() {
@@ -97,11 +100,13 @@ pub(super) fn admitted(errand: Errand, now: UnixSeconds) -> State {
 }
 
 /// Until when a try is held back that would come too soon after the last one, and what is told of that.
-fn held_back(session: &Session, grace: Duration, now: UnixSeconds) -> Option<(UnixSeconds, KeeperError)> {
+fn held_back(session: &Session, grace: Duration, era: u32, now: UnixSeconds) -> Option<(UnixSeconds, KeeperError)> {
     let trouble = session.trouble.as_ref()?;
-    let until = not_before(session, trouble, grace, now);
+    let until = not_before(session, trouble, grace, era, now);
     let (provider, why, wait) = (session.provider.clone(), trouble.what.clone(), until.since(now));
-    (now < until).then_some(if trouble.needs_administrator {
+    // By the clock of before it was set back, it could be held back for years.
+    let is_of_before = session.era != era && wait > timing::LONGEST_WAIT;
+    (now < until && !is_of_before).then_some(if trouble.needs_administrator {
         (until, KeeperError::Misconfigured { provider, why })
     } else {
         (until, KeeperError::ProviderDown { provider, why, wait })

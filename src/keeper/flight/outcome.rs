@@ -50,7 +50,7 @@ pub(super) fn settled(
 
 /// What becomes of a session by the outcome of a refresh.
 pub(super) fn after(session: &Session, answered: &Answered, known: Known) -> (Session, Outcome) {
-    let Known { now, grace, random, .. } = known;
+    let Known { now, grace, era, random } = known;
     let Answered { settings, outcome, sent_at, .. } = answered;
     let mut new = session.clone();
     let tries = session.trouble.as_ref().map_or(1, |trouble| trouble.tries.saturating_add(1));
@@ -63,7 +63,7 @@ pub(super) fn after(session: &Session, answered: &Answered, known: Known) -> (Se
     };
     let mut troubled = |what: String, wait: Duration, unknown_since| {
         let trouble = Trouble { what, tries, not_before: now + wait, unknown_since, needs_administrator };
-        let not_before = not_before(session, &trouble, grace, now + wait);
+        let not_before = not_before(session, &trouble, grace, era, now + wait);
         let why = trouble.what.clone();
         new.due_at = Some(not_before);
         new.trouble = Some(Trouble { not_before, ..trouble });
@@ -77,7 +77,8 @@ pub(super) fn after(session: &Session, answered: &Answered, known: Known) -> (Se
         // The session ended meanwhile: whatever the provider said, its tokens are only there to be revoked.
         _ if !session.state.is_active() => Ok(Attended::NothingDue),
         RefreshOutcome::NotSent(fault) => {
-            let later = troubled(fault.to_string(), backoff, unknown_since);
+            let wait = backoff.max(fault.retry_after().unwrap_or_default());
+            let later = troubled(fault.to_string(), wait, unknown_since);
             Err(if fault.needs_administrator() { misconfigured(session, fault) } else { later })
         }
         RefreshOutcome::Transient { fault, retry_after } => {
@@ -94,7 +95,7 @@ pub(super) fn after(session: &Session, answered: &Answered, known: Known) -> (Se
         RefreshOutcome::Unknown(fault) => {
             let since = unknown_since.unwrap_or(*sent_at);
             // The first time, the provider forgives it at once: whoever waits for a token goes on waiting.
-            let at_once = tries == 1 && now < since + grace;
+            let at_once = tries == 1 && is_forgiven(since, grace, now);
             Err(troubled(fault.to_string(), if at_once { Duration::ZERO } else { backoff }, Some(since)))
         }
         RefreshOutcome::Refused { error, description, correlation } => {
@@ -120,11 +121,24 @@ fn misconfigured(session: &Session, fault: &Fault) -> KeeperError {
 }
 
 /// When the next try is, at `now` or later. A refresh token that may be spent is only sent while the provider would forgive
-/// it, and otherwise when the access token has expired and nothing is left to lose.
-pub(super) fn not_before(session: &Session, trouble: &Trouble, grace: Duration, now: UnixSeconds) -> UnixSeconds {
-    let is_risky = trouble.unknown_since.is_some_and(|since| now >= since + grace);
-    let expires_at = session.tokens.as_ref().map(|tokens| tokens.access.expires_at).filter(|_| is_risky);
-    trouble.not_before.max(expires_at.unwrap_or(trouble.not_before))
+/// it, and otherwise when the access token has expired and nothing is left to lose; one from before the clock was set back, to
+/// another `era`, counts as expired, and is served to nobody.
+pub(super) fn not_before(
+    session: &Session,
+    trouble: &Trouble,
+    grace: Duration,
+    era: u32,
+    now: UnixSeconds,
+) -> UnixSeconds {
+    let is_risky = trouble.unknown_since.is_some_and(|since| !is_forgiven(since, grace, now));
+    let live = session.tokens.as_ref().filter(|_| is_risky && session.era == era);
+    live.map_or(trouble.not_before, |tokens| trouble.not_before.max(tokens.access.expires_at))
+}
+
+/// Whether the provider still takes a refresh token that may be spent `since` then. A clock that was set back since does not
+/// make it good again.
+fn is_forgiven(since: UnixSeconds, grace: Duration, now: UnixSeconds) -> bool {
+    now.since(since).max(since.since(now)) < grace
 }
 
 /// Takes new tokens in. A refresh or ID token that did not come stays as it was (RFC 6749 section 6).
@@ -148,16 +162,22 @@ fn renew(new: &mut Session, tokens: &Tokens, settings: &ProviderSettings, known:
 }
 
 /// A session whose refresh was interrupted: what the provider did is not known.
-pub(in crate::keeper) fn interrupted(session: &Session, intent: &Intent, grace: Duration, now: UnixSeconds) -> Session {
+pub(in crate::keeper) fn interrupted(
+    session: &Session,
+    intent: &Intent,
+    grace: Duration,
+    era: u32,
+    now: UnixSeconds,
+) -> Session {
     let earlier = session.trouble.as_ref().and_then(|trouble| trouble.unknown_since);
     let at_once = now + timing::backoff(1, 0.0);
     let trouble = Trouble {
-        what: "a refresh was interrupted by a restart, and its answer is not known".to_owned(),
+        what: "a refresh was interrupted, and its answer is not known".to_owned(),
         tries: 1,
         not_before: at_once,
         unknown_since: Some(earlier.unwrap_or(intent.at)),
         needs_administrator: false,
     };
-    let not_before = not_before(session, &trouble, grace, at_once);
+    let not_before = not_before(session, &trouble, grace, era, at_once);
     Session { due_at: Some(not_before), trouble: Some(Trouble { not_before, ..trouble }), ..session.clone() }
 }

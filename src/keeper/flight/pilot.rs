@@ -70,9 +70,11 @@ impl Keeper {
     async fn ask_provider(&self, flight: Flight, wish: Wish) -> Flight {
         let State::Queueing(errand) = &flight.state else { return flight };
         let (provider, before) = (Arc::clone(&errand.provider), errand.session.value.clone());
-        let pass = match self.enter(&provider, &before, wish).await {
+        // What leaves after the daemon was told to stop may be answered when it is gone.
+        let entered = self.stop.run_until_cancelled(self.enter(&provider, &before, wish)).await;
+        let pass = match entered.unwrap_or(Err(KeeperError::Stopping)) {
             Ok(pass) => pass,
-            Err(closed) => return flight.next(Event::Admitted(Err(closed))),
+            Err(error) => return flight.next(Event::Admitted(Err(error))),
         };
         // That may have taken a while. If the session was changed meanwhile, the intent is not written.
         let mut flight = flight.next(Event::Admitted(Ok(self.clock.now())));
@@ -97,7 +99,7 @@ impl Keeper {
         let provider = self.providers.load().get(&session.value.provider).cloned();
         let grace = provider.as_ref().map(|provider| self.grace(provider.settings())).unwrap_or_default();
         let is_stale = self.vault.is_quarantined(id)?;
-        Ok(Found { session, now: self.clock.now(), provider, grace, is_stale })
+        Ok(Found { session, now: self.clock.now(), provider, grace, is_stale, era: self.clock.era() })
     }
 
     /// A session with the time when it was last asked for: the cache knows it to the second, the record as of the last write.

@@ -186,6 +186,7 @@ async fn what_the_store_does_not_take_is_left_to_the_sweep() {
     assert_eq!(home.keeper.account(&nightly()), None);
     home.store.recover();
     assert_eq!(home.keeper.sweep().await, Ok(1));
+    home.keeper.lanes_at_rest().await;
     let home = Home { id: home.keeper.account(&nightly()).unwrap(), ..home };
     assert_eq!(home.token().as_deref(), Some("at-1"));
 }
@@ -200,4 +201,39 @@ async fn an_answer_that_cannot_be_written_is_not_asked_for_again() {
     home.store.recover();
     assert_eq!(home.attend(Wish::NewToken).await, Ok(Attended::Renewed));
     assert_eq!((home.posts(), home.token().as_deref()), (1, Some("at-1")));
+}
+
+#[tokio::test]
+async fn a_configuration_that_cannot_be_followed_is_followed_later_though_the_one_before_it_was_meanwhile() {
+    let home = Home::with(|_| {}, |session| session.due_at = None).await;
+    home.store.hold(crate::store::Table::Sessions);
+    let ((), (), ()) = tokio::join!(
+        home.keeper.keep_accounts(configured(&["reports"])),
+        home.keeper.keep_accounts(AccountsConfigured::new()),
+        async {
+            until(|| home.store.held() == 1).await;
+            home.store.take_only(0);
+            home.store.let_all_go();
+        }
+    );
+    home.store.recover();
+    assert_eq!(home.keeper.sweep().await, Ok(0));
+    let sessions = home.vault.accounts().unwrap();
+    let session = home.vault.session(sessions[0]).unwrap().unwrap().value;
+    assert_eq!((sessions.len(), session.state.is_ended()), (1, true), "nobody configures it any more");
+}
+
+#[tokio::test]
+async fn an_account_without_a_token_goes_before_sessions_that_have_one() {
+    let home = Home::with(|settings| settings.courtesy.concurrency = 1, |session| session.due_at = Some(at(100))).await;
+    home.sleep_until(200);
+    let bell = home.hold(granted("at-1"));
+    home.keeper.keep_accounts(configured(&["reports"])).await;
+    let provider = home.provider();
+    let other = provider.gate().enter(&home.clock, crate::provider::Turn::of_person()).await.unwrap();
+    home.keeper.line_up(home.clock.now()).await.unwrap();
+    drop(other);
+    until(|| home.posts() == 1).await;
+    assert_eq!(home.server.requests("/token")[0].field("grant_type").as_deref(), Some("client_credentials"));
+    bell.notify_one();
 }

@@ -3,16 +3,21 @@
 use super::*;
 use crate::config::settings::RefreshMode;
 
-#[tokio::test]
-async fn every_due_session_is_attended_to_over_many_pages() {
-    let home = Home::with(|_| {}, |session| session.due_at = None).await;
+/// Adds so many sessions that are due one after the other.
+async fn many(home: &Home, number: u16) {
     let mut change = home.vault.change(NOW);
-    for number in 0..600_u16 {
+    for number in 0..number {
         let [a, b] = number.to_be_bytes();
         let id = SessionRef::from_random([a, b, 0, 0, 0]);
         change.insert(&Session { id, due_at: Some(at(u64::from(number % 7))), ..home.session() }).unwrap();
     }
     change.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn every_due_session_is_attended_to_over_many_pages() {
+    let home = Home::with(|_| {}, |session| session.due_at = None).await;
+    many(&home, 600).await;
     home.sleep_until(100);
     assert_eq!(home.attend_to_all_due().await, 600);
     assert_eq!(home.posts(), 600);
@@ -73,9 +78,63 @@ async fn a_record_that_does_not_open_keeps_nobody_else_waiting() {
     home.store.write_if(batch).await.unwrap();
 
     home.sleep_until(200);
-    assert_eq!(home.attend_to_all_due().await, 2);
+    assert_eq!(home.attend_to_all_due().await, 1);
     assert_eq!(home.posts(), 1);
     home.edit(|session| session.prune_at = at(200)).await;
     let moved = home.keeper.prune(&tokio_util::sync::CancellationToken::new()).await;
     assert_eq!(moved, Ok(1));
+}
+
+#[tokio::test]
+async fn what_finds_no_room_in_its_lane_comes_in_as_soon_as_there_is_some() {
+    let mut home = Home::with(|_| {}, |session| session.due_at = None).await;
+    Arc::get_mut(&mut home.keeper).unwrap().lanes.longest = 100;
+    many(&home, 1_000).await;
+    // What becomes of them brings nothing that anybody would have to be told.
+    home.keeper.replace_providers(Providers::new(), RETENTION);
+    home.sleep_until(100);
+    let nothing_is_due = || home.vault.due(at(100), None, 1).unwrap().is_empty();
+    tokio::select! {
+        () = line_up_when_it_rings(&home) => {}
+        () = until(nothing_is_due) => {}
+    }
+}
+
+/// What the due timer does, at a time that stands still.
+async fn line_up_when_it_rings(home: &Home) {
+    loop {
+        home.keeper.line_up(home.clock.now()).await.unwrap();
+        home.keeper.agenda_changed().await;
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_hangs_does_not_keep_the_sweep_from_its_next_round() {
+    let home = Home::new().await;
+    home.sleep_until(200);
+    let bell = home.hold(renewal());
+    assert_eq!(home.keeper.sweep().await, Ok(1));
+    until(|| home.posts() == 1).await;
+    assert_eq!(home.keeper.sweep().await, Ok(0), "it is on its way");
+    bell.notify_one();
+    home.keeper.lanes_at_rest().await;
+    assert_eq!(home.session().refreshes, 1);
+}
+
+#[tokio::test]
+async fn the_sweep_removes_what_stands_in_the_agenda_and_does_not_belong_there() {
+    use crate::store::{Batch, Store, Table};
+    let home = Home::with(|_| {}, |session| session.due_at = None).await;
+    many(&home, 1).await;
+    let [(_, id)] = home.vault.due(NOW, None, 9).unwrap()[..] else { panic!("it is due") };
+    let before = [&[0][..], &at(0).0.cast_unsigned().to_be_bytes(), id.as_bytes()].concat();
+    let stray = [&[0][..], &at(3).0.cast_unsigned().to_be_bytes(), id.as_bytes()].concat();
+    assert!(home.store.read(Table::Due, &before).unwrap().is_some());
+    let mut batch = Batch::default();
+    batch.mark(Table::Due, &stray);
+    home.store.write_if(batch).await.unwrap();
+    home.sleep_until(10);
+    home.keeper.sweep().await.unwrap();
+    home.keeper.lanes_at_rest().await;
+    assert_eq!(home.vault.due(at(10), None, 9).unwrap(), []);
 }

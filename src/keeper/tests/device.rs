@@ -226,6 +226,25 @@ async fn one_owner_has_so_many_codes_at_a_time_and_others_have_theirs() {
 }
 
 #[tokio::test]
+async fn codes_that_are_asked_for_at_the_same_time_count_before_they_are_there() {
+    let home = Home::new().await;
+    for _ in 0..31 {
+        begin(&home, None).await;
+    }
+    let bell = Arc::new(Notify::new());
+    let code = home.server.scripted("/device");
+    home.server.script("/device", Reply::Held(Arc::clone(&bell), Box::new(code)));
+    let (peer, request) = (peer(1000), device_begin());
+    let ask = || home.keeper.begin_device_login(permit(Action::Login), &peer, &request);
+    let (one, other, ()) = tokio::join!(ask(), ask(), async {
+        until(|| home.server.count("/device") > 31).await;
+        bell.notify_waiters();
+    });
+    assert!(matches!((one, other), (Ok(_), Err(KeeperError::TooManyLogins { .. }))));
+    assert_eq!(home.server.count("/device"), 32);
+}
+
+#[tokio::test]
 async fn a_stop_ends_the_asking_at_once_and_the_next_start_finds_it() {
     let home = Home::new().await;
     let begun = begin(&home, None).await;

@@ -232,16 +232,12 @@ async fn it_goes_on_by_itself_when_the_provider_answers_again_even_after_a_resta
     let first = eraser(&home, "age1host");
     let begun = begin(&first, &user(&home), How::default()).await.unwrap();
     wait_for(&home, &first, &begun.id, true, |now| now.waiting.is_some()).await;
-    home.stop.cancel();
-    home.keeper.tasks.close();
-    home.keeper.tasks.wait().await;
+    drop(first);
+    let home = home.restarted().await;
 
     home.server.script("/revoke", Reply::text(200, "text/plain", ""));
     home.sleep_until(600);
-    let stop = CancellationToken::new();
-    let rotation = Arc::new(Rotation::new(Arc::clone(&home.vault), Arc::new(Nowhere), home.clock.clone(), 1));
-    let second = Arc::new(Eraser::new(Arc::clone(&home.keeper), rotation, None));
-    home.keeper.tasks.spawn(Arc::clone(&second).run(stop.clone()));
+    eraser(&home, "age1host");
     until(|| {
         deliver(&home);
         home.vault.erasures().unwrap().is_empty()
@@ -249,7 +245,6 @@ async fn it_goes_on_by_itself_when_the_provider_answers_again_even_after_a_resta
     .await;
     assert!(home.vault.session(home.id).unwrap().is_none());
     assert_eq!(home.revoked(), ["rt-old-0123456789"; 2], "the access token had expired by then");
-    stop.cancel();
 }
 
 #[tokio::test]
@@ -283,6 +278,23 @@ async fn a_forced_one_leaves_nothing_that_the_keys_open_and_waits_for_another_id
     until(|| home.vault.erasures().unwrap().is_empty()).await;
     until(|| other.complaints().is_empty()).await;
     home.stop.cancel();
+}
+
+#[tokio::test]
+async fn whether_the_host_has_another_identity_is_not_said_unless_it_is_known() {
+    let home = Home::new().await;
+    let rotation = Arc::new(Rotation::new(Arc::clone(&home.vault), Arc::new(Nowhere), home.clock.clone(), 1));
+    // A start that could not write the keyring.
+    let unknown = Arc::new(Eraser::new(Arc::clone(&home.keeper), Arc::clone(&rotation), None));
+    home.keeper.tasks.spawn(rotation.run(home.stop.clone()));
+    home.keeper.tasks.spawn(Arc::clone(&unknown).run(home.stop.clone()));
+    let begun = begin(&unknown, &user(&home), How { forced: true, at_once: false }).await.unwrap();
+    let is_stuck =
+        |now: &Erasure| now.stage == ErasureStage::Rotating && now.waiting.is_some() && home.vault.epoch() == 2;
+    let waits = wait_for(&home, &unknown, &begun.id, true, is_stuck).await;
+    assert!(waits.waiting.unwrap().contains("restart the daemon"));
+    home.stop.cancel();
+    assert_eq!(home.vault.erasures().unwrap().len(), 1, "the next start does not take its identity for another one");
 }
 
 #[tokio::test]
@@ -331,8 +343,11 @@ async fn whoever_is_not_there_is_not_erased_and_an_erasure_under_way_is_not_forg
     let begun = begin(&eraser, &whom, How::default()).await.unwrap();
     wait_for(&home, &eraser, &begun.id, false, |now| now.waiting.is_some()).await;
     // It is not found any more, and yet in the files: that is not the time to say that nothing is kept.
-    let again = begin(&eraser, &whom, How::default()).await.unwrap();
-    assert_eq!((again.id, again.stage), (begun.id.clone(), ErasureStage::Telling));
+    // Nor whose it is, so nobody is given the progress of somebody else's.
+    for whom in [&whom, &nobody] {
+        let refused = begin(&eraser, whom, How::default()).await.unwrap_err();
+        assert_eq!(refused, KeeperError::StillErasing { provider: provider.clone() });
+    }
     done(&home, &eraser, &begun.id).await;
     assert!(matches!(begin(&eraser, &whom, How::default()).await, Err(KeeperError::NothingKept { .. })));
 }

@@ -80,6 +80,7 @@ impl Run {
             run.home.store.let_go();
             until(|| run.home.posts() == 1 || flight.is_finished()).await;
         }
+        assert!(!run.over || run.home.posts() == 0, "what was over before the intent is not refreshed: {:?}", run.plan);
         if run.home.posts() == 1 {
             run.home.server.script("/token", tokens(2));
             run.intrude(Moment::BeforeAnswer).await;

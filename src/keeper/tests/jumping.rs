@@ -2,6 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 
+use super::crowd::{AT_ONCE, HOUR, SESSIONS, assert_in_order, assert_so_many_at_once, let_all_come, sent};
 use super::*;
 use crate::clock::Turn;
 
@@ -76,6 +77,51 @@ async fn after_a_jump_back_a_token_expires_when_it_expires() {
     }
 }
 
+/// A clock that was ahead by so much until 10 s after the beginning, and ten minutes more.
+async fn set_back(home: &Home, by: i64) {
+    home.clock.set_wall_by(-by);
+    home.keeper.look_at_clock().await;
+    home.clock.advance(Duration::from_secs(650));
+    home.keeper.look_at_clock().await;
+    assert!(home.clock.doubt().is_none(), "ten minutes confirm it");
+}
+
+#[tokio::test]
+async fn what_was_held_back_by_a_clock_that_was_ahead_is_not_held_back_for_as_long() {
+    for (by, reply) in [(DAY, Reply::text(503, "text/html", "")), (TEN_YEARS, Reply::HangUpAfter)] {
+        let home = Home::new().await;
+        home.sleep_until(10);
+        home.server.script("/token", reply);
+        assert!(home.attend(Wish::NewToken).await.is_err());
+        set_back(&home, by).await;
+        assert!(home.attend(Wish::NewToken).await.is_err(), "it is tried at once");
+        assert_eq!(home.posts(), 2);
+        assert!(home.attend(Wish::NewToken).await.is_err());
+        assert_eq!(home.posts(), 2, "but not without a pause");
+        home.server.script("/token", renewal());
+        home.clock.advance(Duration::from_secs(2));
+        assert_eq!(home.attend(Wish::NewToken).await, Ok(Attended::Renewed));
+    }
+}
+
+#[tokio::test]
+async fn what_was_due_by_a_clock_that_was_ahead_is_due_when_it_is_set_back_and_ends_no_later_than_it_would() {
+    for by in [DAY, TEN_YEARS] {
+        let home = Home::with(|settings| settings.max_age = Duration::from_hours(1), |_| {}).await;
+        home.sleep_until(10);
+        set_back(&home, by).await;
+        until(|| home.session().due_at <= Some(home.clock.now())).await;
+        let now = home.clock.now();
+        assert_eq!(
+            (home.session().ends_at, home.session().prune_at),
+            (now + Duration::from_hours(1), now + Duration::from_hours(1))
+        );
+        assert_eq!(home.attend_to_all_due().await, 1);
+        assert_eq!(home.posts(), 1);
+        assert!(is_served(&home));
+    }
+}
+
 #[tokio::test]
 async fn a_session_ends_by_a_jump_only_when_that_is_confirmed() {
     let home = Home::with(|_| {}, |session| session.due_at = None).await;
@@ -85,6 +131,42 @@ async fn a_session_ends_by_a_jump_only_when_that_is_confirmed() {
     assert_eq!(schedule(&home).await, (0, 0));
     home.sleep_until(601);
     assert_eq!(schedule(&home).await.1, 1);
+}
+
+#[tokio::test]
+async fn when_a_jump_forward_is_followed_ten_thousand_sessions_come_in_order_and_no_faster_than_allowed() {
+    let home = crowd::home(at(HOUR)).await;
+    home.clock.set_wall_by(DAY);
+    assert_eq!(schedule(&home).await, (0, 0));
+    home.sleep_until(601);
+    let bell = home.hold(renewal());
+    home.keeper.look_at_clock().await;
+    assert_eq!((home.clock.doubt(), home.posts()), (None, 0));
+    assert_eq!(home.keeper.line_up(home.clock.now()).await.unwrap(), SESSIONS as usize, "all of them are due");
+    assert_so_many_at_once(&home, 0).await;
+    home.server.script("/token", renewal());
+    bell.notify_waiters();
+    let_all_come(&home).await;
+    // Those that are read first do not wait until all are.
+    let came = sent(&home);
+    let (first, then) = came.split_at(AT_ONCE);
+    assert_in_order(then, &(0..SESSIONS).filter(|number| !first.contains(number)).collect::<Vec<_>>());
+    assert_eq!(home.attend_to_all_due().await, 0, "that is all that a jump costs");
+}
+
+#[tokio::test]
+async fn a_mark_of_before_a_jump_is_written_anew_however_often_that_fails() {
+    let home = Home::new().await;
+    home.clock.set_wall_by(-DAY);
+    home.keeper.look_at_clock().await;
+    home.sleep_until(602);
+    home.store.take_only(0);
+    home.keeper.look_at_clock().await;
+    home.store.recover();
+    assert_eq!((home.clock.doubt(), home.vault.clock_mark().unwrap().unwrap().era), (None, 0));
+    home.keeper.look_at_clock().await;
+    let mark = home.vault.clock_mark().unwrap().unwrap();
+    assert_eq!((mark.now, mark.era), (home.clock.now(), 1));
 }
 
 #[tokio::test]

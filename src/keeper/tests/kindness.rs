@@ -1,8 +1,13 @@
 //! What is asked of providers at once, and what is not asked of one that is down.
 
+use futures_util::FutureExt as _;
+
 use super::*;
 use crate::config::settings::Courtesy;
+use crate::domain::session::Trouble;
+use crate::domain::{EndReason, State};
 use crate::provider::scripted::Server;
+use crate::provider::{Pass, Sign, Turn};
 
 /// Gives the home of the tests a second provider `other`, with one session that is due at 200 s too.
 async fn with_another(home: &Home) -> (Server, SessionRef) {
@@ -119,7 +124,7 @@ async fn a_provider_that_is_down_is_left_alone_while_live_tokens_are_served() {
     assert!(wait >= Duration::from_secs(1), "{wait:?}");
     home.attend_to_all_due().await;
     assert_eq!(home.posts(), posts, "nothing leaves");
-    let provider = home.keeper.providers().values().next().cloned().unwrap();
+    let provider = home.provider();
     let (_, told) = provider.condition(&home.clock).failure.unwrap();
     assert!(told.contains("HTTP 503") && told.contains("breaker open, next try in"), "{told}");
 
@@ -153,4 +158,108 @@ async fn what_one_session_is_told_to_wait_for_holds_for_all_of_the_provider() {
     assert_eq!(home.posts(), 1);
     home.sleep_until(290);
     assert_eq!(home.keeper.attend(other, Wish::NewToken).outcome().await, Ok(Attended::Renewed));
+}
+
+/// A home whose provider may be asked once at a time.
+async fn one_at_a_time() -> Home {
+    Home::with(|settings| settings.courtesy = Courtesy { concurrency: 1, per_minute: None }, |_| {}).await
+}
+
+/// Somebody else's request to a provider of which nothing comes back.
+async fn occupy<'a>(home: &'a Home, provider: &'a Provider) -> Pass<'a> {
+    provider.gate().enter(&home.clock, Turn::of_person()).await.unwrap()
+}
+
+fn busy(seconds: u64) -> Sign {
+    Sign::AsksToWait { why: "busy".to_owned(), wait: Duration::from_secs(seconds) }
+}
+
+#[tokio::test]
+async fn what_is_refused_at_a_gate_is_begun_once_that_is_open_and_does_not_wait_for_the_next_lap() {
+    let home = one_at_a_time().await;
+    let provider = home.provider();
+    let other = occupy(&home, &provider).await;
+    home.sleep_until(250);
+    home.begin_what_is_due().await;
+    // By the time that it is told of the refusal, there is another gate.
+    let fresh = Arc::new(home.server.provider());
+    home.keeper.replace_providers(Providers::from([(fresh.settings().name.clone(), fresh)]), RETENTION);
+    other.came_back(busy(90));
+    home.keeper.lanes_at_rest().await;
+    assert_eq!((home.posts(), home.session().refreshes), (1, 1));
+}
+
+#[tokio::test]
+async fn a_lane_that_stops_at_a_closed_gate_rings_so_that_it_goes_on_when_that_opens() {
+    let home = one_at_a_time().await;
+    let provider = home.provider();
+    let other = occupy(&home, &provider).await;
+    home.sleep_until(250);
+    home.begin_what_is_due().await;
+    assert_eq!((home.keeper.next_try(), home.keeper.agenda_changed().now_or_never()), (None, None));
+    other.came_back(busy(2));
+    home.keeper.lanes_at_rest().await;
+    assert_eq!(home.keeper.agenda_changed().now_or_never(), Some(()));
+    assert_eq!(home.keeper.next_try(), Some(Duration::from_secs(2)));
+    home.sleep_until(252);
+    home.keeper.line_up(home.clock.now()).await.unwrap();
+    home.keeper.lanes_at_rest().await;
+    assert_eq!(home.session().refreshes, 1);
+}
+
+#[tokio::test]
+async fn a_revocation_that_a_provider_does_not_take_keeps_no_session_from_its_refresh() {
+    let home = one_at_a_time().await;
+    let provider = home.provider();
+    let trouble = Trouble { tries: 9, not_before: at(150), ..Trouble::default() };
+    let state = State::Ended { reason: EndReason::LoggedOut, since: at(1) };
+    let mut over = Session { id: SessionRef::from_random([8; 5]), state, trouble: Some(trouble), ..home.session() };
+    over.due_at = Some(at(150));
+    over.tokens.as_mut().unwrap().access.expires_at = at(100);
+    insert(&home, &over).await;
+    let bell = home.hold(renewal());
+    home.sleep_until(200);
+    let other = occupy(&home, &provider).await;
+    home.begin_what_is_due().await;
+    other.came_back(Sign::Alive);
+    until(|| home.posts() + home.server.count("/revoke") > 0).await;
+    assert_eq!((home.posts(), home.server.count("/revoke")), (1, 0));
+    bell.notify_one();
+    home.keeper.lanes_at_rest().await;
+    assert_eq!(home.server.count("/revoke"), 1, "it has its turn, too");
+}
+
+#[tokio::test]
+async fn once_told_to_stop_nobody_passes_the_gate_and_who_waits_there_is_told_at_once() {
+    let home = one_at_a_time().await;
+    let provider = home.provider();
+    let other = occupy(&home, &provider).await;
+    home.sleep_until(250);
+    let caller = home.keeper.attend(home.id, Wish::NewToken).outcome();
+    home.begin_what_is_due().await;
+    home.stop.cancel();
+    let told = tokio::time::timeout(Duration::from_secs(20), caller).await.expect("it waits on").unwrap_err();
+    assert!(told.to_string().contains("the daemon is stopping"), "{told}");
+    other.came_back(Sign::Alive);
+    home.keeper.lanes_at_rest().await;
+    assert_eq!((home.posts(), home.vault.unsettled().unwrap()), (0, vec![]));
+}
+
+#[tokio::test]
+async fn how_long_a_discovery_document_is_to_be_left_alone_is_heeded_and_told() {
+    const DISCOVERY: &str = "/.well-known/openid-configuration";
+    let home = Home::new().await;
+    let document = home.server.scripted(DISCOVERY);
+    home.server.script(DISCOVERY, Reply::text(429, "text/plain", "").with("Retry-After", "90"));
+    for second in [200, 250] {
+        home.sleep_until(second);
+        let error = home.attend(Wish::NewToken).await.unwrap_err();
+        let KeeperError::ProviderDown { wait, .. } = error else { panic!("{error}") };
+        assert_eq!((wait.as_secs(), home.session().due_at), (290 - second, Some(at(290))));
+    }
+    assert_eq!((home.server.count(DISCOVERY), home.posts()), (1, 0));
+    home.server.script(DISCOVERY, document);
+    home.server.script("/token", renewal());
+    home.sleep_until(290);
+    assert_eq!(home.attend(Wish::NewToken).await, Ok(Attended::Renewed));
 }

@@ -29,6 +29,16 @@ async fn a_refresh_that_is_under_way_is_waited_for() {
     assert_eq!(refreshed.outcome().await, Ok(Attended::Renewed));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_move_that_waits_in_vain_says_so_and_everything_goes_on() {
+    let home = Home::new().await;
+    let work = home.keeper.begin_work().unwrap();
+    let told = home.keeper.leave().await.map(drop).unwrap_err();
+    assert!(told.to_string().starts_with("the store was not moved out, and everything goes on here"), "{told}");
+    drop(work);
+    assert!(!home.keeper.is_leaving() && home.keeper.begin_work().is_ok());
+}
+
 #[tokio::test]
 async fn while_it_leaves_nothing_is_begun_and_if_it_stays_everything_goes_on() {
     let home = Home::new().await;

@@ -7,7 +7,6 @@ use tokenkeeper_protocol::{Secret, UserName};
 use super::*;
 use crate::domain::{LoginReason, Refusal, State};
 use crate::policy::{Reach, Rules};
-use crate::provider::Provider;
 use crate::provider::scripted::login_begin;
 use crate::vault::Scope;
 
@@ -302,16 +301,12 @@ async fn broken() -> Home {
     for second in 200.. {
         home.sleep_until(second);
         let _ = home.attend(Wish::NewToken).await;
-        if provider_of(&home).gate().is_broken() {
+        if home.provider().gate().is_broken() {
             return home;
         }
         home.edit(|session| session.trouble = None).await;
     }
     unreachable!("it opens after a few")
-}
-
-fn provider_of(home: &Home) -> Arc<Provider> {
-    home.keeper.providers().values().next().cloned().unwrap()
 }
 
 #[tokio::test]
@@ -322,12 +317,12 @@ async fn a_login_is_let_through_to_a_provider_that_is_left_alone_and_tells_that_
     assert_eq!(home.posts(), posts, "nobody else is");
     let visit = begin(&home, None).await;
     assert!(matches!(complete(&home, &visit).await, Err(KeeperError::ProviderDown { .. })));
-    assert!(provider_of(&home).gate().is_broken());
+    assert!(home.provider().gate().is_broken());
 
     let visit = begin(&home, None).await;
     grant(&home, &visit, &[]);
     complete(&home, &visit).await.unwrap();
-    assert!(!provider_of(&home).gate().is_broken());
+    assert!(!home.provider().gate().is_broken());
 }
 
 #[tokio::test]
@@ -339,7 +334,7 @@ async fn logins_that_fail_tell_that_a_provider_is_down() {
         let visit = begin(&home, None).await;
         assert!(complete(&home, &visit).await.is_err());
     }
-    assert!(provider_of(&home).gate().is_broken());
+    assert!(home.provider().gate().is_broken());
     assert!(matches!(home.attend(Wish::NewToken).await, Err(KeeperError::ProviderDown { .. })));
     assert_eq!(home.posts(), 5);
 }

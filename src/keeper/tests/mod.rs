@@ -3,6 +3,7 @@
 
 mod accounts;
 mod agenda;
+mod crowd;
 mod device;
 mod erasing;
 mod growing_old;
@@ -41,6 +42,7 @@ use crate::clock::Clock;
 use crate::config::ProviderSettings;
 use crate::domain::{Peer, Session};
 use crate::policy::{Action, On, Permit, Rule, Rules, Target, Who, judge};
+use crate::provider::Provider;
 use crate::provider::scripted::{NOW, Reply, Server, session};
 use crate::seal::Keyring;
 use crate::vault::Vault;
@@ -72,20 +74,8 @@ impl Home {
         let vault = Arc::new(Vault::open(Arc::clone(&store) as _, Keyring::generate()).await.unwrap());
         let provider = Arc::new(server.provider_with(settings));
         let (rules, stop) = (Arc::new(ArcSwap::from_pointee(rules())), CancellationToken::new());
-        let keeper = Arc::new(Keeper::new(Parts {
-            vault: Arc::clone(&vault),
-            providers: Providers::from([(provider.settings().name.clone(), provider)]),
-            judge: Box::new({
-                let rules = Arc::clone(&rules);
-                move |peer, action, target| judge(&rules.load(), peer, action, target)
-            }),
-            clock: clock.clone(),
-            tasks: TaskTracker::new(),
-            work: tokio::runtime::Handle::current(),
-            stop: stop.clone(),
-            cache_sessions: 100,
-            retention: RETENTION,
-        }));
+        let providers = Providers::from([(provider.settings().name.clone(), provider)]);
+        let keeper = keeper(&vault, providers, &rules, &clock, &stop);
         let mut first = session(server.url());
         first.due_at = Some(at(200));
         edit(&mut first);
@@ -97,6 +87,16 @@ impl Home {
         Self { server, store, clock, vault, keeper, rules, stop, id: first.id }
     }
 
+    /// The same after a stop in good order and another start.
+    async fn restarted(self) -> Self {
+        self.stop.cancel();
+        self.keeper.tasks.close();
+        self.keeper.tasks.wait().await;
+        let (stop, providers) = (CancellationToken::new(), (*self.keeper.providers()).clone());
+        let keeper = keeper(&self.vault, providers, &self.rules, &self.clock, &stop);
+        Self { keeper, stop, ..self }
+    }
+
     /// Sets the clock to so many seconds after the beginning.
     pub(crate) fn sleep_until(&self, seconds: u64) {
         self.clock.advance(at(seconds).since(self.clock.now()));
@@ -106,8 +106,11 @@ impl Home {
         self.keeper.attend(self.id, wish).outcome().await
     }
 
+    /// Has everything attended to that is due; returns how many sessions that were.
     async fn attend_to_all_due(&self) -> usize {
-        self.keeper.attend_to_all_due(self.clock.now()).await.unwrap()
+        let lined_up = self.keeper.line_all_up(self.clock.now()).await.unwrap();
+        self.keeper.lanes_at_rest().await;
+        lined_up
     }
 
     pub(crate) fn session(&self) -> Session {
@@ -126,6 +129,18 @@ impl Home {
 
     pub(crate) fn posts(&self) -> usize {
         self.server.count("/token")
+    }
+
+    fn provider(&self) -> Arc<Provider> {
+        self.keeper.providers().values().next().cloned().unwrap()
+    }
+
+    /// Begins what is due, and lets it come as far as it comes without the provider.
+    async fn begin_what_is_due(&self) {
+        self.keeper.line_up(self.clock.now()).await.unwrap();
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// The access token that peers are given, if any.
@@ -147,6 +162,27 @@ impl Home {
     fn revoked(&self) -> Vec<String> {
         self.server.requests("/revoke").iter().map(|request| request.field("token").unwrap()).collect()
     }
+}
+
+fn keeper(
+    vault: &Arc<Vault>,
+    providers: Providers,
+    rules: &Arc<ArcSwap<Rules>>,
+    clock: &Clock,
+    stop: &CancellationToken,
+) -> Arc<Keeper> {
+    let rules = Arc::clone(rules);
+    Arc::new(Keeper::new(Parts {
+        vault: Arc::clone(vault),
+        providers,
+        judge: Box::new(move |peer, action, target| judge(&rules.load(), peer, action, target)),
+        clock: clock.clone(),
+        tasks: TaskTracker::new(),
+        work: tokio::runtime::Handle::current(),
+        stop: stop.clone(),
+        cache_sessions: 100,
+        retention: RETENTION,
+    }))
 }
 
 /// So many seconds after the beginning.

@@ -59,6 +59,19 @@ async fn a_store_that_takes_no_writes_costs_no_refresh_token() {
 }
 
 #[tokio::test]
+async fn what_is_due_while_the_store_takes_no_writes_is_begun_when_it_does_and_not_before() {
+    let home = Home::new().await;
+    home.sleep_until(250);
+    home.store.take_only(0);
+    assert_eq!(home.attend_to_all_due().await, 1);
+    assert_eq!(home.attend_to_all_due().await, 0, "it keeps its place");
+    home.store.recover();
+    home.keeper.line_up(home.clock.now()).await.unwrap();
+    home.keeper.lanes_at_rest().await;
+    assert_eq!(home.session().refreshes, 1);
+}
+
+#[tokio::test]
 async fn tokens_that_cannot_be_written_are_served_from_memory_and_written_once_they_can_be() {
     let home = Home::new().await;
     home.sleep_until(200);
@@ -165,4 +178,22 @@ async fn a_token_that_lives_a_second_is_not_fetched_in_a_loop() {
     assert_eq!(home.attend_to_all_due().await, 1);
     assert_eq!(home.session().due_at, Some(at(201)));
     assert_eq!(home.attend_to_all_due().await, 0);
+}
+
+#[tokio::test]
+async fn once_the_daemon_was_told_to_stop_nothing_leaves_that_waits_at_the_gate() {
+    let home = Home::with(|settings| settings.courtesy.concurrency = 1, |_| {}).await;
+    let other = Session { id: SessionRef::from_random([8; 5]), ..home.session() };
+    let mut change = home.vault.change(NOW);
+    change.insert(&other).unwrap();
+    change.commit().await.unwrap();
+    let bell = home.hold(renewal());
+    let first = home.keeper.attend(home.id, Wish::NewToken);
+    until(|| home.posts() == 1).await;
+    let second = home.keeper.attend(other.id, Wish::NewToken);
+    home.stop.cancel();
+    assert_eq!(second.outcome().await, Err(KeeperError::Stopping));
+    bell.notify_one();
+    assert_eq!(first.outcome().await, Ok(Attended::Renewed), "what is on its way is kept");
+    assert_eq!((home.posts(), home.vault.unsettled().unwrap()), (1, vec![]));
 }

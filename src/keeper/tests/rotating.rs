@@ -43,6 +43,20 @@ async fn a_few_that_stayed_say_nothing() {
 }
 
 #[tokio::test]
+async fn one_answer_is_one_however_often_it_has_to_be_written() {
+    let home = Home::new().await;
+    home.server.script("/token", kept());
+    home.store.take_only(1);
+    refresh(&home, 1).await;
+    for _ in 0..25 {
+        assert!(matches!(home.attend(Wish::NewToken).await, Err(KeeperError::StoreDown { .. })));
+    }
+    home.store.recover();
+    refresh(&home, 1).await;
+    assert_eq!((home.posts(), home.vault.reuse(&home.session().provider).unwrap()), (1, None));
+}
+
+#[tokio::test]
 async fn one_that_changed_says_all_and_is_not_forgotten() {
     let home = Home::new().await;
     home.server.script("/token", kept());

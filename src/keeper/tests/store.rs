@@ -17,6 +17,8 @@ pub(crate) struct Moody {
     /// Writes to this table wait until they are let go.
     holding: Mutex<Option<Table>>,
     held: Mutex<VecDeque<oneshot::Sender<()>>>,
+    /// The next write to this table panics.
+    panicking: Mutex<Option<Table>>,
 }
 
 impl Default for Moody {
@@ -27,6 +29,7 @@ impl Default for Moody {
             healed: Notify::new(),
             holding: Mutex::default(),
             held: Mutex::default(),
+            panicking: Mutex::default(),
         }
     }
 }
@@ -35,6 +38,11 @@ impl Moody {
     /// From now on only so many writes are taken.
     pub(crate) fn take_only(&self, writes: usize) {
         self.writes_left.store(writes, Ordering::SeqCst);
+    }
+
+    /// The next write to `table` panics.
+    pub(crate) fn panic_at(&self, table: Table) {
+        *self.panicking.lock().unwrap() = Some(table);
     }
 
     pub(crate) fn recover(&self) {
@@ -77,6 +85,8 @@ impl Overlay for Moody {
     }
 
     fn write_if(&self, batch: Batch) -> Written {
+        let panics = self.panicking.lock().unwrap().take_if(|table| batch.touches(*table)).is_some();
+        assert!(!panics, "as it was told to");
         let one_less = |left: usize| left.checked_sub(1);
         match self.writes_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less) {
             Ok(_) if self.holding.lock().unwrap().is_some_and(|table| batch.touches(table)) => {

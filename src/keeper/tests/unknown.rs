@@ -148,3 +148,64 @@ async fn a_session_that_was_opened_anew_since_has_no_part_in_it() {
     let home = interrupted(0, 0).await;
     assert_eq!((home.session().due_at, home.session().trouble), (Some(at(200)), None));
 }
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_while_the_answer_is_lost_does_not_make_a_spent_token_good() {
+    let home = Home::new().await;
+    home.sleep_until(200);
+    let bell = home.hold(Reply::HangUpAfter);
+    let (outcome, ()) = tokio::join!(home.attend(Wish::NewToken), async {
+        until(|| home.posts() == 1).await;
+        home.clock.set_wall_by(-30);
+        home.server.script("/token", renewal());
+        bell.notify_one();
+    });
+    assert!(matches!(outcome, Err(KeeperError::ProviderDown { .. })), "{outcome:?}");
+    assert_eq!((home.posts(), home.session().due_at), (1, Some(at(300))));
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_while_the_daemon_was_down_does_not_either() {
+    for (grace, due) in [(0, 300), (20, 300), (60, 171)] {
+        let home = Home::with(|settings| settings.reuse_grace = Duration::from_secs(grace), |_| {}).await;
+        let mut change = home.vault.change(at(200));
+        change.intend(home.id, &Intent { generation: 1, at: at(200) }).unwrap();
+        change.commit().await.unwrap();
+        home.sleep_until(170);
+        home.keeper.recover().await.unwrap();
+        assert_eq!(home.session().due_at, Some(at(due)), "{grace}");
+    }
+}
+
+#[tokio::test]
+async fn one_record_that_is_damaged_keeps_no_other_refresh_from_being_settled() {
+    let home = Home::new().await;
+    let other = Session { id: SessionRef::from_random([0; 5]), ..home.session() };
+    let mut change = home.vault.change(at(200));
+    change.insert(&other).unwrap();
+    for id in [home.id, other.id] {
+        change.intend(id, &Intent { generation: 1, at: at(200) }).unwrap();
+    }
+    change.commit().await.unwrap();
+    let mut damage = Batch::default();
+    damage.set(Table::Sessions, other.id.as_bytes(), vec![0; 300]);
+    damage.set(Table::Meta, b"clock", vec![0; 300]);
+    home.store.write_if(damage).await.unwrap();
+    home.sleep_until(210);
+    home.keeper.resume_clock().unwrap();
+    home.keeper.recover().await.unwrap();
+    assert_eq!(trouble(&home).unknown_since, Some(at(200)));
+    home.keeper.look_at_clock().await;
+    assert_eq!(home.vault.clock_mark().unwrap().map(|mark| mark.now), Some(at(210)), "it is written anew");
+}
+
+#[tokio::test]
+async fn a_refresh_that_fails_inside_the_daemon_is_taken_for_lost() {
+    let home = Home::new().await;
+    home.sleep_until(200);
+    home.store.panic_at(Table::Outbox);
+    assert_eq!(home.attend(Wish::NewToken).await, Err(KeeperError::Internal));
+    assert_eq!((home.session().due_at, trouble(&home).unknown_since), (Some(at(300)), Some(at(200))));
+    assert!(matches!(home.attend(Wish::NewToken).await, Err(KeeperError::ProviderDown { .. })));
+    assert_eq!(home.posts(), 1, "what may be spent is not sent again before it expires");
+}

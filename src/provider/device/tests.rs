@@ -230,9 +230,14 @@ async fn every_answer_is_a_reason_to_wait_to_slow_down_or_to_stop() {
 #[tokio::test]
 async fn what_a_provider_says_of_a_code_does_not_repeat_it() {
     let server = Server::oidc().await;
-    let body = json!({"error": "invalid_grant", "error_description": format!("{CODE} is unknown")});
+    let body = json!({"error": "invalid_grant", "error_description": format!("{CODE} of s3cr3t is unknown")});
     let DevicePoll::Over(fault) = poll(&server, Reply::json(400, &body)).await else { panic!("not over") };
-    assert!(fault.to_string().ends_with("([redacted] is unknown)"), "{fault}");
+    assert!(fault.to_string().ends_with("([redacted] of [redacted] is unknown)"), "{fault}");
+    let body = json!({"error": "invalid_client", "error_description": "s3cr3t is wrong"});
+    server.script("/device", Reply::json(401, &body));
+    let provider = server.provider();
+    let refused = provider.begin_device(&ask(&provider), NOW).await.expect_err("a refusal").to_string();
+    assert!(refused.contains("[redacted] is wrong"), "{refused}");
     assert!(!format!("{:?}", flow(&server)).contains(CODE));
 }
 

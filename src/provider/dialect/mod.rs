@@ -110,7 +110,7 @@ impl Provider {
         now: UnixSeconds,
     ) -> Result<Spoken, Unanswered> {
         match &self.dialect {
-            Dialect::Standard => self.send_standard_refresh_token(metadata, session, refresh, now).await,
+            Dialect::Standard => self.send_standard_refresh_token(metadata, session, tokens, refresh, now).await,
             Dialect::Custom(custom) => custom.send_refresh_token(self, session, tokens, now).await,
         }
     }

@@ -8,7 +8,8 @@ use zeroize::Zeroize;
 use crate::config::custom::{Answer, Expiry};
 use crate::provider::Fault;
 use crate::provider::answer::HttpAnswer;
-use crate::provider::token_answer::{Loose, Reading, Wire};
+use crate::provider::loose::Loose;
+use crate::provider::token_answer::{Reading, Wire};
 use crate::provider::words::harmless;
 
 /// Where an error stands unless told.
@@ -144,7 +145,7 @@ fn loose(value: &Value) -> Loose {
     match value {
         Value::String(text) => Loose::Text(Secret::from(text.as_str())),
         Value::Number(number) => number.as_f64().map_or_else(Loose::default, Loose::Number),
-        Value::Array(items) => Loose::List(items.iter().map(loose).collect()),
+        Value::Array(items) => Loose::Texts(items.iter().filter_map(Value::as_str).map(Secret::from).collect()),
         Value::Null | Value::Bool(_) | Value::Object(_) => Loose::default(),
     }
 }

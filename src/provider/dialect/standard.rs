@@ -4,11 +4,10 @@ use serde_json::{Map, Value};
 use tokenkeeper_protocol::{Secret, UnixSeconds};
 
 use super::Spoken;
-use crate::domain::{Flow, Session};
+use crate::domain::{Flow, Session, Tokens};
 use crate::provider::credentials::sensitive;
 use crate::provider::http::Unanswered;
 use crate::provider::metadata::Metadata;
-use crate::provider::token_answer::read;
 use crate::provider::{Fault, Place, Provider};
 
 impl Provider {
@@ -27,13 +26,14 @@ impl Provider {
         ];
         fields.extend(flow.resource.iter().map(|resource| ("resource", resource.as_str())));
         let answer = self.post(Place::Token, &metadata.token, &fields, now).await?;
-        Ok(Spoken { reading: read(&answer, &[code, &flow.verifier]), answer, told: None })
+        Ok(Spoken { reading: self.read(&answer, &[code, &flow.verifier]), answer, told: None })
     }
 
     pub(super) async fn send_standard_refresh_token(
         &self,
         metadata: &Metadata,
         session: &Session,
+        tokens: &Tokens,
         refresh: &Secret,
         now: UnixSeconds,
     ) -> Result<Spoken, Unanswered> {
@@ -42,7 +42,7 @@ impl Provider {
         // What the login asked for, not what is configured by now: a resource that was not granted then is refused.
         fields.extend(session.resource.iter().map(|resource| ("resource", resource.as_str())));
         let answer = self.post(Place::Token, &metadata.token, &fields, now).await?;
-        Ok(Spoken { reading: read(&answer, &[refresh]), answer, told: None })
+        Ok(Spoken { reading: self.read(&answer, &[refresh, &tokens.access.token]), answer, told: None })
     }
 
     pub(super) async fn userinfo(

@@ -116,6 +116,7 @@ async fn an_id_token_that_is_not_for_this_login_is_refused_in_plain_words() {
         (("iss", json!("https://evil.example")), "of another issuer"),
         (("aud", json!("other")), "meant for another client (aud)"),
         (("exp", json!(NOW.0 - 60)), "expired"),
+        (("at_hash", json!("AAAAAAAAAAAAAAAAAAAAAA")), "another access token (at_hash)"),
     ] {
         let server = Server::oidc().await;
         let provider = server.provider();
@@ -241,9 +242,12 @@ async fn refusals_of_the_provider_say_whose_turn_it_is() {
     let server = Server::oauth2().await;
     let provider = server.provider();
     let flow = begin(&provider);
-    let quoted = json!({"error": "invalid_grant", "error_description": "code c0de-0123456789 is used"});
+    let quoted = json!({"error": "invalid_grant", "error_description": "code c0de-0123456789 of s3cr3t is used"});
     for (reply, words) in [
-        (Reply::json(400, &quoted), "the provider refused the login: invalid_grant (code [redacted] is used)"),
+        (
+            Reply::json(400, &quoted),
+            "the provider refused the login: invalid_grant (code [redacted] of [redacted] is used)",
+        ),
         (Reply::json(200, &json!({"error": "bad_verification_code"})), "refused the login: bad_verification_code"),
         (
             Reply::json(401, &json!({"error": "invalid_client"})),

@@ -11,6 +11,7 @@ mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokenkeeper_protocol::ProviderName;
 use tokio::sync::Notify;
 
 use self::state::{Admission, Answer, State};
@@ -22,6 +23,7 @@ use crate::config::settings::Courtesy;
 /// The gate of one provider.
 #[derive(Debug)]
 pub struct Gate {
+    provider: ProviderName,
     state: Mutex<State>,
 }
 
@@ -43,8 +45,8 @@ struct Place<'a> {
 }
 
 impl Gate {
-    pub(super) fn new(courtesy: Courtesy) -> Self {
-        Self { state: Mutex::new(State::new(courtesy)) }
+    pub(super) fn new(provider: ProviderName, courtesy: Courtesy) -> Self {
+        Self { provider, state: Mutex::new(State::new(courtesy)) }
     }
 
     /// Waits for the turn of a request.
@@ -108,9 +110,12 @@ impl Pass<'_> {
         let (is_broken, closed) = (state.is_broken(), state.closed(now));
         state.ring_next();
         drop(state);
+        let provider = &self.gate.provider;
         match (was_broken, is_broken, closed) {
-            (false, true, Some(closed)) => tracing::warn!(why = %closed.why, "a provider is left alone for now"),
-            (true, false, _) => tracing::info!("a provider that was left alone answers again"),
+            (false, true, Some(closed)) => {
+                tracing::warn!(%provider, why = %closed.why, "the provider is left alone for now");
+            }
+            (true, false, _) => tracing::info!(%provider, "the provider that was left alone answers again"),
             _ => {}
         }
     }
@@ -131,6 +136,8 @@ impl Drop for Place<'_> {
 impl From<&RefreshOutcome> for Sign {
     fn from(outcome: &RefreshOutcome) -> Self {
         match outcome {
+            // Nothing was asked.
+            RefreshOutcome::Misconfigured(Fault::AnotherIssuer { .. }) => Self::Nothing,
             RefreshOutcome::Renewed(_) | RefreshOutcome::Refused { .. } | RefreshOutcome::Misconfigured(_) => {
                 Self::Alive
             }

@@ -211,7 +211,7 @@ fn a_provider_that_asks_to_wait_is_left_alone_by_everybody_until_then() {
 
 #[tokio::test]
 async fn whoever_stops_waiting_holds_nobody_up() {
-    let (gate, clock) = (Gate::new(courtesy(1, None)), Clock::manual(UnixSeconds(1000)));
+    let (gate, clock) = (Gate::new("corp".parse().unwrap(), courtesy(1, None)), Clock::manual(UnixSeconds(1000)));
     let first = gate.enter(&clock, Turn::of_caller(UnixSeconds(0))).await.unwrap();
     {
         let impatient = gate.enter(&clock, Turn::of_caller(UnixSeconds(1)));
@@ -272,4 +272,15 @@ fn every_request_counts_however_many_one_turn_takes() {
     state.leaves();
     let next = state.line_up(Turn::of_caller(UnixSeconds(0)), Arc::default());
     assert_eq!(state.ask(next, seconds(6)), Answer::NotBefore(seconds(7)), "one that was not sent pays for no other");
+}
+
+#[test]
+fn what_was_never_asked_of_a_provider_says_nothing_about_it() {
+    let opened_at = "https://old.example".to_owned();
+    let another = Fault::AnotherIssuer { opened_at, configured: "https://id.example".to_owned() };
+    assert_eq!(Sign::from(&RefreshOutcome::Misconfigured(another)), Sign::Nothing, "an open breaker stays open");
+    for fault in [Fault::NoOperation { operation: "renew" }, Fault::Unsendable { place: crate::provider::Place::Token }]
+    {
+        assert_eq!(Sign::from(&RefreshOutcome::NotSent(fault)), Sign::Nothing, "and a closed one closed");
+    }
 }

@@ -1,10 +1,10 @@
 //! Our registration: what is configured of it, and whether the provider accepts it.
 
-use tokenkeeper_protocol::{Secret, UnixSeconds};
+use tokenkeeper_protocol::UnixSeconds;
 
 use super::super::http::Unanswered;
 use super::super::metadata::Metadata;
-use super::super::token_answer::{Reading, read};
+use super::super::token_answer::Reading;
 use super::super::{Fault, Place, Provider};
 use super::{Found, failed, passed, warned};
 use crate::config::settings::{ClientAuthentication, ProviderSettings};
@@ -39,9 +39,7 @@ pub(super) async fn accepted(provider: &Provider, metadata: &Metadata, now: Unix
         Ok(answer) => answer,
         Err(Unanswered::NotSent(fault) | Unanswered::Lost(fault)) => return failed(fault.to_string()),
     };
-    let secret = provider.settings().client_secret.as_ref();
-    let sent: Vec<&Secret> = secret.into_iter().collect();
-    match read(&answer, &sent) {
+    match provider.read(&answer, &[]) {
         Ok(Reading::Said { error, description, .. }) => judge(provider, answer.status.as_u16(), &error, description),
         // What it gave is dropped, and wiped with that.
         Ok(Reading::Granted(_)) => {

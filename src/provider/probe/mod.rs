@@ -129,9 +129,7 @@ impl Probe<'_> {
         let took = self.clock.boot().saturating_sub(begun);
         let next = match &answer {
             Err(Fault::Dns { .. } | Fault::Tls { .. }) => "",
-            Err(Fault::Connect { .. }) => {
-                "; check the address and the firewall, and whether it takes a proxy to get there"
-            }
+            Err(Fault::Connect { .. }) => "; check the address, and whether it takes a proxy to get there",
             Err(Fault::Timeout { .. } | Fault::Broken { .. }) => "; try again, and look at the provider's own state",
             _ => {
                 let how = if url.url().scheme() == "https" {

@@ -193,7 +193,7 @@ async fn where_nobody_answers_nothing_else_is_tried() {
         it.kind = ProviderKind::Oidc { issuer: "http://127.0.0.1:1".to_owned(), revocation: None, device: None };
     };
     let steps = server.provider_with(nobody).probe(&Clock::manual(NOW)).await;
-    assert!(detail(&steps, "connection", StepOutcome::Failed).contains("check the address and the firewall"));
+    assert!(detail(&steps, "connection", StepOutcome::Failed).contains("whether it takes a proxy"));
 }
 
 #[tokio::test]

@@ -53,6 +53,14 @@ async fn a_silent_answer_keeps_what_was_known() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_only_said_to_be_encoded_is_read_as_it_is() {
+    for encoding in ["identity", "Identity", "UTF-8", ""] {
+        let reply = Reply::json(200, &json!({"access_token": "at-new"})).with("Content-Encoding", encoding);
+        assert_eq!(renewed(outcome_of(reply).await).access.token.expose(), "at-new", "{encoding:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_dead_refresh_token_is_refused_for_good() {
     let gone = json!({"error": "invalid_grant", "error_description": "rt-old-0123456789 is revoked"});
     for status in [200, 400, 401, 403] {
@@ -62,6 +70,17 @@ async fn a_dead_refresh_token_is_refused_for_good() {
             correlation: None,
         };
         assert_eq!(outcome_of(Reply::json(status, &gone)).await, refused);
+    }
+}
+
+#[tokio::test]
+async fn whatever_secret_a_provider_quotes_it_is_told_to_nobody() {
+    let secrets = ["rt-old-0123456789", "at-old-0123456789", "s3cr3t"];
+    for (status, error) in [(400, "invalid_grant"), (401, "invalid_client"), (503, "server_error")] {
+        let said = json!({"error": error, "error_description": secrets.join(" "), "trace_id": secrets.join("/")});
+        let outcome = format!("{:?}", outcome_of(Reply::json(status, &said)).await);
+        assert!(outcome.contains("[redacted] [redacted] [redacted]"), "{outcome}");
+        assert!(!secrets.iter().any(|secret| outcome.contains(secret)), "{outcome}");
     }
 }
 
@@ -242,23 +261,47 @@ async fn an_id_token_of_the_same_login_is_kept() {
 }
 
 #[tokio::test]
-async fn an_id_token_that_was_made_for_another_access_token_costs_no_session() {
-    let server = Server::oidc().await;
-    let tokens = renewed(refreshed_with(&server, &[("at_hash", json!("AAAAAAAAAAAAAAAAAAAAAA"))]).await);
-    assert_eq!(tokens.access.token, Secret::from("at-new"));
+async fn an_id_token_that_proves_nothing_is_not_kept_and_costs_no_session() {
+    for change in [
+        // django-oauth-toolkit gives the access token of a lost answer again, beside an ID token that is made for another.
+        ("at_hash", json!("AAAAAAAAAAAAAAAAAAAAAA")),
+        ("auth_time", json!(NOW.0 + 9)),
+        // A clock that is a day off, here or there.
+        ("exp", json!(NOW.0 - 86_400)),
+        ("iat", json!(NOW.0 + 86_400)),
+        ("exp", json!("soon")),
+    ] {
+        let server = Server::oidc().await;
+        let tokens = renewed(refreshed_with(&server, std::slice::from_ref(&change)).await);
+        assert_eq!((tokens.access.token.expose(), tokens.id), ("at-new", None), "{change:?}");
+    }
+    for signer in [Signer::ed25519("k1"), Signer::ed25519("unpublished"), Signer::hmac("s3cr3t"), Signer::None] {
+        let mut server = Server::oidc().await;
+        server.signer = signer;
+        assert_eq!(renewed(refreshed_with(&server, &[]).await).id, None);
+    }
 }
 
 #[tokio::test]
-async fn tokens_of_another_user_or_login_are_not_used() {
-    for (changes, words) in [
+async fn tokens_of_another_user_client_or_issuer_are_not_used_whether_or_not_that_is_proven() {
+    for (change, words) in [
         (("sub", json!("u-2")), "of another user"),
-        (("auth_time", json!(NOW.0 + 9)), "of another login (auth_time)"),
         (("aud", json!("other")), "meant for another client"),
+        (("azp", json!("other")), "made for another client"),
         (("iss", json!("https://evil.example")), "of another issuer"),
     ] {
         let server = Server::oidc().await;
-        let outcome = refreshed_with(&server, &[changes]).await;
+        let outcome = refreshed_with(&server, std::slice::from_ref(&change)).await;
         assert!(matches!(&outcome, RefreshOutcome::Unknown(fault) if fault.to_string().contains(words)), "{outcome:?}");
+    }
+    let expired = [("sub", json!("u-2")), ("exp", json!(NOW.0 - 86_400))];
+    let mut server = Server::oidc().await;
+    assert!(matches!(refreshed_with(&server, &expired).await, RefreshOutcome::Unknown(_)));
+    server.signer = Signer::None;
+    assert!(matches!(refreshed_with(&server, &expired).await, RefreshOutcome::Unknown(_)));
+    server.script("/jwks", Reply::text(503, "text/plain", ""));
+    for change in [("sub", json!("u-2")), ("aud", json!("other")), ("iss", json!("https://evil.example"))] {
+        assert!(matches!(refreshed_with(&server, &[change]).await, RefreshOutcome::Unknown(_)));
     }
 }
 
@@ -267,7 +310,20 @@ async fn rotated_tokens_are_not_lost_because_the_keys_cannot_be_had() {
     let server = Server::oidc().await;
     server.script("/jwks", Reply::text(503, "text/plain", ""));
     assert_eq!(renewed(refreshed_with(&server, &[]).await).id, None);
-    let mut server = Server::oidc().await;
-    server.signer = Signer::ed25519("unpublished");
-    assert_eq!(renewed(refreshed_with(&server, &[]).await).id, None);
+}
+
+#[tokio::test]
+async fn a_key_set_that_is_to_be_left_alone_is_and_refreshes_go_on() {
+    let server = Server::oidc().await;
+    server.script("/jwks", Reply::text(503, "text/plain", "").with("Retry-After", "300"));
+    let id = server.id_token(&[]);
+    server.script("/token", Reply::json(200, &json!({"access_token": "at-new", "id_token": id.expose()})));
+    let provider = server.provider();
+    for second in [0, 100, 299] {
+        let outcome = provider.refresh(&session(server.url()), NOW + Duration::from_secs(second)).await;
+        assert_eq!(renewed(outcome).access.token.expose(), "at-new");
+        assert_eq!(server.count("/jwks"), 1);
+    }
+    drop(provider.refresh(&session(server.url()), NOW + Duration::from_secs(300)).await);
+    assert_eq!(server.count("/jwks"), 2);
 }

@@ -54,11 +54,20 @@ async fn dead_tokens_and_unlisted_access_tokens_are_fine() {
 }
 
 #[tokio::test]
+async fn no_secret_that_a_provider_quotes_is_told() {
+    let said = json!({"error": "invalid_request", "error_description": "rt-old-0123456789 of s3cr3t"});
+    let RevokeOutcome::Refused(fault) = outcome_of(Reply::json(400, &said)).await else { panic!("not refused") };
+    assert!(fault.to_string().contains("([redacted] of [redacted])"), "{fault}");
+}
+
+#[tokio::test]
 async fn what_may_work_later_is_tried_again() {
     for reply in [
         Reply::text(503, "text/plain", ""),
         Reply::text(429, "text/plain", ""),
         Reply::json(401, &json!({"error": "invalid_client"})),
+        Reply::text(401, "text/plain", ""),
+        Reply::text(403, "text/html", "<html>blocked</html>"),
         Reply::HangUpAfter,
     ] {
         let outcome = outcome_of(reply).await;

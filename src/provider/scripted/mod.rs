@@ -85,8 +85,8 @@ impl Request {
 #[derive(Default)]
 struct Script {
     replies: HashMap<String, Reply>,
-    /// In order; the path first. A connection that was dropped before it was read counts as `/`.
-    requests: Vec<(String, Request)>,
+    /// By path, in order. A connection that was dropped before it was read counts as `/`.
+    requests: HashMap<String, Vec<Request>>,
     /// Every connection gets this, whatever it wants.
     on_connect: Option<Reply>,
 }
@@ -170,15 +170,12 @@ impl Server {
 
     /// How often `path` was asked for.
     pub(crate) fn count(&self, path: &str) -> usize {
-        self.locked(|script| script.requests.iter().filter(|(found, _)| found == path).count())
+        self.locked(|script| script.requests.get(path).map_or(0, Vec::len))
     }
 
     /// The requests for `path`.
     pub(crate) fn requests(&self, path: &str) -> Vec<Request> {
-        let of_path = |script: &mut Script| {
-            script.requests.iter().filter(|(found, _)| found == path).map(|(_, request)| request.clone()).collect()
-        };
-        self.locked(of_path)
+        self.locked(|script| script.requests.get(path).cloned().unwrap_or_default())
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -236,7 +233,8 @@ async fn serve(stream: TcpStream, tls: Option<TlsAcceptor>, script: Arc<Mutex<Sc
     let on_connect = script.lock().unwrap_or_else(PoisonError::into_inner).on_connect.clone();
     if let Some(Reply::HangUpBefore) = on_connect {
         let nothing = Request { head: String::new(), body: String::new() };
-        script.lock().unwrap_or_else(PoisonError::into_inner).requests.push(("/".to_owned(), nothing));
+        let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
+        script.requests.entry("/".to_owned()).or_default().push(nothing);
         return;
     }
     // Whoever is served does not matter to the test when the connection breaks.
@@ -254,7 +252,7 @@ async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, script: &Mute
     let path = request.head.split([' ', '?']).nth(1).unwrap_or_default().to_owned();
     let reply = {
         let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
-        script.requests.push((path.clone(), request));
+        script.requests.entry(path.clone()).or_default().push(request);
         script.replies.get(&path).cloned()
     };
     let mut reply = reply.unwrap_or_else(|| Reply::text(404, "text/plain", "no such page"));

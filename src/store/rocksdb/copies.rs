@@ -15,7 +15,7 @@ use tokenkeeper_protocol::UnixSeconds;
 use super::database::Database;
 use super::disk::BLOCK_BYTES;
 use super::open::DIRECTORY_MODE;
-use crate::store::StoreError;
+use crate::store::{SCHEMA, StoreError};
 
 /// The files of a database are written anew while it is changed, and once more when RocksDB tidies up.
 const TIMES: u64 = 2;
@@ -33,14 +33,11 @@ impl Copies<'_> {
         self.dir.with_file_name(name)
     }
 
-    /// Keeps `database` as it is now, unless that is done; `anew`: a copy that is there is of another time.
-    pub(super) fn take(&self, database: &Database, schema: u32, anew: bool) -> Result<PathBuf, StoreError> {
+    /// Keeps `database` as it is now; a copy that is there is of another time.
+    pub(super) fn take(&self, database: &Database, schema: u32) -> Result<PathBuf, StoreError> {
         let path = self.path(schema);
         let failed = |why: String| StoreError::NotKept { path: path.clone(), why };
         if path.is_dir() {
-            if !anew {
-                return Ok(path);
-            }
             fs::remove_dir_all(&path).map_err(|error| failed(error.to_string()))?;
         }
         let (need, free) = (TIMES * space(self.dir, |_| true), free(self.dir));
@@ -61,6 +58,34 @@ impl Copies<'_> {
     /// The newest copy of a schema up to `known`.
     pub(super) fn newest(&self, known: u32) -> Option<PathBuf> {
         (1..=known).rev().map(|schema| self.path(schema)).find(|path| path.is_dir())
+    }
+
+    /// Removes every copy there is, whole or not: nothing of a user who is erased may stay in one.
+    pub(super) fn remove_all(&self) -> Result<(), StoreError> {
+        let mut removed = false;
+        for path in (1..SCHEMA).flat_map(|schema| [self.path(schema), self.unfinished(schema)]) {
+            match fs::remove_dir_all(&path) {
+                Ok(()) => removed = true,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => {
+                    return Err(StoreError::Unwritable(format!(
+                        "what was kept of the store of before in {} cannot be removed: {error}",
+                        path.display()
+                    )));
+                }
+            }
+            tracing::warn!(path = %path.display(), "removed what was kept of the store of before: a user is erased");
+        }
+        let parent = self.dir.parent().filter(|_| removed);
+        let synced = parent.map_or(Ok(()), |parent| File::open(parent)?.sync_all());
+        synced.map_err(|error| StoreError::Unwritable(error.to_string()))
+    }
+
+    /// Where RocksDB makes a copy that is not whole yet.
+    fn unfinished(&self, schema: u32) -> PathBuf {
+        let mut path = self.path(schema).into_os_string();
+        path.push(".tmp");
+        path.into()
     }
 
     /// Removes the copies of schemas before `schema` that were taken before `time`.

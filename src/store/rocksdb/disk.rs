@@ -98,8 +98,8 @@ impl Disk {
     }
 
     /// As [`Store::keep_copy`](crate::store::Store::keep_copy).
-    pub(super) fn keep_copy(&self, schema: u32, anew: bool) -> Result<PathBuf, StoreError> {
-        self.with(|database| Copies { dir: &self.dir }.take(database, schema, anew))
+    pub(super) fn keep_copy(&self, schema: u32) -> Result<PathBuf, StoreError> {
+        self.with(|database| Copies { dir: &self.dir }.take(database, schema))
     }
 
     /// Its directory.

@@ -118,8 +118,8 @@ impl Store for RocksStore {
         Ok(())
     }
 
-    fn keep_copy(&self, anew: bool) -> Result<Option<PathBuf>, StoreError> {
-        self.disk.keep_copy(self.schema(), anew).map(Some)
+    fn keep_copy(&self) -> Result<Option<PathBuf>, StoreError> {
+        self.disk.keep_copy(self.schema()).map(Some)
     }
 
     fn forget_copies(&self, before: UnixSeconds) {

@@ -11,8 +11,10 @@ use std::sync::Arc;
 use nix::sys::statvfs::statvfs;
 use rocksdb::{BottommostLevelCompaction, CompactOptions, FlushOptions};
 
+use super::copies::Copies;
 use super::database::Database;
 use super::disk::Disk;
+use crate::failpoint::failpoint;
 use crate::store::{StoreError, Table};
 
 /// Room that a purge may need on the disk: files are removed only when what they are written into is whole. RocksDB takes no more
@@ -25,19 +27,23 @@ const OPTIONS: &str = "OPTIONS-";
 impl Disk {
     /// As [`Store::purge`](crate::store::Store::purge). What is to be gone has been written before.
     pub(super) fn purge(&self, go_on: &dyn Fn(Table) -> bool) -> Result<bool, StoreError> {
+        Copies { dir: self.dir() }.remove_all()?;
         self.look_for_room()?;
         // What somebody looks at is kept for them. Whoever comes from here on sees what is there now.
         self.wait_for_onlookers();
         let newest = self.numbers()?.into_iter().map(|(number, _)| number).max().unwrap_or(0);
         self.handle()?.flush()?;
         for table in Table::ALL {
+            failpoint!("erase.before-table");
             if !go_on(table) {
                 return Ok(false);
             }
             self.handle()?.write_anew(table)?;
         }
         // The list of files, which says where each of them begins and ends, is written anew when the database is opened.
+        failpoint!("erase.before-reopening");
         self.open_anew()?;
+        failpoint!("erase.reopened");
         match self.numbers()?.into_iter().find(|(number, _)| *number <= newest) {
             None => Ok(true),
             Some((_, name)) => {

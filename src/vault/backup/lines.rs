@@ -33,6 +33,9 @@ pub(super) struct Header {
     /// The store it was taken of was fenced with it.
     #[serde(default)]
     pub(super) moved_out: bool,
+    /// Its refresh tokens may have been spent before that: it was an old copy itself.
+    #[serde(default)]
+    pub(super) quarantine: bool,
 }
 
 /// A session with all that belongs to it.

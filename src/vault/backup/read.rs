@@ -45,7 +45,7 @@ pub enum BackupError {
     },
     /// Only an empty store is filled: nothing is lost, and no session comes twice.
     #[error(
-        "there are sessions in this store already; a backup is restored into an empty one: move the state directory away first"
+        "there are sessions in this store already, or names that stand for somebody; a backup is restored into an empty one: move the state directory away first"
     )]
     NotEmpty,
 }
@@ -67,6 +67,8 @@ pub struct Content {
     pub sessions: u64,
     /// Whether the store was moved out by it: nothing in it was spent there since.
     pub is_move: bool,
+    /// Whether the store was in quarantine: what is in it may have been spent before.
+    pub is_quarantined: bool,
 }
 
 /// A move that takes longer counts as a backup: the file may have been restored before, and its tokens spent there.
@@ -75,7 +77,7 @@ const MOVE: Duration = Duration::from_hours(24);
 impl Content {
     /// Whether nothing that is in it was spent since, as far as that can be told.
     pub fn is_fresh(&self, now: UnixSeconds) -> bool {
-        self.is_move && now.since(self.at) <= MOVE
+        self.is_move && !self.is_quarantined && now.since(self.at) <= MOVE
     }
 
     /// Reads a whole backup and checks that it is one, without keeping anything of it.
@@ -88,7 +90,8 @@ impl Content {
         if end.sessions != count {
             return Err(BackupError::NotWhole(format!("it has {count} sessions and speaks of {}", end.sessions)));
         }
-        Ok(Self { at: header.at, generation: header.generation, sessions: count, is_move: header.moved_out })
+        let Header { at, generation, moved_out: is_move, quarantine: is_quarantined, .. } = header;
+        Ok(Self { at, generation, sessions: count, is_move, is_quarantined })
     }
 }
 
@@ -104,8 +107,10 @@ impl Vault {
         is_fresh: bool,
         now: UnixSeconds,
     ) -> Result<(), BackupError> {
-        if self.has_sessions()? {
-            return Err(BackupError::NotEmpty);
+        for table in [Table::Sessions, Table::Bindings] {
+            if !self.store.scan(table, &[], None, 1)?.is_empty() {
+                return Err(BackupError::NotEmpty);
+            }
         }
         let mut batch = Batch::default();
         batch.put(Table::Meta, RESTORING, 0, self.seal(Table::Meta, RESTORING, 1, &now)?);

@@ -78,6 +78,7 @@ impl Writing<'_> {
             generation,
             at: now,
             moved_out: is_move,
+            quarantine: self.vault.rollback().is_some(),
         };
         self.line(&Line::Header(header))?;
         let sessions = self.each(Table::Sessions, Self::session)?;

@@ -1,7 +1,8 @@
 //! From the schema that is found to the one that this version writes, step by step, before anything else is read.
 //!
-//! Invariant: the store as it was is kept beside it before the first row is changed. Rows are changed page by page, and how far
-//! that is stands in the same batch as the rows: a migration that is cut short goes on where it was, and changes no row twice.
+//! Invariant: before the first row is changed, the store as it was is kept beside it, and it says that it is of the new schema: an
+//! older version takes none for its own that is changed in part. Rows are changed page by page, and how far that is stands in the
+//! same batch as the rows: a migration that is cut short goes on where it was, and changes no row twice.
 
 mod schema_1;
 
@@ -64,23 +65,32 @@ struct Progress {
 
 /// Brings the store to [`SCHEMA`], if it is not there.
 pub(super) async fn migrate(vault: &Vault, tell: &(dyn Fn(Migrating) + Sync)) -> Result<(), VaultError> {
-    let begun = vault.read::<Progress>(Table::Meta, PROGRESS)?.map(|row| row.value);
-    let from = vault.store.schema();
-    if from >= SCHEMA {
-        return Ok(());
-    }
-    let kept = vault.store.keep_copy(begun.is_none())?;
-    let kept = kept.map_or_else(|| "nowhere".to_owned(), |path| path.display().to_string());
-    tracing::warn!("the store is changed from schema {from} to {SCHEMA}; as it was, it is kept in {kept}");
-    let found = begun.as_ref().map_or(from, |progress| progress.found);
-    for step in STEPS.iter().filter(|step| step.from >= from) {
-        let here = begun.clone().filter(|progress| progress.from == step.from);
-        let first = Progress { found, from: step.from, table: 0, after: None };
-        step.run(vault, here.unwrap_or(first), tell).await?;
-        vault.store.set_schema(step.from + 1)?;
+    let begun = if vault.store.schema() < SCHEMA {
+        Some(begin(vault).await?)
+    } else {
+        vault.read::<Progress>(Table::Meta, PROGRESS)?.map(|row| row.value)
+    };
+    let Some(begun) = begun else { return Ok(()) };
+    for step in STEPS.iter().filter(|step| step.from >= begun.from) {
+        let first = Progress { from: step.from, table: 0, after: None, ..begun };
+        let here = if step.from == begun.from { begun.clone() } else { first };
+        step.run(vault, here, tell).await?;
     }
     tracing::info!("the store has schema {SCHEMA} now");
     Ok(())
+}
+
+/// What somebody began who did not come to the end of this does not count: an older version may have had the store since.
+async fn begin(vault: &Vault) -> Result<Progress, VaultError> {
+    let from = vault.store.schema();
+    let kept = vault.store.keep_copy()?.map_or_else(|| "nowhere".to_owned(), |path| path.display().to_string());
+    tracing::warn!("the store is changed from schema {from} to {SCHEMA}; as it was, it is kept in {kept}");
+    let first = Progress { found: from, from, table: 0, after: None };
+    let mut batch = Batch::default();
+    batch.set(Table::Meta, PROGRESS, vault.seal(Table::Meta, PROGRESS, 1, &first)?);
+    vault.store.write_if(batch).await?;
+    vault.store.set_schema(SCHEMA)?;
+    Ok(first)
 }
 
 impl Vault {

@@ -91,6 +91,11 @@ async fn a_move_is_fresh_for_a_day_and_a_backup_never() {
     let days = |days| NOW + Duration::from_hours(24) * days;
     assert!(content(true).is_fresh(days(1)) && !content(true).is_fresh(days(2)));
     assert!(!content(false).is_fresh(NOW));
+    // What was an old copy before it was moved is one afterwards.
+    vault.note_rollback(None, "it was put back".to_owned(), NOW).await.unwrap();
+    assert!(!content(true).is_fresh(NOW));
+    vault.accept_rollback("uid 0".to_owned(), NOW).await.unwrap();
+    assert!(content(true).is_fresh(NOW));
 }
 
 #[tokio::test]
@@ -141,6 +146,15 @@ async fn a_store_with_sessions_is_not_restored_into() {
     let bytes = backup(&vault);
     let content = Content::check(&bytes[..]).unwrap();
     let error = vault.restore(content, &bytes[..], true, LATER).await.unwrap_err();
+    assert!(matches!(error, BackupError::NotEmpty), "{error}");
+
+    // Nor into one whose names stand for somebody already.
+    let named = in_memory().await;
+    let mut change = named.change(NOW);
+    let binding = Binding { name: "bob".parse().unwrap(), issuer: "i".to_owned(), subject: "other".to_owned() };
+    change.bind(&"corp-canary".parse().unwrap(), &binding).unwrap();
+    change.commit().await.unwrap();
+    let error = named.restore(content, &bytes[..], true, LATER).await.unwrap_err();
     assert!(matches!(error, BackupError::NotEmpty), "{error}");
 }
 

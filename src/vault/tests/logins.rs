@@ -134,6 +134,25 @@ async fn a_name_is_bound_once_at_each_provider() {
 }
 
 #[tokio::test]
+async fn who_counts_on_a_name_writes_nothing_once_it_is_free_again() {
+    let (vault, session) = (in_memory().await, session(1));
+    let user = session.user.clone();
+    let binding = Binding { name: user.name, issuer: user.issuer, subject: user.subject };
+    let mut change = vault.change(NOW);
+    change.bind(&session.provider, &binding).unwrap();
+    change.commit().await.unwrap();
+    let bound = vault.bound(&session.provider, &binding.name).unwrap().unwrap();
+    let mut login = vault.change(NOW);
+    login.insert(&session).unwrap().still_bound(&session.provider, &bound);
+    // Its user is erased meanwhile.
+    let mut erasure = vault.change(NOW);
+    erasure.unbind(&vault.name_prefix(&session.provider, &binding.name), bound.version);
+    erasure.commit().await.unwrap();
+    assert!(matches!(login.commit().await, Err(VaultError::Conflict)));
+    assert!(vault.session(session.id).unwrap().is_none());
+}
+
+#[tokio::test]
 async fn an_intent_stays_until_it_is_settled_and_there_is_one_for_each_session() {
     let vault = in_memory().await;
     let intent = |generation| Intent { generation, at: NOW };

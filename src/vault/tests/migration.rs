@@ -172,6 +172,8 @@ async fn what_cannot_be_kept_is_not_changed() {
 #[tokio::test]
 async fn a_kill_at_any_step_loses_nothing() {
     let mut steps = 0;
+    let sessions = |dir: &tempfile::TempDir| store(dir.path()).scan(Table::Sessions, &[], None, usize::MAX).unwrap();
+    let before = sessions(&old_state());
     loop {
         let dir = old_state();
         let died = Command::new(std::env::current_exe().unwrap())
@@ -183,6 +185,8 @@ async fn a_kill_at_any_step_loses_nothing() {
         if died.status.success() {
             break;
         }
+        let is_new = store(dir.path()).schema() == SCHEMA;
+        assert!(is_new || sessions(&dir) == before, "step {steps}: an older version would take it for its own");
         check(&opened(dir.path()).await).await;
         check_again(dir.path()).await;
         steps += 1;
@@ -238,11 +242,11 @@ impl Overlay for Dying {
         self.step(|| self.inner.set_schema(schema))
     }
 
-    fn keep_copy(&self, anew: bool) -> Result<Option<PathBuf>, StoreError> {
+    fn keep_copy(&self) -> Result<Option<PathBuf>, StoreError> {
         if self.fails_to_keep {
             let (path, why) = (PathBuf::from("store-schema-1"), "no space left on device".to_owned());
             return Err(StoreError::NotKept { path, why });
         }
-        self.step(|| self.inner.keep_copy(anew))
+        self.step(|| self.inner.keep_copy())
     }
 }

@@ -138,7 +138,12 @@ impl Report {
     /// What must not be: sessions lost that their provider goes on with, losses that are not told, and sessions that outlive
     /// their grant.
     pub(super) fn unexplained(&self) -> Vec<String> {
-        let is_told = |loss: &Loss| loss.at_provider && loss.audited.is_some() && loss.told.contains("the provider");
+        let is_told = |loss: &Loss| {
+            let reason = loss.audited.as_deref();
+            // A spent refresh token comes again only where an answer was lost.
+            let is_explained = if loss.was_ended { reason.is_some() } else { reason == Some("answer_lost") };
+            loss.at_provider && is_explained && loss.told.contains("the provider")
+        };
         let untold = self.losses.iter().filter(|(_, loss)| !is_told(loss));
         let untold = untold.map(|(peer, loss)| format!("{peer}: {loss}"));
         untold.chain(self.undead.iter().map(|who| format!("{who}: served although its grant is ended"))).collect()

@@ -11,12 +11,11 @@ pub(crate) struct Figures {
     pub(crate) lives: usize,
     /// Lives that ended at a failpoint, or at the hand of the provider.
     pub(crate) kills: usize,
-    /// Those of them by which a session was exposed.
+    /// Kills, wherever, with a refresh inside the window.
     pub(crate) kills_inside: usize,
-    /// The most sessions that one kill exposed.
-    pub(crate) most_exposed: usize,
-    /// How often a session was exposed by a kill.
-    pub(crate) exposed: usize,
+    /// Refreshes inside the window, at all kills together, and at most at one.
+    pub(crate) inside: usize,
+    pub(crate) most_inside: usize,
     pub(crate) lost_by_kill: usize,
     pub(crate) lost_by_answer: usize,
     pub(crate) faults: usize,
@@ -46,8 +45,8 @@ impl Figures {
         self.lives += other.lives;
         self.kills += other.kills;
         self.kills_inside += other.kills_inside;
-        self.most_exposed = self.most_exposed.max(other.most_exposed);
-        self.exposed += other.exposed;
+        self.most_inside = self.most_inside.max(other.most_inside);
+        self.inside += other.inside;
         self.lost_by_kill += other.lost_by_kill;
         self.lost_by_answer += other.lost_by_answer;
         self.faults += other.faults;
@@ -69,21 +68,21 @@ impl fmt::Display for Figures {
             f,
             "{lives} lives, {kills} kills at failpoints, {faults} faults ({failures} of the store), {refreshes} refreshes"
         )?;
-        let (exposed, most, by_kill, by_answer) =
-            (self.exposed, self.most_exposed, self.lost_by_kill, self.lost_by_answer);
+        let (inside, most, by_kill, by_answer) =
+            (self.inside, self.most_inside, self.lost_by_kill, self.lost_by_answer);
         writeln!(
             f,
-            "  {kills_inside} kills inside the window, which exposed {exposed} sessions, at most {most} at once; \
+            "  {kills_inside} kills with {inside} refreshes inside the window, at most {most} at one; \
              lost: {by_kill} by those, {by_answer} by answers that were lost"
         )?;
         let mut windows = self.windows.clone();
         windows.sort_unstable();
         let percentile = |share: usize| {
             let index = (windows.len() * share / 100).min(windows.len().saturating_sub(1));
-            Duration::from_nanos(windows.get(index).copied().unwrap_or(0))
+            Duration::from_nanos(windows.get(index).copied().unwrap_or(0)).as_secs_f64() * 1e3
         };
         let (median, most) = (percentile(50), percentile(99));
-        writeln!(f, "  window: p50 {median:.1?}, p99 {most:.1?} ({} answers)", windows.len())?;
+        writeln!(f, "  window_p50_ms: {median:.1}, window_p99_ms: {most:.1} ({} answers)", windows.len())?;
         let (syncs, calm) = self.calm;
         let ratio = f64::from(syncs) / f64::from(calm.max(1));
         writeln!(f, "  syncs_per_refresh: {ratio:.2} ({syncs} syncs, {calm} refreshes)")?;

@@ -1,7 +1,8 @@
 //! What was promised, and what may be lost: worked out after every life from what the provider and the failpoints noted.
 //!
-//! A session is exposed when the provider has spent its refresh token, and the daemon came to its end, or lost the answer, before
-//! the result was kept. Where nothing is forgiven those are lost, and no others.
+//! A session is exposed when the provider has spent its refresh token, and the daemon was killed, or lost the answer, before the
+//! result was kept. Where nothing is forgiven those are lost, and no others: a kill costs at most one session for each refresh that
+//! was inside its window at that moment.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +28,8 @@ pub(crate) struct Ledger {
     pub(crate) newly_lost: Vec<(String, SessionRef)>,
     /// Users whose session is exposed.
     exposed: BTreeMap<String, Exposed>,
+    /// What each kill cost, by the life that it ended.
+    kills: BTreeMap<usize, Kill>,
     /// The newest epoch that was acknowledged.
     pub(crate) epoch: u32,
     /// What must not be, and of which user.
@@ -53,8 +56,18 @@ struct Exposed {
 /// What exposed a session.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum By {
-    Kill,
+    /// The one that ended this life.
+    Kill(usize),
     LostAnswer,
+}
+
+/// What a kill cost.
+#[derive(Default)]
+struct Kill {
+    /// Refreshes that were inside their window.
+    inside: usize,
+    /// Sessions that were lost by it since.
+    lost: usize,
 }
 
 impl Ledger {
@@ -110,26 +123,40 @@ impl Host {
                 What::Sent | What::Shown => {}
             }
         }
-        let mut exposed_here = 0;
+        let was_killed = matches!(death, Death::Killed | Death::InTime);
+        let life = figures.lives;
+        let mut kill = Kill::default();
         for (user, (step, since)) in spent {
             let Some(session) = ledger.opened.get(&user).copied() else { continue };
             if kept(&passes, session, step.at).is_some() {
                 if !ledger.exposed.contains_key(&user) {
                     self.provider.has_newest(&user);
                 }
-            } else if let Entry::Vacant(unexposed) = ledger.exposed.entry(user) {
-                unexposed.insert(Exposed { by: By::Kill, number: step.number, since });
-                exposed_here += 1;
+            } else if let Entry::Vacant(unexposed) = ledger.exposed.entry(user)
+                && was_killed
+            {
+                unexposed.insert(Exposed { by: By::Kill(life), number: step.number, since });
+                kill.inside += 1;
             }
         }
-        figures.kills_inside += usize::from(exposed_here > 0);
-        figures.most_exposed = figures.most_exposed.max(exposed_here);
-        figures.exposed += exposed_here;
+        figures.kills_inside += usize::from(kill.inside > 0);
+        figures.most_inside = figures.most_inside.max(kill.inside);
+        figures.inside += kill.inside;
+        ledger.kills.insert(life, kill);
 
         for (user, session) in std::mem::take(&mut ledger.newly_lost) {
             ledger.lost.insert(session);
             match ledger.exposed.get(&user).map(|it| it.by).filter(|_| self.rotation == Rotation::Strict) {
-                Some(By::Kill) => figures.lost_by_kill += 1,
+                Some(By::Kill(life)) => {
+                    figures.lost_by_kill += 1;
+                    let kill = ledger.kills.entry(life).or_default();
+                    kill.lost += 1;
+                    if kill.lost > kill.inside {
+                        let Kill { inside, lost } = *kill;
+                        let said = format!("the kill of life {life} cost {lost} sessions, with {inside} in the window");
+                        ledger.wrong.push((user, said));
+                    }
+                }
                 Some(By::LostAnswer) => figures.lost_by_answer += 1,
                 None => ledger.wrong.push((user, format!("{session} is lost, and need not be"))),
             }

@@ -80,7 +80,10 @@ impl Plan {
                 this.killed_there = Some(if random.random() { Moment::Before } else { Moment::After });
                 this.span = Duration::from_millis(800);
             }
-            60..80 => this.kill_at(points, random, |name| !name.starts_with("refresh.") && !name.starts_with("store.")),
+            // Nobody is erased here.
+            60..80 => this.kill_at(points, random, |name| {
+                !["refresh.", "store.", "erase."].iter().any(|kind| name.starts_with(kind))
+            }),
             80..93 => {
                 // As often early as late, however many passes there are.
                 let pass = 400_f64.powf(random.random());

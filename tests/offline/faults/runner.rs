@@ -283,7 +283,7 @@ impl Part<'_> {
     /// The whole login of alice: what the command says, and the last page that she sees.
     fn log_in(&self, home: &Home) -> (CliResult, String) {
         let mut command = home.cli_command();
-        command.args(["login", &self.name, "--no-browser"]);
+        command.args(["login", &self.name, "--no-browser", "--timeout", "0s"]);
         let pending = PendingLogin::start(command);
         let page = Browser::default().log_in(&pending.url, "alice");
         (pending.finish(), page.body)

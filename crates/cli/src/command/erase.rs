@@ -86,12 +86,14 @@ impl Erase {
         if !self.yes {
             self.confirm(&whom)?;
         }
-        let mut client = context.connect()?;
         let begin = EraseBegin { whom, forced: self.forced, at_once: self.now };
-        let first = client.erase(Request::Begin(begin));
+        let first = context.connect()?.erase(Request::Begin(begin));
         let mut now = first.map_err(|error| Failure::at(error, self.provider.as_ref()))?;
         let mut told = String::new();
         let (is_watched, mut waited) = (io::stderr().is_terminal() && !context.json, 0);
+        if is_watched && !is_over(&now) {
+            tell("You may press Ctrl-C: it goes on by itself.");
+        }
         while !is_over(&now) && waited < PATIENCE {
             let line = describe_stage(&now);
             if is_watched && line != told {
@@ -99,8 +101,15 @@ impl Erase {
                 told = line;
             }
             clock::pause(PAUSE);
-            now = client.erase(Request::Progress(now.id.clone()))?;
-            waited = if now.waiting.is_some() { waited + 1 } else { 0 };
+            match progress(context, &now.id) {
+                Ok(found) => {
+                    waited = if found.waiting.is_some() { waited + 1 } else { 0 };
+                    now = found;
+                }
+                // It is restarted, or busy: the erasure outlives that.
+                Err(failure) if failure.may_pass() => waited += 1,
+                Err(failure) => return Err(failure),
+            }
         }
         context.answer(describe(&now), &json::Erasure::from(&now))?;
         Ok(if is_over(&now) { 0 } else { exit::TRY_LATER })
@@ -136,8 +145,13 @@ impl Erase {
         err.flush().map_err(Failure::Output)?;
         let mut answer = String::new();
         io::stdin().read_line(&mut answer).map_err(Failure::Input)?;
-        if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { Err(Failure::Interrupted) }
+        if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { Err(Failure::Declined) }
     }
+}
+
+/// How far it is, on a connection of its own: the daemon may have been restarted meanwhile.
+fn progress(context: &Context, id: &str) -> Result<Erasure, Failure> {
+    Ok(context.connect()?.erase(Request::Progress(id.to_owned()))?)
 }
 
 /// Whether the daemon has nothing left to do.
@@ -242,9 +256,9 @@ mod tests {
         assert!(done.starts_with("Erased in 3.2 s: 2 sessions; corp has revoked their tokens.\n"), "{done}");
         assert!(done.contains("Not reached: backups") && done.contains("--forced"), "{done}");
         let forced = Erasure { forced: true, not_revoked: 1, ..erasure(ErasureStage::Rekeying) };
-        let copies = vec!["/var/lib/tokenkeeper/store.before-2".to_owned()];
+        let copies = vec!["/var/lib/tokenkeeper/store-schema-1".to_owned()];
         let forced = describe(&Erasure { copies, ..forced });
-        for part in ["setup --rekey", "NOT revoked the tokens of 1", "store.before-2"] {
+        for part in ["setup --rekey", "NOT revoked the tokens of 1", "store-schema-1"] {
             assert!(forced.contains(part), "{forced}");
         }
         assert!(!forced.contains("--forced"), "{forced}");

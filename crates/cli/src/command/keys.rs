@@ -104,8 +104,8 @@ Examples:
   sudo tokenkeeper keys recover --identity-file /media/usb/recovery.txt
   pass show tokenkeeper-recovery | sudo tokenkeeper keys recover
 
-Exit status: 0 done, 65 that is no identity or nothing is to recover, 69 the daemon cannot be reached, 77 refused,
-78 it does not open the keys.")]
+Exit status: 0 done, 65 nothing is to recover, 69 the daemon cannot be reached, 74 the file cannot be read, 77 refused,
+78 it is no identity, or does not open the keys.")]
 struct Recover {
     /// Read the identity from this file
     #[arg(long, value_name = "FILE")]
@@ -135,7 +135,7 @@ impl Recover {
 }
 
 fn unreadable(path: &Path, source: io::Error) -> Failure {
-    Failure::File { path: path.to_owned(), source }
+    Failure::Unreadable { path: path.to_owned(), source }
 }
 
 /// The whole text, which is short. Never grows, so that no copy of it stays behind.

@@ -8,8 +8,9 @@ use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 use tokenkeeper_client::reply::{LoggedIn, LoginBegun};
 use tokenkeeper_client::{DeviceBegin, LoginBegin, LoginComplete, ProviderName, Secret, SessionRef};
-use tokenkeeper_protocol::json;
+use tokenkeeper_protocol::{json, span};
 
+use crate::clock::Deadline;
 use crate::context::{Context, tell};
 use crate::escape::plain;
 use crate::failure::Failure;
@@ -19,6 +20,9 @@ use crate::{browser, clock, complete, device, paste};
 
 /// Completing a login takes the daemon several requests to the provider, and each may take a while.
 const COMPLETION_TIMEOUT: Duration = Duration::from_secs(90);
+/// Between the first two tries to complete a login. It doubles with each, unless the daemon says to wait longer.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -58,6 +62,10 @@ pub(crate) struct Login {
     /// Show the address of the login page instead of opening it
     #[arg(long)]
     no_browser: bool,
+
+    /// How long to try again if the provider cannot be used when you come back from it [default: as long as the login is good]
+    #[arg(long, value_name = "SPAN", value_parser = span::parse, conflicts_with = "code")]
+    timeout: Option<Duration>,
 
     /// What you call the device the session is on
     #[arg(long, value_name = "NAME")]
@@ -197,9 +205,31 @@ impl Login {
         context.connect()?.login_begin(request).map_err(|error| self.failed(error))
     }
 
-    /// On a connection of its own: minutes have passed, and the daemon may have been restarted meanwhile.
+    /// Tries again while it may only be too early: the person has logged in, and would have to do it once more.
     fn complete(&self, context: &Context, begun: &LoginBegun, callback_query: Secret) -> Result<LoggedIn, Failure> {
         let request = LoginComplete { login_id: begun.login_id, callback_query };
+        let good_for = begun.expires_at.since(clock::now());
+        let deadline = Deadline::after(self.timeout.map_or(good_for, |timeout| timeout.min(good_for)));
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let failure = match self.try_to_complete(context, request.clone()) {
+                Err(failure) if failure.may_pass() => failure,
+                settled => return settled,
+            };
+            let wait = failure.retry_after().unwrap_or_default().max(pause);
+            let Some(left) = deadline.left().filter(|left| *left > wait) else { return Err(failure) };
+            failure.to_text().into_iter().for_each(tell);
+            if pause == FIRST_PAUSE {
+                let until = Calendar::here().brief(clock::now() + left);
+                tell(format_args!("You are logged in there, so this is tried again until {until}. Ctrl-C gives up."));
+            }
+            clock::pause(wait);
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// On a connection of its own: minutes have passed, and the daemon may have been restarted meanwhile.
+    fn try_to_complete(&self, context: &Context, request: LoginComplete) -> Result<LoggedIn, Failure> {
         let mut client = context.connect_within(COMPLETION_TIMEOUT)?;
         client.login_complete(request).map_err(|error| self.failed(error))
     }

@@ -6,7 +6,7 @@ use chrono::TimeZone;
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 use tokenkeeper_client::SessionRef;
-use tokenkeeper_client::reply::{SessionDetail, UserInfo};
+use tokenkeeper_client::reply::{SessionDetail, SessionState, UserInfo};
 use tokenkeeper_protocol::{UnixSeconds, json};
 
 use super::sessions::{end, state};
@@ -93,6 +93,9 @@ fn token<Zone: TimeZone<Offset: Display>>(detail: &SessionDetail, calendar: &Cal
 }
 
 fn refresh<Zone: TimeZone<Offset: Display>>(detail: &SessionDetail, calendar: &Calendar<Zone>) -> String {
+    if detail.summary.state != SessionState::Active {
+        return "not any more".to_owned();
+    }
     if !detail.refreshable {
         return "not possible: the provider gave no refresh token".to_owned();
     }

@@ -45,7 +45,12 @@ impl Sessions {
         let found: Result<Vec<SessionSummary>, _> = client.all_sessions(request).collect();
         let found = found.map_err(|error| Failure::at(error, self.provider.as_ref()))?;
         if found.is_empty() && !context.json {
-            tell("No sessions. Log in with: tokenkeeper login PROVIDER");
+            let wanted_some = self.provider.is_some() || self.user.is_some();
+            tell(if wanted_some {
+                "No such sessions. All that you may see are listed by: tokenkeeper sessions"
+            } else {
+                "No sessions. Log in with: tokenkeeper login PROVIDER"
+            });
             return Ok(0);
         }
         let object = Object { sessions: found.iter().map(json::SessionSummary::from).collect() };

@@ -65,7 +65,7 @@ pub(crate) struct Token {
     #[arg(long, value_name = "SPAN", value_parser = span::parse)]
     min_valid: Option<Duration>,
 
-    /// How long to wait for a refresh [default: as long as the daemon does]
+    /// How long to wait for a refresh, two minutes at most [default: 20s]
     #[arg(long, value_name = "SPAN", value_parser = span::parse)]
     timeout: Option<Duration>,
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::budget::Kind;
 use super::moves::Move;
 use super::oracle::{Given, Refused};
 use super::world::{Daemon, Request, World, flying, kept, number, tokens};
@@ -29,8 +30,12 @@ impl World {
                     provider: self.is_configured.then(|| Arc::clone(&self.provider)),
                     grace: self.known().grace,
                     is_stale: false,
+                    era: 0,
                 };
                 push("is read", self.after(Event::Found(Ok(found))));
+                if self.has_faults() {
+                    push("cannot be read", self.after_a_fault(Event::Found(Err(store_down()))));
+                }
             }
             State::PuttingOff { session, until, .. } => {
                 let put_off = Session { due_at: Some(*until), ..session.value.clone() };
@@ -46,7 +51,9 @@ impl World {
             State::Revoking { session, .. } => {
                 let new = Session { tokens: None, due_at: None, trouble: None, ..session.value.clone() };
                 let mut told = self.clone();
-                told.oracle.is_revoked |= self.is_configured;
+                // One that has a successor tells the provider nothing. Without a provider nobody is told.
+                told.oracle.is_revoked |= self.is_configured && !self.refresh_is_spent();
+                told.is_exposed |= !self.is_configured;
                 return told.write(Some(session), &|next| *next = next.with(&new).shown(), &|written| {
                     Event::Attended(written.map(|()| Attended::Revoked(Revocation::Done)))
                 });
@@ -60,6 +67,9 @@ impl World {
             State::Rereading { .. } => {
                 let session = Ok(Some((*self.disk.session).clone()));
                 push("is read again", self.after(Event::Reread(session, self.known())));
+                if self.has_faults() {
+                    push("cannot be read again", self.after_a_fault(Event::Reread(Err(store_down()), self.known())));
+                }
             }
             State::Writing { change, .. } => {
                 let old = change.as_ref().map(|change| &change.old);
@@ -103,12 +113,12 @@ impl World {
     }
 
     fn has_faults(&self) -> bool {
-        self.left.has(|left| &mut left.faults)
+        self.left.has(Kind::Fault)
     }
 
     fn after_a_fault(&self, event: Event) -> Self {
         let mut next = self.after(event);
-        next.left.take(|left| &mut left.faults);
+        next.left.take(Kind::Fault);
         next
     }
 
@@ -119,7 +129,7 @@ impl World {
         change: &dyn Fn(&mut Self),
         event: &dyn Fn(Result<(), Attempt>) -> Event,
     ) -> Vec<(Move, Self)> {
-        let down = || event(Err(Attempt::Failed(KeeperError::StoreDown { why: "no space left".to_owned() })));
+        let down = || event(Err(Attempt::Failed(store_down())));
         if !self.disk.takes_writes {
             return vec![(Move::Flight("finds the store down"), self.after(down()))];
         }
@@ -162,7 +172,7 @@ impl World {
             }
             Some(Request { answer: None, .. }) => {
                 let mut next = self.clone();
-                let answer = Some(next.oracle.spend(refresh, next.now));
+                let answer = Some(next.oracle.spend(refresh, next.true_now()));
                 next.daemon_mut().request = Some(Request { refresh, answer });
                 push("arrives at the provider", next);
                 if has_faults {
@@ -192,4 +202,8 @@ impl World {
             |given| RefreshOutcome::Renewed(tokens(given, self.now)),
         )
     }
+}
+
+fn store_down() -> KeeperError {
+    KeeperError::StoreDown { why: "no space left".to_owned() }
 }

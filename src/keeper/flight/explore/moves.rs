@@ -1,5 +1,8 @@
 //! What can happen next: to the flight, and around it.
 
+use std::time::Duration;
+
+use super::budget::Kind;
 use super::oracle::GRACE;
 use super::world::{Daemon, World, flying};
 use crate::domain::{EndReason, LoginReason, Session};
@@ -9,11 +12,16 @@ use crate::keeper::flight::course::Flight;
 use crate::keeper::flight::interrupted;
 use crate::keeper::tests::RETENTION;
 
+/// How far the clock is set back: more than a grace, and less than what counts as a jump.
+const SET_BACK: Duration = Duration::from_mins(1);
+
 /// One thing that happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Move {
     /// The daemon starts, and takes up what was interrupted.
     Start,
+    /// The same, with a clock that was set back meanwhile.
+    StartInThePast,
     /// The flight does its next step, and this comes of it.
     Flight(&'static str),
     /// The schedule finds the session due.
@@ -43,7 +51,15 @@ impl World {
     pub(super) fn moves(&self) -> Vec<(Move, Self)> {
         let mut moves = Vec::new();
         match &self.daemon {
-            None => moves.push((Move::Start, self.started())),
+            None => {
+                moves.push((Move::Start, self.started()));
+                if self.left.has(Kind::SetBack) {
+                    let (now, behind) = (self.now - SET_BACK, self.behind + SET_BACK);
+                    let mut back = Self { now, behind, ..self.clone() };
+                    back.left.take(Kind::SetBack);
+                    moves.push((Move::StartInThePast, back.started()));
+                }
+            }
             Some(daemon) => {
                 moves.extend(self.steps_of_flight(daemon));
                 moves.extend(self.with_daemon_up(daemon));
@@ -51,7 +67,7 @@ impl World {
         }
         if let Some(refresh) = self.stray {
             let mut next = Self { stray: None, ..self.clone() };
-            next.oracle.spend(refresh, next.now).ok();
+            next.oracle.spend(refresh, next.true_now()).ok();
             moves.push((Move::StrayArrives, next));
         }
         if self.left.ticks > 0
@@ -81,12 +97,6 @@ impl World {
         let session = &self.disk.session.value;
         let mut moves = Vec::new();
         let mut push = |step, next| moves.push((step, next));
-        let others = |change: &dyn Fn(&mut Self)| {
-            let mut next = self.clone();
-            next.left.take(|left| &mut left.others);
-            change(&mut next);
-            next
-        };
         if daemon.flight.is_none() && self.is_due() {
             push(Move::Schedule, self.boarded(Wish::Due));
         }
@@ -108,28 +118,26 @@ impl World {
         if !self.is_configured {
             push(Move::Configure, Self { is_configured: true, ..self.clone() });
         }
-        if self.left.has(|left| &mut left.crashes) {
+        if self.left.has(Kind::Crash) {
             push(Move::Crash, self.crashed(daemon));
         }
-        if self.left.has(|left| &mut left.others) {
-            if daemon.flight.is_none() && session.state.is_active() {
-                push(Move::Caller, others(&|next| *next = next.boarded(Wish::NewToken)));
+        let mut intrude = |kind, step, is_possible: bool, change: &dyn Fn(&mut Self)| {
+            if is_possible && self.left.has(kind) {
+                let mut next = self.clone();
+                next.left.take(kind);
+                change(&mut next);
+                push(step, next);
             }
-            if self.is_configured && !self.left.is_punctual {
-                push(Move::Unconfigure, others(&|next| next.is_configured = false));
-            }
-            if self.disk.takes_writes && !daemon.is_closing {
-                let (now, old) = (self.now, EndReason::LoggedOut);
-                if !session.state.is_ended() {
-                    push(Move::Logout, others(&|next| next.close(ended(session, old, now, RETENTION))));
-                }
-                if session.state.is_active() {
-                    let reason = LoginReason::SessionTooOld;
-                    let needing = || needing_login(session, reason.clone(), now, RETENTION);
-                    push(Move::Prune, others(&|next| next.close(needing())));
-                }
-            }
-        }
+        };
+        let (is_active, is_ended) = (session.state.is_active(), session.state.is_ended());
+        let may_close = self.disk.takes_writes && !daemon.is_closing;
+        let boarded = |next: &mut Self| *next = next.boarded(Wish::NewToken);
+        intrude(Kind::Caller, Move::Caller, daemon.flight.is_none() && is_active, &boarded);
+        intrude(Kind::Reload, Move::Unconfigure, self.is_configured, &|next| next.is_configured = false);
+        let ended = || ended(session, EndReason::LoggedOut, self.now, RETENTION);
+        intrude(Kind::Logout, Move::Logout, may_close && !is_ended, &|next| next.close(ended()));
+        let too_old = || needing_login(session, LoginReason::SessionTooOld, self.now, RETENTION);
+        intrude(Kind::Prune, Move::Prune, may_close && is_active, &|next| next.close(too_old()));
         moves
     }
 
@@ -170,13 +178,13 @@ impl World {
 
     fn crashed(&self, daemon: &Daemon) -> Self {
         let mut next = self.clone();
-        next.left.take(|left| &mut left.crashes);
+        next.left.take(Kind::Crash);
         next.daemon = None;
         // A logout that is on disk and was not answered counts.
         next.is_over |= daemon.is_closing;
         match daemon.request {
             Some(request) if request.answer.is_none() => next.strayed(request.refresh),
-            _ => next.is_exposed |= self.refresh().is_some_and(|refresh| self.oracle.is_spent(refresh)),
+            _ => next.is_exposed |= self.refresh_is_spent(),
         }
         next.seen = 0;
         next
@@ -196,8 +204,8 @@ impl World {
             && session.state.is_active()
             && session.generation == intent.generation
         {
-            let grace = if self.is_configured { self.known().grace } else { std::time::Duration::ZERO };
-            next.put(interrupted(session, &intent, grace, self.now));
+            let grace = if self.is_configured { self.known().grace } else { Duration::ZERO };
+            next.put(interrupted(session, &intent, grace, 0, self.now));
         }
         next.daemon = Some(Daemon::default());
         next

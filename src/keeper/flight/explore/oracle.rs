@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokenkeeper_protocol::UnixSeconds;
 
 /// What a provider does with refresh tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rotation {
     /// Each is good once. One that comes again ends the grant.
     Strict,
@@ -33,18 +33,18 @@ impl Rotation {
 }
 
 /// Tokens by their number; a refresh token only if it is new.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Given {
     pub(super) access: u32,
     pub(super) refresh: Option<u32>,
 }
 
 /// It is no good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refused;
 
 /// The provider.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone)]
 pub(super) struct Oracle {
     pub(super) rotation: Rotation,
     /// The number of the last token that it gave.
@@ -62,8 +62,9 @@ impl Oracle {
 
     /// Spends a refresh token.
     pub(super) fn spend(&mut self, refresh: u32, now: UnixSeconds) -> Result<Given, Refused> {
-        let rotates = matches!(self.rotation, Rotation::Strict | Rotation::Forgiving);
-        if rotates && let Some(at) = self.spent.get(&refresh) {
+        if self.rotates()
+            && let Some(at) = self.spent.get(&refresh)
+        {
             self.is_revoked |= self.rotation == Rotation::Strict || now >= *at + GRACE;
         }
         if self.is_revoked {
@@ -71,7 +72,7 @@ impl Oracle {
         }
         self.spent.entry(refresh).or_insert(now);
         self.newest += 1;
-        Ok(Given { access: self.newest, refresh: rotates.then_some(self.newest) })
+        Ok(Given { access: self.newest, refresh: self.rotates().then_some(self.newest) })
     }
 
     /// Whether a refresh token would be taken.
@@ -79,8 +80,18 @@ impl Oracle {
         self.clone().spend(refresh, now).is_ok()
     }
 
+    /// What decides about it if it comes again: when it was spent, where that counts.
+    pub(super) fn fate(&self, refresh: u32, now: UnixSeconds) -> Option<Duration> {
+        let spent_at = self.spent.get(&refresh).filter(|_| self.rotates())?;
+        Some(if self.rotation == Rotation::Strict { Duration::ZERO } else { now.since(*spent_at).min(GRACE) })
+    }
+
     /// Whether it was spent and has a successor.
     pub(super) fn is_spent(&self, refresh: u32) -> bool {
-        matches!(self.rotation, Rotation::Strict | Rotation::Forgiving) && self.spent.contains_key(&refresh)
+        self.rotates() && self.spent.contains_key(&refresh)
+    }
+
+    fn rotates(&self) -> bool {
+        matches!(self.rotation, Rotation::Strict | Rotation::Forgiving)
     }
 }

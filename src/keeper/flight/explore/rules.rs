@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::moves::Move;
 use super::oracle::Rotation;
-use super::world::{Budget, World, number};
+use super::world::{World, number};
 use crate::domain::{LoginReason, State as SessionState};
 use crate::provider::RefreshOutcome;
 
@@ -43,9 +43,18 @@ fn hold_when_sent(before: &World, next: &World) -> Result<(), String> {
         }
         if let (Some(trouble), Some(tokens)) = (&session.trouble, &session.tokens)
             && let Some(since) = trouble.unknown_since
-            && (since + next.oracle.rotation.believed_grace()..tokens.access.expires_at).contains(&intent.at)
+            && since.since(intent.at).max(intent.at.since(since)) >= next.oracle.rotation.believed_grace()
+            && intent.at < tokens.access.expires_at
         {
             return fail("a refresh token that may be spent is sent while there is something to lose");
+        }
+        // From the intent on nobody looks at the time any more.
+        if let (Some(tokens), Some(spent)) = (&session.tokens, next.oracle.fate(request.refresh, intent.at))
+            && spent >= next.oracle.rotation.believed_grace()
+            && next.behind.is_zero()
+            && intent.at < tokens.access.expires_at
+        {
+            return fail("a refresh token that is spent is sent while there is something to lose");
         }
         if daemon.unwritten.is_some() {
             return fail("a refresh token is sent while the answer to it waits to be written");
@@ -70,6 +79,9 @@ fn hold_when_served(before: &World, next: &World) -> Result<(), String> {
         if is_new && Some(shown) != on_disk.max(in_memory) {
             return fail("a token is served that is neither on disk nor kept in memory");
         }
+        if daemon.flight.is_none() && !daemon.is_closing && Some(shown) < on_disk.max(in_memory) {
+            return fail("a token is served whose successor is there, and no flight will show it");
+        }
         if shown < before.seen && before.daemon.is_some() {
             return fail("a token is served after its successor was");
         }
@@ -80,11 +92,11 @@ fn hold_when_served(before: &World, next: &World) -> Result<(), String> {
 /// What must hold once nothing goes wrong any more: the session is live or closed, and nothing that the provider gave is
 /// forgotten. `good` are states of which that is known.
 pub(super) fn hold_at_the_end_of(world: &World, good: &mut HashSet<u64>) -> Result<(), String> {
-    let nothing = Budget { in_all: 0, crashes: 0, faults: 0, others: 0, ticks: u8::MAX, ..world.left };
-    let mut world = World { left: nothing, ..world.clone() };
+    let over = world.left.over();
+    let mut world = World { left: over, ..world.clone() };
     let mut way = Vec::new();
     for _ in 0..200 {
-        world.left.ticks = u8::MAX;
+        world.left = over;
         let key = world.key();
         if good.contains(&key) {
             good.extend(way);
@@ -121,7 +133,7 @@ fn end_of(world: &World) -> Option<Result<(), String>> {
                 return fail("nobody will ever look at it again");
             }
             let refresh = world.refresh().unwrap();
-            if !world.oracle.takes(refresh, world.now) && !world.is_exposed {
+            if !world.oracle.takes(refresh, world.true_now()) && !world.is_exposed {
                 return fail("the refresh token on disk is worth nothing, and nobody knows");
             }
             Some(Ok(()))
@@ -129,6 +141,9 @@ fn end_of(world: &World) -> Option<Result<(), String>> {
         (SessionState::Active, None) => fail("an active session without tokens"),
         (_, Some(_)) => None,
         (_, None) if daemon.shown.is_some() => fail("somebody is served from a session that is over"),
+        (_, None) if !world.oracle.is_revoked && !world.is_exposed => {
+            fail("the session is over, and what the provider gave last is good for ever")
+        }
         (_, None) => Some(Ok(())),
     }
 }

@@ -1,78 +1,21 @@
 //! What there is: a disk with one session, a daemon that may be down, a network, a provider, and what may still go wrong.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokenkeeper_protocol::{Secret, UnixSeconds};
 
+use super::budget::Budget;
 use super::oracle::{Given, Oracle, Refused, Rotation};
+use super::print::{Keyed, Print, read_by};
 use crate::domain::{AccessToken, LoginReason, Session, State as SessionState, Tokens};
-use crate::keeper::flight::course::{Flight, State};
+use crate::keeper::flight::course::Flight;
 use crate::keeper::flight::outcome::{Known, settled};
 use crate::keeper::flight::unwritten::Answered;
 use crate::keeper::tests::at;
+use crate::provider::Provider;
 use crate::provider::scripted::{oidc_settings, session};
-use crate::provider::{Provider, RefreshOutcome};
 use crate::vault::{Intent, Versioned};
-
-/// What may still happen that need not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Budget {
-    /// Crashes of the daemon.
-    pub(super) crashes: u8,
-    /// Failures of the store, the network or the provider.
-    pub(super) faults: u8,
-    /// A logout, a prune, a reload, a caller.
-    pub(super) others: u8,
-    /// Of all these together.
-    pub(super) in_all: u8,
-    /// Times that the clock moves to the next time that means something.
-    pub(super) ticks: u8,
-    /// The clock only moves when nothing else is to be done.
-    pub(super) is_punctual: bool,
-}
-
-/// A thing that is cheap to copy and to compare.
-pub(super) struct Keyed<T> {
-    thing: Arc<T>,
-    key: u64,
-}
-
-impl<T> Clone for Keyed<T> {
-    fn clone(&self) -> Self {
-        Self { thing: Arc::clone(&self.thing), key: self.key }
-    }
-}
-
-impl<T> Deref for Keyed<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.thing
-    }
-}
-
-impl<T> Keyed<T> {
-    pub(super) fn new(thing: T, hash: impl FnOnce(&T, &mut DefaultHasher)) -> Self {
-        let mut key = DefaultHasher::new();
-        hash(&thing, &mut key);
-        Self { thing: Arc::new(thing), key: key.finish() }
-    }
-}
-
-impl Budget {
-    /// What is left of one kind.
-    pub(super) fn has(self, kind: impl Fn(&mut Self) -> &mut u8) -> bool {
-        self.in_all > 0 && *kind(&mut { self }) > 0
-    }
-
-    /// Takes one of a kind.
-    pub(super) fn take(&mut self, kind: impl Fn(&mut Self) -> &mut u8) {
-        *kind(self) -= 1;
-        self.in_all -= 1;
-    }
-}
 
 /// The disk.
 #[derive(Clone)]
@@ -83,7 +26,7 @@ pub(super) struct Disk {
 }
 
 /// A refresh token on its way, and the answer on its way back.
-#[derive(Clone, Copy, Hash)]
+#[derive(Clone, Copy)]
 pub(super) struct Request {
     pub(super) refresh: u32,
     pub(super) answer: Option<Result<Given, Refused>>,
@@ -104,7 +47,10 @@ pub(super) struct Daemon {
 /// Everything.
 #[derive(Clone)]
 pub(super) struct World {
+    /// By the clock of the daemon.
     pub(super) now: UnixSeconds,
+    /// How far that is behind.
+    pub(super) behind: Duration,
     pub(super) disk: Disk,
     pub(super) daemon: Option<Daemon>,
     pub(super) oracle: Oracle,
@@ -133,6 +79,7 @@ impl World {
         first.tokens = Some(tokens(Given { access: 0, refresh: Some(0) }, at(0)));
         Self {
             now: at(200),
+            behind: Duration::ZERO,
             disk: Disk { session: stored(first, 1), intent: None, takes_writes: true },
             daemon: Some(Daemon { shown: Some(0), ..Daemon::default() }),
             oracle: Oracle::new(rotation),
@@ -171,6 +118,11 @@ impl World {
         self.disk.session.value.tokens.as_ref()?.refresh.as_ref().map(number)
     }
 
+    /// Whether it has a successor.
+    pub(super) fn refresh_is_spent(&self) -> bool {
+        self.refresh().is_some_and(|refresh| self.oracle.is_spent(refresh))
+    }
+
     /// Why the session needs a login, if the provider does not take its refresh token any more.
     pub(super) fn loss(&self) -> Option<&LoginReason> {
         match &self.disk.session.value.state {
@@ -180,100 +132,63 @@ impl World {
         }
     }
 
-    /// The same for the same states, as far as anything depends on it.
-    pub(super) fn key(&self) -> u64 {
-        let mut key = DefaultHasher::new();
-        let World { now, disk, daemon, oracle, is_configured, stray, is_exposed, is_over, seen, left, .. } = self;
-        (now.0, oracle, is_configured, stray, is_exposed, is_over, seen, left).hash(&mut key);
-        (disk.takes_writes, disk.intent.as_ref().map(|intent| (intent.generation, intent.at.0))).hash(&mut key);
-        (disk.session.key, daemon.is_some()).hash(&mut key);
-        if let Some(Daemon { flight, request, unwritten, shown, is_closing }) = daemon {
-            (request, shown, is_closing).hash(&mut key);
-            unwritten.as_ref().map(|unwritten| unwritten.key).hash(&mut key);
-            // What was read matters by its content, and by whether it was changed since.
-            let is_changed = |flight: &Keyed<Flight>| read_by(flight).map(|read| read.version == disk.session.version);
-            flight.as_ref().map(|flight| (flight.key, is_changed(flight))).hash(&mut key);
-        }
-        key.finish()
+    /// The time at the provider.
+    pub(super) fn true_now(&self) -> UnixSeconds {
+        self.now + self.behind
     }
-}
 
-/// What a flight has read.
-fn read_by(flight: &Flight) -> Option<&Versioned<Session>> {
-    match &flight.state {
-        State::PuttingOff { session, .. } | State::Closing { session, .. } | State::Revoking { session, .. } => {
-            Some(session)
+    /// The same for the same states, as far as anything depends on it, but for what may still happen.
+    pub(super) fn key(&self) -> u64 {
+        let mut print = Print::default();
+        let World { disk, daemon, oracle, is_configured, stray, is_exposed, is_over, seen, .. } = self;
+        print.add((oracle.is_revoked, is_configured, is_exposed, is_over, disk.takes_writes));
+        print.add_number(*stray);
+        print.add_number(Some(*seen));
+        print.add_part(&disk.session);
+        print.add_time(disk.intent.as_ref().map(|intent| intent.at));
+        print.add_generation(disk.intent.as_ref().map_or(0, |intent| intent.generation));
+        print.add(daemon.is_some());
+        if let Some(Daemon { flight, request, unwritten, shown, is_closing }) = daemon {
+            print.add((is_closing, flight.is_some(), unwritten.is_some(), request.is_some()));
+            print.add_number(*shown);
+            if let Some(Request { refresh, answer }) = request {
+                print.add_number(Some(*refresh));
+                print.add((answer.is_some(), answer.is_some_and(|answer| answer.is_ok())));
+                let given = answer.and_then(Result::ok);
+                print.add_number(given.map(|given| given.access));
+                print.add_number(given.and_then(|given| given.refresh));
+            }
+            if let Some(unwritten) = unwritten {
+                print.add_part(unwritten);
+            }
+            if let Some(flight) = flight {
+                print.add_part(flight);
+                // What was read matters by its content, and by whether it was changed since.
+                print.add(read_by(flight).map(|read| read.version == disk.session.version));
+            }
         }
-        State::Queueing(errand) | State::Intending(errand, _) | State::Asking(errand, _) => Some(&errand.session),
-        State::Writing { change: Some(change), .. } => Some(&change.old),
-        _ => None,
+        print.key(self.now, |number| oracle.fate(number, self.true_now()))
     }
 }
 
 /// A flight on its way.
 pub(super) fn flying(flight: Flight) -> Keyed<Flight> {
-    Keyed::new(flight, |flight, key| {
-        (format!("{:?}", flight.wish), flight.looks, std::mem::discriminant(&flight.state)).hash(key);
-        if let Some(read) = read_by(flight) {
-            hash_session(&read.value, key);
-        }
-        match &flight.state {
-            State::PuttingOff { until, then, .. } => (until.0, format!("{then:?}")).hash(key),
-            State::Closing { reason, now, .. } => (format!("{reason:?}"), now.0).hash(key),
-            State::Revoking { now, .. } | State::Intending(_, now) | State::Asking(_, now) => now.0.hash(key),
-            State::Rereading { answered, is_kept } => {
-                is_kept.hash(key);
-                hash_answered(answered, key);
-            }
-            State::Writing { answered, is_kept, change, then } => {
-                (is_kept, change.is_some(), format!("{then:?}")).hash(key);
-                if let Some(change) = change {
-                    hash_session(&change.new, key);
-                }
-                hash_answered(answered, key);
-            }
-            State::Keeping { answered, then } => {
-                format!("{then:?}").hash(key);
-                hash_answered(answered, key);
-            }
-            State::Showing(then) | State::Landed(then) => format!("{then:?}").hash(key),
-            State::Looking | State::Queueing(_) => {}
-        }
-    })
+    Keyed::new(flight, Print::add_flight)
 }
 
 /// An answer that waits to be written.
 pub(super) fn kept(answered: &Arc<Answered>) -> Keyed<Arc<Answered>> {
-    Keyed::new(Arc::clone(answered), |answered, key| hash_answered(answered, key))
+    Keyed::new(Arc::clone(answered), |print, answered| print.add_answered(answered))
 }
 
 fn stored(session: Session, version: u64) -> Keyed<Versioned<Session>> {
-    Keyed::new(Versioned { value: session, version }, |stored, key| hash_session(&stored.value, key))
-}
-
-fn hash_session(session: &Session, key: &mut DefaultHasher) {
-    (format!("{:?}", session.state), session.generation, session.due_at.map(|at| at.0), session.prune_at.0).hash(key);
-    let numbers = |tokens: &Tokens| {
-        (number(&tokens.access.token), tokens.access.expires_at.0, tokens.refresh.as_ref().map(number))
-    };
-    session.tokens.as_ref().map(numbers).hash(key);
-    if let Some(trouble) = &session.trouble {
-        (trouble.tries, trouble.not_before.0, trouble.unknown_since.map(|at| at.0)).hash(key);
-    }
-}
-
-fn hash_answered(answered: &Answered, key: &mut DefaultHasher) {
-    hash_session(&answered.before, key);
-    (answered.sent_at.0, std::mem::discriminant(&answered.outcome)).hash(key);
-    if let RefreshOutcome::Renewed(tokens) = &answered.outcome {
-        (number(&tokens.access.token), tokens.access.expires_at.0).hash(key);
-    }
+    Keyed::new(Versioned { value: session, version }, |print, stored| print.add_session(&stored.value))
 }
 
 /// Tokens with a life of 300 s.
 pub(super) fn tokens(given: Given, now: UnixSeconds) -> Tokens {
     let token = Secret::from(given.access.to_string());
-    let expires_at = now + std::time::Duration::from_mins(5);
+    let expires_at = now + Duration::from_mins(5);
     let (token_type, scope) = ("Bearer".to_owned(), String::new());
     let access = AccessToken { token, token_type, scope, obtained_at: now, expires_at };
     Tokens { access, refresh: given.refresh.map(|refresh| refresh.to_string().into()), id: None }

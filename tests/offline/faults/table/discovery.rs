@@ -1,6 +1,6 @@
 //! What the provider says of itself, and of who came.
 
-use super::super::row::{Entry, How, Row, When, failed, later, misconfigured};
+use super::super::row::{Entry, How, Row, TOKEN, When, failed, later, misconfigured, works};
 use super::connection::unidentified;
 use crate::support::{Fault, Lie};
 
@@ -47,7 +47,7 @@ pub(super) fn entries() -> Vec<Entry> {
         Entry {
             name: "Two clocks do not agree",
             means: "The ID token is fresh from the provider, and by the clock of this machine it is too old or not made yet. Less than a minute \
-                    of difference is allowed.",
+                    of difference is allowed. At a refresh only the ID token is dropped, and the log says so.",
             next: "Compare both clocks with a third one, and set the one that is wrong. Both machines should keep time by NTP.",
             rows: vec![
                 id_token(
@@ -62,21 +62,14 @@ pub(super) fn entries() -> Vec<Entry> {
                     "the ID token expired at {then}, and the clock of this machine says {now}, which is {n} s away; \
                      set whichever clock is wrong, the provider's or this one",
                 ),
-                Row::new(
-                    "issued tomorrow",
-                    When::Refresh,
-                    How::Lies(Lie::FromTheFuture),
-                    later(
-                        "the ID token was issued at {then}, and the clock of this machine says {now}, which is {n} s away; \
-                         set whichever clock is wrong, the provider's or this one",
-                    ),
-                ),
+                Row::new("issued tomorrow", When::Refresh, How::Lies(Lie::FromTheFuture), works(TOKEN)),
             ],
         },
         Entry {
             name: "The ID token is not what it should be",
             means: "The ID token does not prove who came: it is for another client, belongs to another login, or its signature is not the \
-                    provider's. No session was opened.",
+                    provider's. No session was opened. At a refresh, tokens that come with one of another user, client or issuer are \
+                    not used; of others only the ID token is dropped.",
             next: "Log in again. If it stays, compare `client_id` and `issuer` with the registration, and ask the provider.",
             rows: vec![
                 id_token("for another client", Lie::Audience, "the ID token is meant for another client (aud)"),
@@ -93,6 +86,8 @@ pub(super) fn entries() -> Vec<Entry> {
                     Lie::NoIdToken,
                     "the provider gave no ID token; if it speaks no OpenID Connect, configure it as kind = \"oauth2\"",
                 ),
+                Row::new("a wrong signature", When::Refresh, How::Lies(Lie::Signature), works(TOKEN)),
+                Row::new("made for another access token", When::Refresh, How::Lies(Lie::AccessTokenHash), works(TOKEN)),
                 Row::new(
                     "of another user",
                     When::Refresh,

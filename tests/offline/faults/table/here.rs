@@ -40,7 +40,7 @@ fn requests() -> Vec<Entry> {
                     gives_up(
                         69,
                         "cannot reach the daemon at {home}/run/socket: No such file or directory (os error 2); \
-                         see whether it runs: systemctl status tokenkeeperd",
+                         see whether it runs: systemctl status tokenkeeperd, or start your own: tokenkeeperd --user",
                     ),
                 ),
                 row(
@@ -49,7 +49,7 @@ fn requests() -> Vec<Entry> {
                     gives_up(
                         69,
                         "cannot reach the daemon at {home}/run/socket: Connection refused (os error 111); \
-                         see whether it runs: systemctl status tokenkeeperd",
+                         see whether it runs: systemctl status tokenkeeperd, or start your own: tokenkeeperd --user",
                     ),
                 ),
             ],

@@ -1,10 +1,7 @@
 //! `tokenkeeper store backup`: all sessions as one age file, encrypted by the daemon.
 
-use std::ffi::OsString;
-use std::fs::{self, OpenOptions};
 use std::io::{self, IsTerminal, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
@@ -12,9 +9,12 @@ use tokenkeeper_client::blocking::BackupParts;
 use tokenkeeper_client::reply::BackupSummary;
 
 use crate::context::Context;
+use crate::escape::plain;
 use crate::failure::Failure;
+use crate::whole_file;
 
-const MODE: u32 = 0o600;
+/// For its owner alone.
+pub(super) const MODE: u32 = 0o600;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -48,13 +48,17 @@ impl Backup {
             return Ok(0);
         };
         let failed = |source| Failure::File { path: path.clone(), source };
-        let done = replace(path, |out| copy(&mut client.store_backup()?, out, failed))?;
-        let text =
-            format!("{} sessions are in {}.\n", done.sessions, crate::escape::plain(&path.display().to_string()));
+        let done = whole_file::replace(path, MODE, |out| copy(&mut client.store_backup()?, out, failed))?;
         let file = path.display().to_string();
+        let text = format!("{} in {}.\n", counted(done.sessions), plain(&file));
         context.answer(text, &Object { sessions: done.sessions, generation: done.generation, file })?;
         Ok(0)
     }
+}
+
+/// Such as `3 sessions are`.
+pub(super) fn counted(sessions: u64) -> String {
+    if sessions == 1 { "1 session is".to_owned() } else { format!("{sessions} sessions are") }
 }
 
 /// Writes all parts to `out`.
@@ -71,32 +75,6 @@ pub(super) fn copy(
             return Ok(end);
         }
     }
-}
-
-/// Has a file written beside `path` and moves it there once it is whole and on the disk.
-pub(super) fn replace<T>(path: &Path, write: impl FnOnce(&mut fs::File) -> Result<T, Failure>) -> Result<T, Failure> {
-    let failed = |source| Failure::File { path: path.to_owned(), source };
-    let no_name = || failed(io::Error::new(io::ErrorKind::InvalidInput, "this is no name of a file"));
-    let mut beside = OsString::from(".");
-    beside.push(path.file_name().ok_or_else(no_name)?);
-    beside.push(format!(".{}", std::process::id()));
-    let beside = path.with_file_name(beside);
-    // A file that is there already, or a link that somebody has laid there, is not written to.
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&beside).map_err(failed)?;
-    let written = write(&mut file).and_then(|done| {
-        let moved = file.sync_all().and_then(|()| fs::rename(&beside, path)).and_then(|()| sync_directory(path));
-        moved.map(|()| done).map_err(failed)
-    });
-    if written.is_err() {
-        // What is wrong is told; a file that cannot be removed either changes nothing about it.
-        let _ = fs::remove_file(&beside);
-    }
-    written
-}
-
-fn sync_directory(path: &Path) -> io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::File::open(directory)?.sync_all()
 }
 
 #[derive(Serialize)]

@@ -9,10 +9,11 @@ use clap::Args;
 use tokenkeeper_client::reply::MovedOut;
 use tokenkeeper_protocol::json;
 
-use super::backup::{copy, replace};
+use super::backup::{MODE, copy, counted};
 use crate::context::Context;
 use crate::escape::plain;
 use crate::failure::Failure;
+use crate::whole_file;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -62,7 +63,7 @@ impl MoveOut {
 fn take(context: &Context, path: &Path) -> Result<MovedOut, Failure> {
     let mut client = context.connect()?;
     let mut end = None;
-    let written = replace(path, |out| {
+    let written = whole_file::replace(path, MODE, |out| {
         let done = copy(&mut client.store_move_out()?, out, |source| Failure::File { path: path.to_owned(), source })?;
         end = Some(done);
         Ok(done)
@@ -84,13 +85,10 @@ If you know that the file was restored nowhere, run: tokenkeeper store accept-ro
 ";
 
 fn describe(moved: &MovedOut, file: &str) -> String {
-    let sessions = match moved.sessions {
-        1 => "1 session is".to_owned(),
-        several => format!("{several} sessions are"),
-    };
     format!(
-        "{sessions} in {}, and nothing is served or refreshed here any more.\n\
+        "{} in {}, and nothing is served or refreshed here any more.\n\
          Restore the file on the other host within a day: tokenkeeperd restore. Destroy it then.\n",
+        counted(moved.sessions),
         plain(file)
     )
 }

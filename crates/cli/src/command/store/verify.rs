@@ -1,7 +1,5 @@
 //! `tokenkeeper store verify`: whether every record opens, and every index entry leads somewhere.
 
-use std::io::{IsTerminal, Write};
-
 use clap::Args;
 use serde::Serialize;
 use tokenkeeper_client::StoreVerify;
@@ -12,6 +10,7 @@ use crate::context::Context;
 use crate::escape::plain;
 use crate::exit;
 use crate::failure::Failure;
+use crate::progress::Progress;
 
 /// Characters of a full bar.
 const BAR: u64 = 30;
@@ -36,13 +35,11 @@ impl Verify {
     pub(crate) fn run(&self, context: &Context) -> Result<u8, Failure> {
         let mut client = context.connect()?;
         let (mut findings, mut checked, mut cursor) = (Vec::new(), 0, None);
-        let shows = std::io::stderr().is_terminal() && !context.json;
+        let mut progress = Progress::on_stderr(!context.json);
         loop {
             let page = client.store_verify(StoreVerify { cursor: cursor.clone() })?;
             checked += page.checked;
-            if shows {
-                show(checked, &page);
-            }
+            progress.show(&bar(checked, &page));
             findings.extend(page.findings);
             // One that does not advance would have us ask for ever.
             cursor = page.next.filter(|next| cursor.as_ref() != Some(next));
@@ -50,6 +47,7 @@ impl Verify {
                 break;
             }
         }
+        drop(progress);
         let object = Object { checked, findings: findings.iter().map(json::Finding::from).collect() };
         context.answer(describe(checked, &findings), &object)?;
         Ok(if findings.is_empty() { 0 } else { exit::DEGRADED })
@@ -69,14 +67,11 @@ fn describe(checked: u64, findings: &[Finding]) -> String {
     format!("{}{checked} rows checked, {sum}.\n", told.collect::<String>())
 }
 
-/// A bar on the terminal; the last one is wiped away by the answer.
-fn show(checked: u64, page: &VerifyPage) {
+/// How far it is, as the database estimates what is to be done.
+fn bar(checked: u64, page: &VerifyPage) -> String {
     let done = (checked * BAR).checked_div(page.total).unwrap_or(BAR).min(BAR);
     let bar: String = (0..BAR).map(|place| if place < done { '#' } else { '.' }).collect();
-    let end = if page.next.is_none() { "\r\u{1b}[K" } else { "" };
-    // A bar that cannot be drawn is not missed.
-    let mut err = anstream::stderr();
-    drop(write!(err, "\r[{bar}] {} {checked}\u{1b}[K{end}", plain(&page.table)).and_then(|()| err.flush()));
+    format!("[{bar}] {} {checked}", plain(&page.table))
 }
 
 #[derive(Serialize)]
