@@ -117,8 +117,8 @@ impl Keeper {
         loop {
             let items = self.vault.due(now, after, AGENDA_PAGE)?;
             let Some(last) = items.last().filter(|_| !self.stop.is_cancelled()) else { return Ok(()) };
-            after = Some(*last);
-            self.vault.mend_due(&items).await?;
+            let from = after.replace(*last);
+            self.vault.mend_due(from, &items).await?;
             tokio::task::yield_now().await;
         }
     }

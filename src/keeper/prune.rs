@@ -64,7 +64,7 @@ impl Keeper {
         loop {
             let items = self.vault.to_prune(now, after, AGENDA_PAGE)?;
             let Some(last) = items.last() else { return Ok(moved) };
-            after = Some(*last);
+            let from = after.replace(*last);
             let parts: Vec<Vec<SessionRef>> =
                 items.chunks(TOGETHER).map(|part| part.iter().map(|(_, session)| *session).collect()).collect();
             let tasks = parts.into_iter().map(|part| {
@@ -78,7 +78,7 @@ impl Keeper {
             if stop.is_cancelled() || self.is_leaving() {
                 return Ok(moved);
             }
-            if let Err(error) = self.vault.mend_to_prune(&items).await {
+            if let Err(error) = self.vault.mend_to_prune(from, &items).await {
                 tracing::error!(%error, "the agenda cannot be checked");
             }
         }

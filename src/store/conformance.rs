@@ -3,11 +3,11 @@
 
 use std::sync::{Barrier, Mutex};
 use std::thread;
-use std::time::Duration;
 
-use super::{Batch, Row, Store, StoreError, Table};
+use super::{Batch, Row, Snapshot, Store, StoreError, Table};
 
 pub(super) mod failure;
+mod lease;
 
 /// Makes one test of each function below, in the module where it is called.
 macro_rules! conformance {
@@ -32,6 +32,7 @@ macro_rules! conformance {
             a_scan_that_begins_outside_of_its_prefix_stays_within_it,
             dropping_the_future_does_not_cancel_the_write,
             the_generation_rises_by_one_with_every_batch_and_not_with_conflicts,
+            whoever_looks_sees_one_moment_while_others_write,
             a_purge_keeps_every_row_and_the_generation,
             a_purge_that_is_told_to_end_has_changed_nothing,
             a_purge_goes_on_while_others_write,
@@ -51,6 +52,10 @@ macro_rules! conformance {
     };
 }
 pub(super) use conformance;
+pub(super) use lease::{
+    a_lease_has_one_holder, a_lease_is_given_back_by_its_holder_only,
+    a_lease_is_renewed_by_its_holder_and_ends_when_it_is_not,
+};
 
 fn write(store: &dyn Store, build: impl FnOnce(&mut Batch)) -> Result<u64, StoreError> {
     let mut batch = Batch::default();
@@ -329,6 +334,27 @@ pub(super) fn the_generation_rises_by_one_with_every_batch_and_not_with_conflict
     assert_eq!(store.generation(), 3);
 }
 
+pub(super) fn whoever_looks_sees_one_moment_while_others_write(store: &dyn Store) {
+    put(store, b"a", 0, b"one").unwrap();
+    mark_all(store, &[b"x"]);
+    let mut look = |snapshot: &dyn Snapshot| {
+        thread::scope(|scope| {
+            let write = || {
+                put(store, b"a", 1, b"two").unwrap();
+                put(store, b"b", 0, b"new").unwrap();
+                mark_all(store, &[b"y"]);
+            };
+            scope.spawn(write).join().unwrap();
+        });
+        assert_eq!(snapshot.read(Table::Sessions, b"a").unwrap(), Some(row(1, b"one")));
+        assert_eq!(snapshot.scan(Table::Sessions, b"", None, 9).unwrap().len(), 1);
+        assert_eq!(snapshot.scan(Table::Due, b"", Some(b"x"), 9).unwrap(), []);
+        assert_eq!(snapshot.generation().unwrap(), 2);
+    };
+    store.look(&mut look).unwrap();
+    assert_eq!((read(store, b"a"), store.generation()), (Some(row(2, b"two")), 5));
+}
+
 pub(super) fn a_purge_keeps_every_row_and_the_generation(store: &dyn Store) {
     put(store, b"kept", 0, b"one").unwrap();
     put(store, b"kept", 1, b"two").unwrap();
@@ -370,29 +396,4 @@ pub(super) fn a_purge_goes_on_while_others_write(store: &dyn Store) {
     });
     assert_eq!(read(store, b"a").unwrap().version, 200);
     assert_eq!(store.generation(), 200);
-}
-
-const MINUTE: Duration = Duration::from_secs(60);
-
-pub(super) fn a_lease_has_one_holder(store: &dyn Store) {
-    assert!(store.lease(b"session", 1, MINUTE, MINUTE).unwrap());
-    assert!(!store.lease(b"session", 2, MINUTE, MINUTE).unwrap());
-    assert!(store.lease(b"another", 2, MINUTE, MINUTE).unwrap());
-}
-
-pub(super) fn a_lease_is_renewed_by_its_holder_and_ends_when_it_is_not(store: &dyn Store) {
-    assert!(store.lease(b"session", 1, Duration::ZERO, MINUTE).unwrap());
-    assert!(store.lease(b"session", 1, MINUTE / 2, MINUTE).unwrap());
-    assert!(!store.lease(b"session", 2, MINUTE, MINUTE).unwrap(), "renewed until 1:30");
-    assert!(store.lease(b"session", 2, MINUTE * 3 / 2, MINUTE).unwrap(), "ended at 1:30");
-    assert!(!store.lease(b"session", 1, MINUTE * 2, MINUTE).unwrap());
-}
-
-pub(super) fn a_lease_is_given_back_by_its_holder_only(store: &dyn Store) {
-    assert!(store.lease(b"session", 1, Duration::ZERO, MINUTE).unwrap());
-    store.release(b"session", 2).unwrap();
-    assert!(!store.lease(b"session", 2, Duration::ZERO, MINUTE).unwrap());
-    store.release(b"session", 1).unwrap();
-    assert!(store.lease(b"session", 2, Duration::ZERO, MINUTE).unwrap());
-    store.release(b"unknown", 1).unwrap();
 }

@@ -166,6 +166,7 @@ impl Store for MemoryStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Overlay;
     use crate::store::conformance::conformance;
     use crate::store::conformance::failure::{Failure, conformance_in_failure};
 
@@ -178,71 +179,15 @@ mod tests {
         failure: Failure,
     }
 
-    impl Store for Failing {
-        fn read(&self, table: Table, key: &[u8]) -> Result<Option<Row>, StoreError> {
-            self.inner.read(table, key)
-        }
+    impl Overlay for Failing {
+        type Beneath = MemoryStore;
 
-        fn scan(
-            &self,
-            table: Table,
-            prefix: &[u8],
-            after: Option<&[u8]>,
-            limit: usize,
-        ) -> Result<Vec<(Vec<u8>, Row)>, StoreError> {
-            self.inner.scan(table, prefix, after, limit)
+        fn beneath(&self) -> &MemoryStore {
+            &self.inner
         }
 
         fn write_if(&self, batch: Batch) -> Written {
             future::ready(self.failure.strike(|| self.inner.state().write_if(batch))).boxed()
-        }
-
-        fn generation(&self) -> u64 {
-            self.inner.generation()
-        }
-
-        fn lease(&self, name: &[u8], holder: u64, now: Duration, length: Duration) -> Result<bool, StoreError> {
-            self.inner.lease(name, holder, now, length)
-        }
-
-        fn release(&self, name: &[u8], holder: u64) -> Result<(), StoreError> {
-            self.inner.release(name, holder)
-        }
-
-        fn bytes_on_disk(&self) -> u64 {
-            self.inner.bytes_on_disk()
-        }
-
-        fn look(&self, look: &mut dyn FnMut(&dyn Snapshot)) -> Result<(), StoreError> {
-            self.inner.look(look)
-        }
-
-        fn purge(&self, go_on: &dyn Fn(Table) -> bool) -> Result<bool, StoreError> {
-            self.inner.purge(go_on)
-        }
-
-        fn sizes(&self) -> Result<Vec<TableSize>, StoreError> {
-            self.inner.sizes()
-        }
-
-        fn schema(&self) -> u32 {
-            self.inner.schema()
-        }
-
-        fn set_schema(&self, schema: u32) -> Result<(), StoreError> {
-            self.inner.set_schema(schema)
-        }
-
-        fn ballast(&self) -> u64 {
-            self.inner.ballast()
-        }
-
-        fn fault(&self) -> Option<String> {
-            self.inner.fault()
-        }
-
-        fn reopened(&self) -> BoxFuture<'_, ()> {
-            self.inner.reopened()
         }
     }
 }

@@ -10,6 +10,8 @@ mod conformance;
 mod error;
 mod lease;
 mod memory;
+#[cfg(test)]
+mod overlay;
 mod rocksdb;
 mod snapshot;
 mod table;
@@ -23,6 +25,8 @@ use tokenkeeper_protocol::UnixSeconds;
 pub use batch::{Batch, Row};
 pub use error::StoreError;
 pub use memory::MemoryStore;
+#[cfg(test)]
+pub(crate) use overlay::Overlay;
 pub use rocksdb::RocksStore;
 pub use snapshot::{Snapshot, TableSize};
 pub use table::Table;

@@ -3,9 +3,7 @@
 //! Invariant: a session that is found through an index is only given out if its record says that it belongs there. An entry
 //! that does not fit is told in the log and counted; a record never follows its index.
 
-use std::collections::HashSet;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use tokenkeeper_protocol::SessionRef;
 
@@ -101,14 +99,15 @@ impl Vault {
         }
     }
 
-    /// Removes from the agenda what was still there after it was attended to, and does not fit its session.
-    pub async fn mend_due(&self, attended: &[AgendaItem]) -> Result<(), VaultError> {
-        self.mend_agenda(Agenda::Attend, attended).await
+    /// Removes from the agenda what is still there after it was attended to, and does not fit its session: of what was read of it
+    /// behind `after`.
+    pub async fn mend_due(&self, after: Option<AgendaItem>, attended: &[AgendaItem]) -> Result<(), VaultError> {
+        self.mend_agenda(Agenda::Attend, after, attended).await
     }
 
     /// The same for what was to grow older.
-    pub async fn mend_to_prune(&self, attended: &[AgendaItem]) -> Result<(), VaultError> {
-        self.mend_agenda(Agenda::Prune, attended).await
+    pub async fn mend_to_prune(&self, after: Option<AgendaItem>, attended: &[AgendaItem]) -> Result<(), VaultError> {
+        self.mend_agenda(Agenda::Prune, after, attended).await
     }
 
     /// Entries that were found not to fit their records, since the start.
@@ -129,14 +128,18 @@ impl Vault {
         Ok(None)
     }
 
-    async fn mend_agenda(&self, agenda: Agenda, attended: &[AgendaItem]) -> Result<(), VaultError> {
-        let (Some((first, _)), Some(last)) = (attended.first(), attended.last()) else { return Ok(()) };
-        let before_first = (*first - Duration::from_secs(1), SessionRef::from_random([0xff; 5]));
-        let mut after = (first.0 > 0).then_some(before_first);
-        let attended: HashSet<_> = attended.iter().collect();
+    async fn mend_agenda(
+        &self,
+        agenda: Agenda,
+        mut after: Option<AgendaItem>,
+        attended: &[AgendaItem],
+    ) -> Result<(), VaultError> {
+        // Few are still there: what is behind the last one is not read for nothing.
+        const PAGE: usize = 64;
+        let Some(last) = attended.last() else { return Ok(()) };
         loop {
-            let left = self.agenda(agenda, last.0, after, attended.len())?;
-            for (at, session) in left.iter().filter(|item| attended.contains(item)) {
+            let left = self.agenda(agenda, last.0, after, PAGE)?;
+            for (at, session) in left.iter().filter(|item| attended.binary_search(item).is_ok()) {
                 self.mend_entry(&agenda_key(agenda, *at, *session)).await?;
             }
             match left.last() {

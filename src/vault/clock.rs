@@ -15,6 +15,7 @@ impl Vault {
 
     /// Keeps the mark for the next run.
     pub async fn keep_clock_mark(&self, mark: &Mark) -> Result<(), VaultError> {
+        let _held_until_it_is_written = self.keyring();
         let version = self.store.read(Table::Meta, CLOCK)?.map_or(0, |row| row.version);
         let mut batch = Batch::default();
         batch.put(Table::Meta, CLOCK, version, self.seal(Table::Meta, CLOCK, version + 1, mark)?);

@@ -34,6 +34,13 @@ pub enum VaultError {
     ForeignKeyring,
 }
 
+impl VaultError {
+    /// Whether a record is damaged: others need not be.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Sealed(_) | Self::Layout { .. } | Self::Store(StoreError::Corrupt(_)))
+    }
+}
+
 impl From<StoreError> for VaultError {
     fn from(error: StoreError) -> Self {
         match error {

@@ -122,8 +122,8 @@ impl Vault {
     pub async fn reopened(&self) {
         self.store.reopened().await;
         self.census.forget();
-        if let Err(error) = self.find_moved_out() {
-            tracing::error!(%error, "whether the store was moved out cannot be read");
+        if let Err(error) = self.find_moved_out().and_then(|()| self.find_rollback()) {
+            tracing::error!(%error, "whether the store was moved out or put back cannot be read");
         }
     }
 

@@ -41,6 +41,8 @@ pub type AgendaItem = (UnixSeconds, SessionRef);
 pub struct Page {
     /// The sessions.
     pub sessions: Vec<Versioned<Session>>,
+    /// How many are missing among them because their records are damaged.
+    pub damaged: usize,
     /// The last reference looked at, when there may be more behind it.
     pub next: Option<SessionRef>,
 }
@@ -81,9 +83,18 @@ impl Vault {
         let rows = self.store.scan(table, &prefix, after.as_deref(), limit)?;
         let ids: Vec<_> = rows.iter().filter_map(|(key, _)| session_at_end(key)).collect();
         let next = ids.last().copied().filter(|_| rows.len() == limit);
-        let found = rows.iter().filter_map(|(key, _)| self.session_through(table, key).transpose());
-        let sessions = found.collect::<Result<_, _>>()?;
-        Ok(Page { sessions, next })
+        let (mut sessions, mut damaged) = (Vec::with_capacity(rows.len()), 0);
+        for (key, _) in &rows {
+            match self.session_through(table, key) {
+                Ok(found) => sessions.extend(found),
+                Err(error) if error.is_damage() => {
+                    tracing::error!(%error, "a session is damaged, and left out where it is looked for");
+                    damaged += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Page { sessions, damaged, next })
     }
 
     /// The same for several scopes together; a session that is in more than one comes once.
@@ -93,15 +104,16 @@ impl Vault {
         after: Option<SessionRef>,
         limit: usize,
     ) -> Result<Page, VaultError> {
-        let (mut sessions, mut next) = (BTreeMap::new(), None::<SessionRef>);
+        let (mut sessions, mut damaged, mut next) = (BTreeMap::new(), 0, None::<SessionRef>);
         for scope in scopes {
             let page = self.page(*scope, after, limit)?;
             next = next.into_iter().chain(page.next).min();
+            damaged += page.damaged;
             sessions.extend(page.sessions.into_iter().map(|session| (session.value.id, session)));
         }
         // Behind the end of the shortest page there may be sessions that were not read.
         sessions.retain(|id, _| next.is_none_or(|next| *id <= next));
-        Ok(Page { sessions: sessions.into_values().collect(), next })
+        Ok(Page { sessions: sessions.into_values().collect(), damaged, next })
     }
 
     /// Sessions to attend to by `now`, the most urgent first, behind `after`, at most `limit`.

@@ -46,6 +46,7 @@ impl Vault {
 
     /// Notes that it is done.
     pub async fn note(&self, care: Care, now: UnixSeconds) -> Result<(), VaultError> {
+        let _held_until_it_is_written = self.keyring();
         let mut batch = Batch::default();
         batch.set(Table::Meta, care.key(), self.seal(Table::Meta, care.key(), 1, &now)?);
         self.store.write_if(batch).await?;

@@ -13,7 +13,8 @@ pub fn give_back_spare_memory() {
     }
 }
 
-#[cfg(all(test, target_env = "gnu"))]
+#[cfg(test)]
+#[cfg(target_env = "gnu")]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test")]
 

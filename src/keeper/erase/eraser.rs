@@ -340,7 +340,12 @@ impl Eraser {
         }
         let page = vault.page(Scope::Named(provider, user), None, NAMESAKES)?;
         let mut people = page.sessions.into_iter().map(|session| session.value.user);
-        let Some(first) = people.next() else { return Ok(None) };
+        let Some(first) = people.next() else {
+            let why = || {
+                format!("who {:?} is cannot be read, for a session is damaged; name them by --subject", user.as_str())
+            };
+            return if page.damaged == 0 { Ok(None) } else { Err(KeeperError::BadRequest { why: why() }) };
+        };
         if people.any(|other| (&other.issuer, &other.subject) != (&first.issuer, &first.subject)) {
             let why = format!("several people are called {:?} at {provider}; name one by --subject", user.as_str());
             return Err(KeeperError::BadRequest { why });

@@ -3,12 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, oneshot};
 
-use crate::store::{Batch, MemoryStore, Row, Store, StoreError, Table, Written};
+use crate::store::{Batch, MemoryStore, Overlay, Store as _, StoreError, Table, Written};
 
 pub(crate) struct Moody {
     inner: Arc<MemoryStore>,
@@ -78,19 +77,11 @@ impl Moody {
     }
 }
 
-impl Store for Moody {
-    fn read(&self, table: Table, key: &[u8]) -> Result<Option<Row>, StoreError> {
-        self.inner.read(table, key)
-    }
+impl Overlay for Moody {
+    type Beneath = MemoryStore;
 
-    fn scan(
-        &self,
-        table: Table,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Row)>, StoreError> {
-        self.inner.scan(table, prefix, after, limit)
+    fn beneath(&self) -> &MemoryStore {
+        &self.inner
     }
 
     fn write_if(&self, batch: Batch) -> Written {
@@ -110,46 +101,6 @@ impl Store for Moody {
             Ok(_) => self.inner.write_if(batch),
             Err(_) => Box::pin(std::future::ready(Err(StoreError::Unwritable("no space left".to_owned())))),
         }
-    }
-
-    fn generation(&self) -> u64 {
-        self.inner.generation()
-    }
-
-    fn lease(&self, name: &[u8], holder: u64, now: Duration, length: Duration) -> Result<bool, StoreError> {
-        self.inner.lease(name, holder, now, length)
-    }
-
-    fn release(&self, name: &[u8], holder: u64) -> Result<(), StoreError> {
-        self.inner.release(name, holder)
-    }
-
-    fn bytes_on_disk(&self) -> u64 {
-        0
-    }
-
-    fn look(&self, look: &mut dyn FnMut(&dyn crate::store::Snapshot)) -> Result<(), StoreError> {
-        self.inner.look(look)
-    }
-
-    fn purge(&self, go_on: &dyn Fn(Table) -> bool) -> Result<bool, StoreError> {
-        self.inner.purge(go_on)
-    }
-
-    fn sizes(&self) -> Result<Vec<crate::store::TableSize>, StoreError> {
-        self.inner.sizes()
-    }
-
-    fn schema(&self) -> u32 {
-        self.inner.schema()
-    }
-
-    fn set_schema(&self, schema: u32) -> Result<(), StoreError> {
-        self.inner.set_schema(schema)
-    }
-
-    fn ballast(&self) -> u64 {
-        self.inner.ballast()
     }
 
     fn fault(&self) -> Option<String> {

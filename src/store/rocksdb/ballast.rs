@@ -31,7 +31,8 @@ impl Ballast {
     pub(super) fn take(&self) {
         let dir = self.path.parent().unwrap_or(Path::new("/"));
         let free = statvfs(dir).map_or(0, |disk| disk.blocks_available() * disk.fragment_size());
-        if free < BYTES * SHARE || self.path.exists() {
+        // A crash may have left a part of it.
+        if free < BYTES * SHARE || self.space() >= BYTES {
             return;
         }
         if let Err(error) = self.write() {
@@ -51,7 +52,7 @@ impl Ballast {
     }
 
     fn write(&self) -> io::Result<()> {
-        let file: File = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&self.path)?;
+        let file: File = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&self.path)?;
         let bytes = i64::try_from(BYTES).map_err(io::Error::other)?;
         posix_fallocate(file.as_fd(), 0, bytes)?;
         file.sync_all()
@@ -68,6 +69,7 @@ mod tests {
     fn space_is_taken_once_and_given_up_once() {
         let dir = tempfile::tempdir().unwrap();
         let ballast = Ballast::in_directory(dir.path());
+        fs::write(dir.path().join("ballast"), "a part of it").unwrap();
         ballast.take();
         ballast.take();
         assert!(fs::metadata(dir.path().join("ballast")).unwrap().blocks() * 512 >= BYTES);

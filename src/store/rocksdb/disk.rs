@@ -118,7 +118,7 @@ impl Disk {
         drop(self.onlookers.write().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Closes the database, which is well, and opens it anew. If that fails, the next write finds it closed, and it is revived.
+    /// Closes the database, which is well, and opens it anew. If that fails, the writer notices, and revives it.
     pub(super) fn open_anew(&self) -> Result<(), StoreError> {
         let _nobody_looks = self.onlookers.write().unwrap_or_else(PoisonError::into_inner);
         let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
@@ -181,6 +181,10 @@ impl Target for Disk {
         let generation = opened.generation()?;
         *database = Some(Arc::new(opened));
         Ok(generation)
+    }
+
+    fn is_open(&self) -> bool {
+        self.with(|_| Ok(())).is_ok()
     }
 
     fn tend(&self) {

@@ -13,23 +13,25 @@ pub(super) struct Group<'a, T> {
     accepted: u64,
     generation: u64,
     changes: Vec<Change>,
-    /// The versions that rows have once the changes are made.
+    /// The versions that rows have once the changes are made, the last batch's not: most groups have one.
     versions: HashMap<Table, HashMap<Vec<u8>, u64>>,
+    /// Changes that are among them.
+    noted: usize,
 }
 
 impl<'a, T: Target> Group<'a, T> {
     pub(super) fn new(target: &'a T, generation: u64) -> Self {
-        Self { target, accepted: 0, generation, changes: Vec::new(), versions: HashMap::new() }
+        Self { target, accepted: 0, generation, changes: Vec::new(), versions: HashMap::new(), noted: 0 }
     }
 
     /// Adds a batch if its preconditions hold behind the ones before it; the generation it leads to.
     pub(super) fn add(&mut self, batch: Batch) -> Result<u64, StoreError> {
-        let changes = batch.judge(self)?;
-        for change in &changes {
+        for change in &self.changes[self.noted..] {
             let (table, key) = change.row();
             self.versions.entry(table).or_default().insert(key.to_vec(), change.version());
         }
-        self.changes.extend(changes);
+        self.noted = self.changes.len();
+        self.changes.extend(batch.judge(self)?);
         self.accepted += 1;
         Ok(self.generation + self.accepted)
     }

@@ -26,6 +26,14 @@ pub(super) fn mend(dir: &Path) -> Result<(), StoreError> {
         }
     }
     let manifest = manifest(dir).map_err(unreadable)?;
+    if manifest.is_none() && has_rows(dir).map_err(unreadable)? {
+        // RocksDB would make a new database in its place, and remove the files of this one.
+        let current = dir.join(CURRENT);
+        return Err(StoreError::Corrupt(format!(
+            "{} is missing, or the list of files that it names",
+            current.display()
+        )));
+    }
     for last in newest.iter().chain(&manifest) {
         match judge(last)? {
             // It was synced before it came into force.
@@ -61,6 +69,16 @@ fn manifest(dir: &Path) -> io::Result<Option<PathBuf>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Whether rows stand in files that a new database would not know.
+fn has_rows(dir: &Path) -> io::Result<bool> {
+    for entry in fs::read_dir(dir)? {
+        if entry?.path().extension().is_some_and(|kind| kind == "sst") {
+            return Ok(true);
+        }
+    }
+    Ok(!logs(dir)?.is_empty())
 }
 
 fn judge(log: &Path) -> Result<Log, StoreError> {

@@ -196,6 +196,33 @@ mod tests {
         fn revive(&self) -> Result<u64, StoreError> {
             self.disk.revive()
         }
+
+        fn is_open(&self) -> bool {
+            self.disk.is_open()
+        }
+    }
+
+    #[test]
+    fn a_store_that_could_not_be_opened_anew_says_so_and_is_back_by_itself() {
+        let (store, dir) = fresh();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let put = |key: &str| {
+            let mut batch = Batch::default();
+            batch.put(Table::Sessions, key, 0, "sealed");
+            runtime.block_on(store.write_if(batch))
+        };
+        put("a").unwrap();
+        let (current, aside) = (dir.path().join("store/CURRENT"), dir.path().join("aside"));
+        std::fs::rename(&current, &aside).unwrap();
+        store.disk.open_anew().unwrap_err();
+        std::fs::rename(&aside, &current).unwrap();
+
+        let error = put("b").unwrap_err();
+        assert!(matches!(error, StoreError::Unwritable(_)), "{error}");
+        assert!(store.fault().is_some());
+        runtime.block_on(store.reopened());
+        assert_eq!((store.fault(), put("b").unwrap()), (None, 2));
+        assert_eq!(store.scan(Table::Sessions, b"", None, 9).unwrap().len(), 2);
     }
 
     #[test]

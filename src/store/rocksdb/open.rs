@@ -321,6 +321,21 @@ mod tests {
     }
 
     #[test]
+    fn a_store_without_the_name_of_its_list_of_files_is_damaged_and_left_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(spoiled(dir.path(), |_, _| ()).unwrap());
+        let (current, aside) = (dir.path().join(CURRENT), dir.path().join("aside"));
+        fs::rename(&current, &aside).unwrap();
+        // RocksDB would say no, and have begun a new one: the next start would open that.
+        for _ in 0..2 {
+            let error = RocksStore::open(dir.path()).map(|store| store.generation()).unwrap_err();
+            assert!(matches!(&error, StoreError::Corrupt(what) if what.contains(CURRENT)), "{error}");
+        }
+        fs::rename(&aside, &current).unwrap();
+        assert_eq!(RocksStore::open(dir.path()).unwrap().generation(), 2);
+    }
+
+    #[test]
     fn a_file_where_the_directory_should_be_is_an_error_that_names_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("store");

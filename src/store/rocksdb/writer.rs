@@ -42,6 +42,9 @@ pub(super) trait Target: Before + Send + Sync + 'static {
     /// After a failed commit: makes the target fit to be written again, if it is; the generation that it is at.
     fn revive(&self) -> Result<u64, StoreError>;
 
+    /// Whether it can be read at all. If not, it is fit to be written only once it was revived.
+    fn is_open(&self) -> bool;
+
     /// While all is well: prepares for when it is not.
     fn tend(&self) {}
 }
@@ -149,8 +152,14 @@ impl<T: Target> Worker<T> {
     fn work(mut self) {
         loop {
             let wait = self.next_look.saturating_sub(self.clock.boot());
+            if wait.is_zero() {
+                // Also while orders never end.
+                self.look_after_target();
+                continue;
+            }
             match self.orders.recv_timeout(wait) {
                 Ok(first) => {
+                    self.notice_closed();
                     let group = std::iter::once(first).chain(self.orders.try_iter()).take(GROUP).collect();
                     let was_well = self.state.is_well();
                     write_group(&*self.target, group, &self.state);
@@ -159,12 +168,23 @@ impl<T: Target> Worker<T> {
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
-                Err(RecvTimeoutError::Timeout) => self.look_after_target(),
+                Err(RecvTimeoutError::Timeout) => {}
             }
         }
     }
 
+    /// A target that somebody else had to open anew, and could not, fails whoever reads it. Most batches read before they write, so
+    /// no failed write would tell.
+    fn notice_closed(&mut self) {
+        if self.state.is_well() && !self.target.is_open() {
+            tracing::error!("the store is closed, for it could not be opened again; it is tried again by itself");
+            *self.state.fault() = Some("it could not be opened again".to_owned());
+            self.look_again_after(FIRST_PAUSE);
+        }
+    }
+
     fn look_after_target(&mut self) {
+        self.notice_closed();
         if self.state.is_well() {
             self.target.tend();
             return self.look_again_after(TEND_EVERY);
@@ -268,6 +288,10 @@ mod tests {
                 rows.insert((table, key.to_vec()), change.version());
             }
             Ok(())
+        }
+
+        fn is_open(&self) -> bool {
+            true
         }
 
         fn revive(&self) -> Result<u64, StoreError> {

@@ -96,8 +96,8 @@ async fn an_agenda_that_does_not_fit_its_sessions_is_put_right_once_it_was_atten
     forge(&vault, Table::Due, &early).await;
     let due = vault.due(NOW, None, 10).unwrap();
     assert_eq!(due, [(NOW, alice.id)]);
-    vault.mend_due(&due).await.unwrap();
+    vault.mend_due(None, &due).await.unwrap();
     assert_eq!(rows(&*vault.store, Table::Due), right);
-    vault.mend_due(&vault.due(NOW + Duration::from_hours(1), None, 10).unwrap()).await.unwrap();
+    vault.mend_due(None, &vault.due(NOW + Duration::from_hours(1), None, 10).unwrap()).await.unwrap();
     assert_eq!(rows(&*vault.store, Table::Due), right, "what is right stays");
 }

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use futures_util::future::BoxFuture;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokenkeeper_protocol::LoginId;
@@ -14,7 +13,7 @@ use super::*;
 use crate::audit::{Event, Outbox as _, What};
 use crate::domain::{LoginReason, Loss, Refusal};
 use crate::seal::HostIdentity;
-use crate::store::{Batch, SCHEMA, Snapshot, StoreError, TableSize, Written};
+use crate::store::{Batch, Overlay, SCHEMA, StoreError, Written};
 use crate::vault::{Cursor, Migrating};
 
 /// Names the state directory, and the step to die before or after, for the helper that dies.
@@ -227,7 +226,13 @@ impl Dying {
     }
 }
 
-impl Store for Dying {
+impl Overlay for Dying {
+    type Beneath = RocksStore;
+
+    fn beneath(&self) -> &RocksStore {
+        &self.inner
+    }
+
     fn write_if(&self, batch: Batch) -> Written {
         let written = self.step(|| futures_executor::block_on(self.inner.write_if(batch)));
         Box::pin(std::future::ready(written))
@@ -243,63 +248,5 @@ impl Store for Dying {
             return Err(StoreError::NotKept { path, why });
         }
         self.step(|| self.inner.keep_copy())
-    }
-
-    fn read(&self, table: Table, key: &[u8]) -> Result<Option<Row>, StoreError> {
-        self.inner.read(table, key)
-    }
-
-    fn scan(
-        &self,
-        table: Table,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Row)>, StoreError> {
-        self.inner.scan(table, prefix, after, limit)
-    }
-
-    fn generation(&self) -> u64 {
-        self.inner.generation()
-    }
-
-    fn lease(&self, name: &[u8], holder: u64, now: Duration, length: Duration) -> Result<bool, StoreError> {
-        self.inner.lease(name, holder, now, length)
-    }
-
-    fn release(&self, name: &[u8], holder: u64) -> Result<(), StoreError> {
-        self.inner.release(name, holder)
-    }
-
-    fn bytes_on_disk(&self) -> u64 {
-        self.inner.bytes_on_disk()
-    }
-
-    fn look(&self, look: &mut dyn FnMut(&dyn Snapshot)) -> Result<(), StoreError> {
-        self.inner.look(look)
-    }
-
-    fn purge(&self, go_on: &dyn Fn(Table) -> bool) -> Result<bool, StoreError> {
-        self.inner.purge(go_on)
-    }
-
-    fn sizes(&self) -> Result<Vec<TableSize>, StoreError> {
-        self.inner.sizes()
-    }
-
-    fn schema(&self) -> u32 {
-        self.inner.schema()
-    }
-
-    fn ballast(&self) -> u64 {
-        self.inner.ballast()
-    }
-
-    fn fault(&self) -> Option<String> {
-        self.inner.fault()
-    }
-
-    fn reopened(&self) -> BoxFuture<'_, ()> {
-        self.inner.reopened()
     }
 }

@@ -1,7 +1,12 @@
 //! A store that was put back: its generation goes on above its anchor, and what is in it is in quarantine.
 
+use std::sync::atomic::Ordering;
+
+use futures_util::future::BoxFuture;
+
 use super::*;
 use crate::audit::{Outbox, What};
+use crate::store::{Batch, Overlay, StoreError, Written};
 
 async fn rolled_back() -> Vault {
     let vault = in_memory().await;
@@ -82,6 +87,41 @@ async fn a_rollback_that_is_accepted_is_over_and_leaves_nothing_behind() {
     assert!(matches!(&told[1], What::RollbackAccepted { anchored: Some(1000), .. }), "{told:?}");
 }
 
+/// It takes everything, and the answer to the last write is lost.
+struct Mute(MemoryStore, std::sync::atomic::AtomicBool);
+
+impl Overlay for Mute {
+    type Beneath = MemoryStore;
+
+    fn beneath(&self) -> &MemoryStore {
+        &self.0
+    }
+
+    fn write_if(&self, batch: Batch) -> Written {
+        let written = self.0.write_if(batch);
+        let is_lost = self.1.load(Ordering::SeqCst);
+        let lost = || Box::pin(std::future::ready(Err(StoreError::Unwritable("its answer was lost".to_owned()))));
+        if is_lost { lost() } else { written }
+    }
+
+    fn reopened(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+#[tokio::test]
+async fn a_rollback_whose_acceptance_was_written_and_not_answered_is_over_once_the_store_has_healed() {
+    let store = Arc::new(Mute(MemoryStore::new(), false.into()));
+    let vault = Vault::open(Arc::clone(&store) as _, Keyring::generate()).await.unwrap();
+    insert(&vault, &session(1)).await;
+    vault.note_rollback(Some(1000), String::new(), NOW).await.unwrap();
+    store.1.store(true, Ordering::SeqCst);
+    vault.accept_rollback("uid 0".to_owned(), NOW).await.unwrap_err();
+    assert!(quarantined(&vault, 1));
+    vault.reopened().await;
+    assert!(!quarantined(&vault, 1) && vault.rollback().is_none() && vault.generation() > 1000);
+}
+
 #[tokio::test]
 async fn a_session_that_is_removed_leaves_no_mark() {
     let vault = rolled_back().await;
@@ -97,7 +137,7 @@ async fn a_forged_mark_releases_nobody() {
     let (key, row) =
         rows(&*vault.store, Table::Meta).into_iter().find(|(key, _)| key.starts_with(b"released/")).unwrap();
     let moved = [&key[..key.len() - 8], session(1).id.as_bytes()].concat();
-    let mut batch = crate::store::Batch::default();
+    let mut batch = Batch::default();
     batch.set(Table::Meta, moved, row.value);
     vault.store.write_if(batch).await.unwrap();
     assert!(quarantined(&vault, 1));

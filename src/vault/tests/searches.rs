@@ -159,3 +159,18 @@ async fn an_outlook_that_stops_on_its_way_says_so() {
     crowd(Agenda::Prune, 10_000).await.unwrap();
     assert_eq!(vault.outlook(NOW).unwrap(), Outlook { next_refresh_at: None, ending_soon: 0, ..expected });
 }
+
+#[tokio::test]
+async fn a_session_that_is_damaged_does_not_hide_the_others() {
+    let vault = in_memory().await;
+    for number in 1..=3 {
+        insert(&vault, &session(number)).await;
+    }
+    let mut damage = Batch::default();
+    damage.set(Table::Sessions, session(2).id.as_bytes(), "nothing that opens");
+    vault.store.write_if(damage).await.unwrap();
+    for scope in [Scope::All, Scope::At(&session(1).provider), Scope::Owned(&session(1).opened_by, None)] {
+        assert_eq!(found(&vault, scope, 2), [session(1).id, session(3).id], "{scope:?}");
+        assert_eq!(vault.page_of_all(&[scope], None, 9).unwrap().damaged, 1);
+    }
+}
