@@ -340,15 +340,11 @@ impl Eraser {
         }
         let page = vault.page(Scope::Named(provider, user), None, NAMESAKES)?;
         let mut people = page.sessions.into_iter().map(|session| session.value.user);
-        let Some(first) = people.next() else {
-            let why = || {
-                format!("who {:?} is cannot be read, for a session is damaged; name them by --subject", user.as_str())
-            };
-            return if page.damaged == 0 { Ok(None) } else { Err(KeeperError::BadRequest { why: why() }) };
-        };
+        let why = "several people are called so, or a session of theirs is damaged; name one by --subject";
+        let unclear = || KeeperError::BadRequest { why: format!("{:?} at {provider}: {why}", user.as_str()) };
+        let Some(first) = people.next() else { return if page.damaged == 0 { Ok(None) } else { Err(unclear()) } };
         if people.any(|other| (&other.issuer, &other.subject) != (&first.issuer, &first.subject)) {
-            let why = format!("several people are called {:?} at {provider}; name one by --subject", user.as_str());
-            return Err(KeeperError::BadRequest { why });
+            return Err(unclear());
         }
         Ok(Some(Person { issuer: first.issuer, subject: first.subject }))
     }
