@@ -4,6 +4,8 @@
 //! nothing is begun while the store takes no writes. The agenda in the store stays the truth: a lane holds no more than [`LONGEST`]
 //! of it, and is made anew by reading it again. A lane that comes to rest with something left to do rings for whoever reads it.
 
+mod unreadable;
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,6 +16,7 @@ use tokenkeeper_protocol::reply::Revocation;
 use tokenkeeper_protocol::{ProviderName, SessionRef, UnixSeconds};
 use tokio::sync::Notify;
 
+use self::unreadable::Unreadable;
 use super::attend::needed_by;
 use super::flight::Outcome;
 use super::{Attended, Keeper, KeeperError, Wish};
@@ -358,77 +361,10 @@ impl Drop for Rest<'_> {
     }
 }
 
-/// Sessions that are due and do not open. Those of a damaged disk would fill the log one by one.
-#[derive(Default)]
-struct Unreadable {
-    count: u64,
-    first: Option<(SessionRef, VaultError)>,
-}
-
-impl Unreadable {
-    fn or(&mut self, session: SessionRef, lined_up: Result<bool, VaultError>) -> bool {
-        lined_up.unwrap_or_else(|error| {
-            self.count += 1;
-            self.first.get_or_insert((session, error));
-            false
-        })
-    }
-
-    fn tell(self) {
-        if let Some((session, error)) = self.first {
-            tracing::error!(
-                sessions = self.count, %session, %error,
-                "sessions that are due, this one first, cannot be opened and are not attended to: `tokenkeeper store verify` names them"
-            );
-        }
-    }
-}
-
 /// When the lap behind one from `began` to `ended` begins.
 fn next_lap(began: Duration, ended: Duration) -> Duration {
     ended + LAP.max(ended.saturating_sub(began) * PAUSES)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::keeper::tests::Home;
-
-    #[test]
-    fn a_lane_that_is_full_keeps_those_that_are_needed_soonest_and_knows_that_there_are_others() {
-        let mut lane = Lane::default();
-        let session = |number: u32| {
-            let [a, b, c, d] = number.to_be_bytes();
-            SessionRef::from_random([d, c, b, a, 9])
-        };
-        for number in 0..1_000 {
-            // In no order.
-            let number = number * 7 % 1_000;
-            lane.take_in(session(number), UnixSeconds(number.into()), 100);
-            assert_eq!(lane.known.len(), lane.queue.len());
-        }
-        let kept: Vec<_> = lane.queue.iter().map(|(needed_by, _)| needed_by.0).collect();
-        assert_eq!((kept, lane.left_some_out), ((0..100).collect(), true));
-    }
-
-    #[test]
-    fn the_whole_agenda_is_read_every_ten_seconds_or_for_a_tenth_of_the_time() {
-        let seconds = Duration::from_secs;
-        assert_eq!(next_lap(seconds(100), seconds(100)), seconds(110));
-        assert_eq!(next_lap(seconds(100), seconds(130)), seconds(130 + 270));
-    }
-
-    #[tokio::test]
-    async fn a_lane_does_not_come_to_rest_with_somebody_in_it_who_need_not_wait() {
-        let home = Home::new().await;
-        let (keeper, name) = (&home.keeper, home.session().provider);
-        keeper.lanes.take_in(&name, home.id, UnixSeconds(1));
-        let is_running = || keeper.lanes.all().get(&name).map(|lane| lane.is_running);
-        keeper.lanes.all().get_mut(&name).unwrap().is_running = true;
-        let mut rest = Rest { keeper, name: &name, is_taken: false };
-        assert!(!rest.take(true));
-        assert_eq!(is_running(), Some(true));
-        assert!(rest.take(false));
-        assert_eq!(is_running(), Some(false), "it waits for the gate");
-    }
-}
+mod tests;

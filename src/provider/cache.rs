@@ -55,6 +55,11 @@ impl<T> Cached<T> {
         self.slot.try_lock().is_ok_and(|slot| slot.younger_than(FRESH, now).is_some())
     }
 
+    /// Whether the value at hand is as new as [`Cached::renew`] makes it.
+    pub(super) fn is_renewed(&self, now: UnixSeconds) -> bool {
+        self.slot.try_lock().is_ok_and(|slot| slot.younger_than(RENEWAL_INTERVAL, now).is_some())
+    }
+
     /// The value; `fetch` is only begun when there is none that will do.
     pub(super) async fn obtain(
         &self,

@@ -164,6 +164,11 @@ impl Provider {
         self.keys.renew(now, self.fetch_keys(url, now)).await
     }
 
+    /// Whether the keys at hand are as new as they come: a failing provider's may be old.
+    pub(super) fn keys_are_new(&self, now: UnixSeconds) -> bool {
+        self.keys.is_renewed(now)
+    }
+
     async fn fetch_keys(&self, url: &SafeUrl, now: UnixSeconds) -> Result<CoreJsonWebKeySet, Fault> {
         self.http.get(Place::Keys, url, None, now).await?.ok_json()
     }

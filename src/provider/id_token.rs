@@ -35,6 +35,8 @@ const ALGORITHMS: [Alg; 9] = [
 /// The longest `sub` (OpenID Connect Core 2).
 pub(super) const SUBJECT_LIMIT: usize = 255;
 
+const WRONG_SIGNATURE: &str = "the signature of the ID token is wrong";
+
 /// What a verified ID token says.
 #[derive(Debug)]
 pub(super) struct Claims {
@@ -57,7 +59,7 @@ pub(super) struct Presented<'a> {
 /// An ID token that is not verified.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Unverified {
-    /// It says that it is another issuer's, another client's or of another login, in words.
+    /// It says that it is another issuer's, another client's or of another login, or is none of the provider's making, in words.
     Foreign(String),
     /// It proves nothing, in words.
     Unproven(String),
@@ -101,7 +103,12 @@ impl Provider {
                 match check(Some(&keys)) {
                     Err(Rejected::UnknownKey | Rejected::BadSignature) => {
                         let keys = self.newer_keys(url, now).await.map_err(Unverified::NoKeys)?;
-                        check(Some(&keys))
+                        match check(Some(&keys)) {
+                            Err(Rejected::BadSignature) if self.keys_are_new(now) => {
+                                Err(Rejected::Foreign(WRONG_SIGNATURE.to_owned()))
+                            }
+                            other => other,
+                        }
                     }
                     other => other,
                 }
@@ -110,7 +117,7 @@ impl Provider {
         rejected.map_err(|rejected| match rejected {
             Rejected::Foreign(words) => Unverified::Foreign(words),
             Rejected::Unproven(words) => Unverified::Unproven(words),
-            Rejected::BadSignature => Unverified::Unproven("the signature of the ID token is wrong".to_owned()),
+            Rejected::BadSignature => Unverified::Unproven(WRONG_SIGNATURE.to_owned()),
             Rejected::UnknownKey => {
                 Unverified::Unproven("the ID token is signed with a key that the provider does not publish".to_owned())
             }

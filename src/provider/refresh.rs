@@ -143,9 +143,9 @@ impl Provider {
             return of_another_user();
         }
         match (session.authentication.auth_time, claims.authentication.auth_time) {
-            // It must not be, and several providers tell the time of the refresh all the same.
             (Some(first), Some(claimed)) if first != claimed => {
-                Err(Unverified::Unproven("it is of another login of the same user (auth_time)".to_owned()))
+                let words = "the refresh brought an ID token of another login (auth_time); its tokens are not used";
+                Err(Unverified::Foreign(words.to_owned()))
             }
             _ => Ok(()),
         }
