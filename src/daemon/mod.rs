@@ -7,7 +7,6 @@ mod error;
 mod keys;
 mod locked;
 mod log;
-mod memory;
 mod notify;
 mod reload;
 mod restore;

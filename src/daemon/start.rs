@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::anchor::Anchors;
 use super::keys::{self, Opened};
 use super::running::{Running, Signals};
-use super::{Options, StartError, counts, locked, memory, notify, reload};
+use super::{Options, StartError, counts, locked, notify, reload};
 use crate::audit::{Relay, Tally};
 use crate::clock::Clock;
 use crate::command::{InForce, Lock, Meter, Service, Vitals};
@@ -137,7 +137,6 @@ async fn run(ground: Ground, opened: Opened, sockets: Arc<ipc::Sockets>) -> Resu
     notify::ready(&counts::first_line(&service));
     // Counts the sessions, which nobody should wait for.
     tasks.spawn(counts::run(Arc::clone(&service), stop.clone()));
-    tasks.spawn(memory::run(stop.clone()));
     let Ground { source, environment, settings, signals, .. } = ground;
     tracing::info!(providers = settings.providers.len(), "ready");
     Ok(Running { source, environment, settings, service, anchors, relay, cron: Some(cron), tasks, stop, signals })

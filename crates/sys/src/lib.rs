@@ -4,10 +4,8 @@
 
 mod locked;
 mod peer;
-mod spare;
 mod wiping;
 
 pub use locked::Locked;
 pub use peer::{peer_groups, peer_pidfd, refuse_descriptors};
-pub use spare::give_back_spare_memory;
 pub use wiping::Wiping;
