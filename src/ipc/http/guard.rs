@@ -44,9 +44,10 @@ fn forbidden(why: impl Into<String>) -> Failure {
     Failure::with(StatusCode::FORBIDDEN, Code::Denied, why)
 }
 
-/// Whether a page can stand under this `Host`: sites have a dot in their name. What stands for a Unix socket has none.
+/// Whether a page can stand under this `Host`: sites have a dot in their name. What stands for a Unix socket has none, or is its
+/// path, which no site can be called by.
 fn is_name_of_a_site(host: &str) -> bool {
-    host.contains('.') && !is_loopback(host)
+    host.contains('.') && !host.contains('%') && !host.ends_with(".sock") && !is_loopback(host)
 }
 
 /// Whether a `Host` is this host by its address. A name that an attacker owns can lead here; `localhost` is nobody's.
@@ -86,7 +87,8 @@ mod tests {
             "",
             "127.0.0.1",
             "[::1]",
-            "%2Frun%2Ftokenkeeper%2Fhttp",
+            "%2Frun%2Ftokenkeeper%2Fhttp.sock",
+            "http.sock",
             "tokenkeeper",
         ] {
             assert!(!is_name_of_a_site(host), "{host}");
