@@ -5,6 +5,7 @@
 //! over plain http, that alone gives away a rebound page that only reads. (`Sec-Fetch-Mode` is none of them: Node sends it.)
 
 use std::net::IpAddr;
+use std::path::Path;
 
 use hyper::StatusCode;
 use hyper::header::{HOST, HeaderMap, ORIGIN};
@@ -47,7 +48,8 @@ fn forbidden(why: impl Into<String>) -> Failure {
 /// Whether a page can stand under this `Host`: sites have a dot in their name. What stands for a Unix socket has none, or is its
 /// path, which no site can be called by.
 fn is_name_of_a_site(host: &str) -> bool {
-    host.contains('.') && !host.contains('%') && !host.ends_with(".sock") && !is_loopback(host)
+    let is_path = host.contains('%') || Path::new(host).extension().is_some_and(|it| it == "sock");
+    host.contains('.') && !is_path && !is_loopback(host)
 }
 
 /// Whether a `Host` is this host by its address. A name that an attacker owns can lead here; `localhost` is nobody's.
