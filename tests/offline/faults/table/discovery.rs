@@ -68,8 +68,8 @@ pub(super) fn entries() -> Vec<Entry> {
         Entry {
             name: "The ID token is not what it should be",
             means: "The ID token does not prove who came: it is for another client, belongs to another login, or its signature is not the \
-                    provider's. No session was opened. At a refresh, tokens that come with one of another user, client or issuer are \
-                    not used; of others only the ID token is dropped.",
+                    provider's. No session was opened. At a refresh, tokens that come with one of another user, login, client or \
+                    issuer, or with a wrong signature, are not used; of others only the ID token is dropped.",
             next: "Log in again. If it stays, compare `client_id` and `issuer` with the registration, and ask the provider.",
             rows: vec![
                 id_token("for another client", Lie::Audience, "the ID token is meant for another client (aud)"),
@@ -86,7 +86,12 @@ pub(super) fn entries() -> Vec<Entry> {
                     Lie::NoIdToken,
                     "the provider gave no ID token; if it speaks no OpenID Connect, configure it as kind = \"oauth2\"",
                 ),
-                Row::new("a wrong signature", When::Refresh, How::Lies(Lie::Signature), works(TOKEN)),
+                Row::new(
+                    "a wrong signature",
+                    When::Refresh,
+                    How::Lies(Lie::Signature),
+                    later("the signature of the ID token is wrong"),
+                ),
                 Row::new("made for another access token", When::Refresh, How::Lies(Lie::AccessTokenHash), works(TOKEN)),
                 Row::new(
                     "of another user",
