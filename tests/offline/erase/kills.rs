@@ -62,8 +62,11 @@ impl Host {
         let mut daemon = Daemon::start_command(&self.home, self.home.failpoint_command(&[format!("kill@{end}")]));
         let mut command = self.home.cli_command();
         command.args(["erase", "corp", "--user", "alice", "--forced", "--yes"]);
-        let told = command.stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap();
+        let mut asking = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let exit = daemon.wait_for_exit();
+        // It would wait for the daemon to come back.
+        asking.kill().unwrap();
+        let told = asking.wait_with_output().unwrap();
         assert_eq!(exit.signal(), Some(Signal::SIGKILL as i32), "{end} is on the way: {told:?}");
         self.look();
     }
