@@ -22,7 +22,9 @@ impl Keeper {
                 }
                 Err(error) if self.vault.fault().is_some() => return Err(error),
                 // One record that is damaged is no reason to serve nobody.
-                Err(error) => tracing::error!(session = %id, %error, "an interrupted refresh cannot be settled"),
+                Err(error) => {
+                    tracing::error!(session = %id, %error, "an interrupted refresh cannot be settled; `tokenkeeper store verify` names what is damaged")
+                }
             }
         }
         Ok(unsettled.len())
@@ -40,21 +42,13 @@ impl Keeper {
 
     async fn recover_one(&self, id: SessionRef, intent: &Intent) -> Result<(), KeeperError> {
         let now = self.clock.now();
-        let found = match self.vault.session(id) {
-            // Nobody can use it, which is no reason to serve nobody else.
-            Err(error) if error.is_damage() => {
-                tracing::error!(session = %id, %error, "a session whose refresh was interrupted is damaged");
-                return Ok(());
-            }
-            found => found?,
-        };
         let mut change = self.vault.change(now);
         change.settle(id);
         // A session that ended or was opened anew since then has no part in it.
         let spent = |session: &Versioned<Session>| {
             session.value.state.is_active() && session.value.generation == intent.generation
         };
-        if let Some(session) = found.filter(spent) {
+        if let Some(session) = self.vault.session(id)?.filter(spent) {
             let provider = self.provider(&session.value.provider).ok();
             let grace = provider.map(|provider| self.grace(provider.settings())).unwrap_or_default();
             let new = interrupted(&session.value, intent, grace, self.clock.era(), now);
