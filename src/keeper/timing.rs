@@ -6,6 +6,7 @@ use tokenkeeper_protocol::UnixSeconds;
 
 use crate::config::{ProviderSettings, RefreshMode};
 use crate::domain::Session;
+use crate::provider::RefreshLife;
 
 /// Tokens that live less are refreshed at half their life, without jitter: there is no time to be spread.
 const SHORT_LIFE: Duration = Duration::from_mins(1);
@@ -55,18 +56,22 @@ fn keep_alive_after(idle: Duration) -> Duration {
     idle.mul_f64(0.7)
 }
 
-/// When a session is put off to that is due at `now` though nobody uses it. Nothing, if it is to be refreshed now. `told` is how
-/// long the provider says that its refresh tokens live unused.
+/// When a session is put off to that is due at `now` though nobody uses it. Nothing, if it is to be refreshed now: also where its
+/// provider may tell how long refresh tokens live unused, and had no occasion yet.
 pub(super) fn put_off(
     session: &Session,
     settings: &ProviderSettings,
-    told: Option<Duration>,
+    told: RefreshLife,
     now: UnixSeconds,
 ) -> Option<UnixSeconds> {
     let access = &session.tokens.as_ref()?.access;
     let by_life = if access.life() < Duration::from_hours(1) { RefreshMode::WhenUsed } else { RefreshMode::Always };
     let unused = now.since(session.last_used_at) > IN_USE;
-    let idle = settings.refresh_token_idle.or(told).unwrap_or(IDLE_LIFE);
+    let idle = match (settings.refresh_token_idle, told) {
+        (Some(idle), _) | (None, RefreshLife::Told(idle)) => idle,
+        (None, RefreshLife::Untold) => IDLE_LIFE,
+        (None, RefreshLife::Unknown) => return None,
+    };
     let keep_alive = (access.obtained_at + keep_alive_after(idle)).min(session.ends_at);
     // It was put off before: this is its keep-alive, whatever is known by now of how long that can wait.
     let latest = access.obtained_at + refresh_after(access.life(), settings.refresh_at_percent, 1.0).max(SHORTEST_WAIT);

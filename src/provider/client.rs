@@ -38,10 +38,21 @@ pub struct Provider {
     pub(super) record: Record,
     pub(super) probed: LastProbe,
     gate: Arc<Gate>,
-    /// What its last answer that spoke of that told; nothing before.
-    refresh_life: Mutex<Option<Duration>>,
+    refresh_life: Mutex<RefreshLife>,
     /// When it was last told that the ID token of a refresh was not kept.
     pub(super) told_of_dropped: Mutex<Option<UnixSeconds>>,
+}
+
+/// What the answers of a provider since the start tell of how long a refresh token lives that nobody uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RefreshLife {
+    /// There was none.
+    #[default]
+    Unknown,
+    /// Nothing.
+    Untold,
+    /// This, the last one that spoke of it.
+    Told(Duration),
 }
 
 impl Provider {
@@ -100,16 +111,19 @@ impl Provider {
         health
     }
 
-    /// How long a refresh token lives there that nobody uses, if it told since the start.
-    pub fn refresh_life(&self) -> Option<Duration> {
+    /// How long a refresh token lives there that nobody uses.
+    pub fn refresh_life(&self) -> RefreshLife {
         *self.refresh_life.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Heeds what an answer tells of that.
     pub(super) fn note_refresh_life(&self, granted: &Granted) {
-        if granted.refresh_life.is_some() {
-            *self.refresh_life.lock().unwrap_or_else(PoisonError::into_inner) = granted.refresh_life;
-        }
+        let mut known = self.refresh_life.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = match granted.refresh_life {
+            Some(life) => RefreshLife::Told(life),
+            None if *known == RefreshLife::Unknown => RefreshLife::Untold,
+            None => *known,
+        };
     }
 
     /// What time it was there when it last said so.

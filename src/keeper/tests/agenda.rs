@@ -45,18 +45,22 @@ async fn a_session_whose_provider_was_removed_stands_in_nobodys_way_and_comes_ba
 #[tokio::test]
 async fn a_session_that_nobody_uses_is_only_kept_alive_if_so_configured() {
     const DAY: u64 = 86_400;
+    let when_used = |settings: &mut ProviderSettings| {
+        settings.refresh = Some(RefreshMode::WhenUsed);
+        settings.refresh_token_idle = Some(Duration::from_secs(7 * DAY));
+    };
     let used_long_ago = |session: &mut Session| {
         session.tokens.as_mut().unwrap().access.expires_at = at(2 * DAY);
         session.due_at = Some(at(DAY + 10));
     };
-    let home = Home::with(|settings| settings.refresh = Some(RefreshMode::WhenUsed), used_long_ago).await;
+    let home = Home::with(when_used, used_long_ago).await;
     home.sleep_until(DAY + 10);
     assert_eq!(home.attend(Wish::Due).await, Ok(Attended::NothingDue));
     assert_eq!((home.posts(), home.session().due_at), (0, Some(at(7 * DAY / 10 * 7))));
     home.sleep_until(7 * DAY / 10 * 7);
     assert_eq!(home.attend(Wish::Due).await, Ok(Attended::Renewed));
 
-    let home = Home::with(|settings| settings.refresh = Some(RefreshMode::WhenUsed), used_long_ago).await;
+    let home = Home::with(when_used, used_long_ago).await;
     home.sleep_until(DAY);
     let Look::Live(live) = home.keeper.look(home.id).unwrap() else { panic!("no token") };
     live.touch(home.clock.now());

@@ -29,7 +29,10 @@ async fn a_short_token_is_due_at_half_its_life_and_any_other_around_seventy_per_
 /// Whether the schedule refreshes, on the third day, a session whose token lives so long, and that nobody used since.
 async fn is_refreshed_unused(mode: Option<RefreshMode>, life: u64) -> bool {
     let home = Home::with(
-        |settings| settings.refresh = mode,
+        |settings| {
+            settings.refresh = mode;
+            settings.refresh_token_idle = Some(Duration::from_secs(7 * DAY));
+        },
         |session| {
             session.tokens.as_mut().unwrap().access.expires_at = at(life);
             session.due_at = Some(at(life / 10 * 7));
@@ -109,6 +112,25 @@ async fn a_keep_alive_comes_when_it_was_to_come_though_the_daemon_forgot_why() {
     home.sleep_until(25 * HOUR);
     home.attend_to_all_due().await;
     assert_eq!(home.posts(), posts + 1);
+}
+
+#[tokio::test]
+async fn a_daemon_that_does_not_know_how_long_refresh_tokens_live_unused_asks_instead_of_guessing() {
+    let home = Home::new().await;
+    home.server.script("/token", Reply::json(200, &answer("refresh_expires_in", 2 * HOUR)));
+    home.sleep_until(24 * HOUR);
+    home.attend_to_all_due().await;
+    let posts = home.posts();
+    // It starts again before the session was put off: nothing but the provider knows that its refresh token lives for two hours.
+    let provider = Arc::new(home.server.provider());
+    let providers = Providers::from([(provider.settings().name.clone(), provider)]);
+    home.keeper.replace_providers(providers, RETENTION);
+    for minute in 1..=4 * 60 {
+        home.sleep_until(24 * HOUR + minute * 60);
+        home.attend_to_all_due().await;
+    }
+    let kept_alive = home.posts() - posts;
+    assert!((3..=4).contains(&kept_alive), "once to know, and then after 70% of two hours: {kept_alive}");
 }
 
 #[tokio::test]
