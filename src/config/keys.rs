@@ -42,6 +42,9 @@ pub(super) const PROVIDER: Keys = Keys {
         "redirect_uris",
         "scopes",
         "resource",
+        "authorization_parameters",
+        "refused",
+        "refused_status",
         "user_name_claim",
         "max_age",
         "refresh_at",
@@ -105,6 +108,9 @@ pub(super) const NOT_CUSTOM: &[&str] = &[
     "userinfo_endpoint",
     "revocation_endpoint",
     "device_authorization_endpoint",
+    "authorization_parameters",
+    "refused",
+    "refused_status",
     "subject_claim",
 ];
 

@@ -13,7 +13,7 @@ use super::secret::{self, SecretPlaces};
 use super::settings::{
     ClientAuthentication, Courtesy, Endpoints, ProviderKind, ProviderSettings, RedirectUri, RefreshMode,
 };
-use super::table::{At, Table, suggest};
+use super::table::{At, Entry, Table, suggest};
 use super::value::{self, Complaint, DAY, HOUR, MINUTE};
 
 /// What the provider tables are read against.
@@ -42,6 +42,23 @@ const CONCURRENCY: usize = 8;
 const PER_MINUTE: u32 = 50 * 60;
 /// Longer than any healthy provider takes.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Parameters of an authorization request that the daemon sets, or that would lead its answer elsewhere.
+const NOT_TO_BE_TOLD: [&str; 14] = [
+    "response_type",
+    "response_mode",
+    "client_id",
+    "client_secret",
+    "redirect_uri",
+    "scope",
+    "state",
+    "nonce",
+    "code_challenge",
+    "code_challenge_method",
+    "login_hint",
+    "acr_values",
+    "request",
+    "request_uri",
+];
 
 /// The settings of the provider `name`, or `None` with at least one finding.
 pub(super) fn read(name: &At<&str>, table: Table<'_>, around: &Surroundings) -> Option<ProviderSettings> {
@@ -65,6 +82,9 @@ pub(super) fn read(name: &At<&str>, table: Table<'_>, around: &Surroundings) -> 
     // Every value is read before the first missing one ends it, so that all that is wrong is reported.
     let (redirect_uris, scopes) = (redirect_uris(table), scopes(layer(table, usual, "scopes"), is_oidc));
     let resource = resource(table, dialect);
+    let authorization_parameters = authorization_parameters(table);
+    let refused = table.list("refused", value::plain).unwrap_or_default();
+    let refused_status = table.numbers("refused_status", 400..=499).unwrap_or_default();
     let user_name_claim = layer(table, usual, "user_name_claim").parsed("user_name_claim", value::plain);
     let max_age = layer(table, usual, "max_age").parsed("max_age", value::span(1..=LONGEST));
     let refresh_at = table.parsed("refresh_at", value::percentage(10..=95));
@@ -86,6 +106,9 @@ pub(super) fn read(name: &At<&str>, table: Table<'_>, around: &Surroundings) -> 
         redirect_uris,
         scopes,
         resource,
+        authorization_parameters,
+        refused,
+        refused_status: refused_status.into_iter().filter_map(|status| u16::try_from(status).ok()).collect(),
         user_name_claim: user_name_claim.unwrap_or_else(|| "preferred_username".to_owned()),
         max_age: max_age.unwrap_or(MAX_AGE),
         refresh_at_percent: refresh_at.unwrap_or(REFRESH_AT_PERCENT),
@@ -243,6 +266,22 @@ fn resource(table: Table<'_>, dialect: Dialect) -> Vec<String> {
         );
     }
     table.list("resource", endpoint::resource).unwrap_or_default()
+}
+
+fn authorization_parameters(table: Table<'_>) -> Vec<(String, String)> {
+    let Some(parameters) = table.table("authorization_parameters") else { return Vec::new() };
+    let told = parameters.entries().into_iter().filter_map(|(name, value)| {
+        let complaint = match value {
+            Entry::Text(value) if !NOT_TO_BE_TOLD.contains(&name.value) => {
+                return Some((name.value.to_owned(), value.value.to_owned()));
+            }
+            Entry::Text(_) => "is set by the daemon itself: remove it",
+            Entry::Number(_) | Entry::Flag(_) | Entry::Table(_) => "must be a string, in quotes",
+        };
+        table.error(name.place, format!("{} of authorization_parameters {complaint}", name.value));
+        None
+    });
+    told.collect()
 }
 
 fn refresh_mode(text: &str) -> Result<RefreshMode, Complaint> {

@@ -69,6 +69,21 @@ fn everything_else_can_be_told() {
 }
 
 #[test]
+fn what_the_standards_leave_open_can_be_told() {
+    let corp = provider(&format!(
+        "{OIDC}refused = ['invalid_request']\nrefused_status = [400]\nauthorization_parameters = {{ access_type = 'offline', prompt = '' }}\n"
+    ));
+    assert_eq!((corp.refused, corp.refused_status), (vec!["invalid_request".to_owned()], vec![400]));
+    let told = corp.authorization_parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    assert_eq!(told.collect::<Vec<_>>(), [("access_type", "offline"), ("prompt", "")]);
+    assert_eq!(
+        errors("authorization_parameters = { state = 'x', max_age = 60 }\n"),
+        "tokenkeeper.toml:4:30: state of authorization_parameters is set by the daemon itself: remove it\n\
+         tokenkeeper.toml:4:43: max_age of authorization_parameters must be a string, in quotes"
+    );
+}
+
+#[test]
 fn an_oauth2_provider_is_told_by_its_endpoints() {
     let corp = provider(OAUTH2);
     assert!(corp.scopes.is_empty());

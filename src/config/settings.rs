@@ -100,6 +100,12 @@ pub struct ProviderSettings {
     pub scopes: Vec<String>,
     /// What tokens are to be presented to (RFC 8707); with none, the provider decides.
     pub resource: Vec<String>,
+    /// What is sent to the authorization endpoint beside what the standards want. An empty `prompt` says that none is sent.
+    pub authorization_parameters: Vec<(String, String)>,
+    /// Errors of a refresh that say that the refresh token is worth nothing any more, beside those of the standards.
+    pub refused: Vec<String>,
+    /// Statuses that say so where there is no error.
+    pub refused_status: Vec<u16>,
     /// The claim that names a user; `sub` is used where it is missing.
     pub user_name_claim: String,
     /// The greatest age of a session.

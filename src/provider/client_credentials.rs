@@ -54,8 +54,12 @@ impl Provider {
 fn nothing_spent(outcome: RefreshOutcome) -> RefreshOutcome {
     match outcome {
         RefreshOutcome::Unknown(fault) => RefreshOutcome::Transient { fault, retry_after: None },
-        RefreshOutcome::Refused { error, description, .. } => {
+        RefreshOutcome::Refused { error, description, .. }
+        | RefreshOutcome::Misconfigured(Fault::Unfamiliar { error, description }) => {
             RefreshOutcome::Misconfigured(Fault::Said { place: Place::Token, error, description })
+        }
+        RefreshOutcome::Transient { fault: Fault::Unexplained, retry_after } => {
+            RefreshOutcome::Transient { fault: Fault::Status { place: Place::Token, status: 400 }, retry_after }
         }
         other => other,
     }

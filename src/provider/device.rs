@@ -12,7 +12,7 @@ use tokenkeeper_protocol::{Secret, UnixSeconds};
 use super::answer::HttpAnswer;
 use super::exchange::refusal;
 use super::fault::said;
-use super::flow::{check_words, scopes};
+use super::flow::{check_words, parameters, scopes};
 use super::loose::Loose;
 use super::token_answer::Reading;
 use super::url::SafeUrl;
@@ -136,10 +136,7 @@ impl Provider {
         if !scope.is_empty() {
             fields.push(("scope", scope.as_str()));
         }
-        // As in an authorization request: OpenID Connect Core 11.
-        if ask.scopes.iter().any(|scope| scope == "offline_access") {
-            fields.push(("prompt", "consent"));
-        }
+        fields.extend(parameters(self.settings(), &ask.scopes));
         if !acr_values.is_empty() {
             fields.push(("acr_values", acr_values.as_str()));
         }

@@ -102,7 +102,7 @@ pub enum Fault {
         status: u16,
     },
     /// An HTTP status that says no, without an OAuth error that says why.
-    #[error("{place} answered HTTP {status} without saying why")]
+    #[error("{place} answered HTTP {status} without saying why{}", hint(*place, *status))]
     Status {
         /// Who answered.
         place: Place,
@@ -127,6 +127,20 @@ pub enum Fault {
         /// `error_description`.
         description: Option<String>,
     },
+    /// An error at a refresh of which no standard says that the refresh token is no good.
+    #[error("{} answered {}; if it means that a login is needed, name it in refused", Place::Token, words(error, description.as_deref()))]
+    Unfamiliar {
+        /// `error`.
+        error: String,
+        /// `error_description`.
+        description: Option<String>,
+    },
+    /// A bad request, at a refresh, and not a word about what was bad.
+    #[error(
+        "{} answered HTTP 400 without saying why; if it means that a login is needed, name it in refused_status",
+        Place::Token
+    )]
+    Unexplained,
     /// A compressed body, though none was asked for.
     #[error(
         "{place} answered with a body compressed by {encoding}, which was not asked for; look for a proxy in between"
@@ -274,16 +288,33 @@ impl Fault {
     }
 }
 
+/// How the secret is presented is a matter of the registration at some providers, and of taste at others.
+const CHECK_CLIENT: &str = "; check client_id, client_secret and client_authentication";
+
+/// What to look at where nothing but a status came.
+fn hint(place: Place, status: u16) -> &'static str {
+    match (place, status) {
+        (Place::Token | Place::Revocation | Place::Device, 401) => CHECK_CLIENT,
+        _ => "",
+    }
+}
+
 /// An OAuth error in words, with what to look at where the error tells.
 pub(super) fn said(error: &str, description: Option<&str>) -> String {
     let advice = match error {
-        "invalid_client" => "; check client_id and client_secret",
+        // The second is GitHub's name for it.
+        "invalid_client" | "incorrect_client_credentials" => CHECK_CLIENT,
         "unauthorized_client" => "; this client is not registered for this kind of login",
         "invalid_scope" => "; check scopes",
         _ => "",
     };
+    format!("{}{advice}", words(error, description))
+}
+
+/// The same without advice.
+pub(super) fn words(error: &str, description: Option<&str>) -> String {
     let description = description.map_or_else(String::new, |description| format!(" ({description})"));
-    format!("{error}{description}{advice}")
+    format!("{error}{description}")
 }
 
 fn span(wait: Option<Duration>) -> String {

@@ -76,11 +76,7 @@ impl Flow {
         if is_oidc {
             query.append_pair("nonce", self.nonce.expose());
         }
-        // OpenID Connect Core 11: without it, a provider must ignore the request for offline access. Many that are spoken to
-        // as plain OAuth 2.0 know this scope from there, and ask for the same.
-        if self.scopes.iter().any(|scope| scope == "offline_access") {
-            query.append_pair("prompt", "consent");
-        }
+        query.extend_pairs(parameters(settings, &self.scopes));
         for resource in &self.resource {
             query.append_pair("resource", resource);
         }
@@ -93,6 +89,20 @@ impl Flow {
         drop(query);
         Secret::from(String::from(url))
     }
+}
+
+/// What a request for a login holds beside what it asks for: what is configured, and the consent that offline access needs.
+pub(super) fn parameters<'a>(
+    settings: &'a ProviderSettings,
+    scopes: &[String],
+) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let configured = settings.authorization_parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    // OpenID Connect Core 11: without it, a provider must ignore the request for offline access. Many that are spoken to as
+    // plain OAuth 2.0 know this scope from there, and ask for the same.
+    let needs_consent = scopes.iter().any(|scope| scope == "offline_access");
+    let is_told = settings.authorization_parameters.iter().any(|(name, _)| name == "prompt");
+    let consent = (needs_consent && !is_told).then_some(("prompt", "consent"));
+    consent.into_iter().chain(configured.filter(|(_, value)| !value.is_empty()))
 }
 
 fn check_sizes(begin: &LoginBegin) -> Result<(), FlowRefused> {
@@ -260,6 +270,24 @@ mod tests {
             let flow = begin("http://127.0.0.1/", &["email"]).expect("a flow");
             assert!(!flow.url(&endpoint, &settings).expose().contains("prompt"));
         }
+    }
+
+    #[test]
+    fn what_else_a_provider_wants_to_be_told_is_sent_along_and_an_empty_prompt_is_none() {
+        let endpoint = SafeUrl::parse("https://id.example/auth").expect("a url");
+        let flow = begin("http://127.0.0.1/", &["offline_access"]).expect("a flow");
+        let url = |parameters: &[(&str, &str)]| {
+            let mut settings = scripted::oidc_settings("https://id.example");
+            let owned = parameters.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
+            settings.authorization_parameters = owned.collect();
+            flow.url(&endpoint, &settings).expose().to_owned()
+        };
+        let google = url(&[("access_type", "offline"), ("audience", "https://api.example/?x=1")]);
+        assert!(google.contains("&access_type=offline&audience=https%3A%2F%2Fapi.example%2F%3Fx%3D1"), "{google}");
+        assert!(google.contains("&prompt=consent"), "{google}");
+        assert!(!url(&[("prompt", "")]).contains("prompt"));
+        let told = url(&[("prompt", "select_account")]);
+        assert!(told.contains("&prompt=select_account") && !told.contains("consent"), "{told}");
     }
 
     #[test]

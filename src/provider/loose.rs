@@ -36,6 +36,17 @@ impl<'de> Deserialize<'de> for Loose {
     }
 }
 
+/// Whether something is true; some write the word in quotes.
+#[derive(Default)]
+pub(super) struct Truth(pub(super) bool);
+
+impl<'de> Deserialize<'de> for Truth {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let json = <&RawValue>::deserialize(deserializer)?.get();
+        Ok(Self(matches!(json, "true" | "\"true\"")))
+    }
+}
+
 fn text(json: &str) -> Option<Secret> {
     serde_json::from_str::<String>(json).ok().map(Secret::from)
 }
@@ -46,6 +57,15 @@ impl Loose {
         match self {
             Self::Text(text) if !text.is_empty() => Some(text),
             _ => None,
+        }
+    }
+
+    /// Whether it is a list of words, and `word` is none of them.
+    pub(super) fn lacks(&self, word: &str) -> bool {
+        match self {
+            Self::Texts(words) => !words.iter().any(|it| it.expose() == word),
+            Self::Text(words) => !words.expose().split_whitespace().any(|it| it == word),
+            Self::Number(_) | Self::Other => false,
         }
     }
 

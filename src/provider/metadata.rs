@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use openidconnect::core::CoreJsonWebKeySet;
 use serde::Deserialize;
-use tokenkeeper_protocol::UnixSeconds;
+use tokenkeeper_protocol::{Secret, UnixSeconds};
 
 use super::cache::Cached;
 use super::health::Record;
 use super::http::Http;
+use super::loose::{Loose, Truth};
 use super::url::SafeUrl;
 use super::words::harmless;
 use super::{Fault, Place, SetupError};
@@ -195,32 +196,34 @@ fn safe(key: &'static str, value: &str) -> Result<SafeUrl, SetupError> {
 }
 
 /// The discovery document: what is used of it.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(super) struct Document {
-    issuer: Option<String>,
-    authorization_endpoint: Option<String>,
-    token_endpoint: Option<String>,
-    jwks_uri: Option<String>,
-    userinfo_endpoint: Option<String>,
-    revocation_endpoint: Option<String>,
-    device_authorization_endpoint: Option<String>,
-    end_session_endpoint: Option<String>,
-    authorization_response_iss_parameter_supported: Option<bool>,
+    issuer: Loose,
+    authorization_endpoint: Loose,
+    token_endpoint: Loose,
+    jwks_uri: Loose,
+    userinfo_endpoint: Loose,
+    revocation_endpoint: Loose,
+    device_authorization_endpoint: Loose,
+    end_session_endpoint: Loose,
+    authorization_response_iss_parameter_supported: Truth,
 }
 
 impl Document {
     /// The metadata, if this is the document of the issuer that is configured.
     pub(super) fn check(self, expected: &str) -> Result<Metadata, Fault> {
-        let issuer = self.issuer.ok_or(missing("issuer"))?;
+        let issuer = self.issuer.text().ok_or(missing("issuer"))?.expose().to_owned();
         if issuer != expected {
             return Err(Fault::IssuerMismatch { expected: expected.to_owned(), found: harmless(&issuer, &[]) });
         }
         // A provider elsewhere has no business with what listens on this machine in the clear.
         let is_here = issuer.starts_with("http:");
         // An endpoint that is there but not safe is a fault, not a missing endpoint: it should be told, not worked around.
-        let optional = |member, url: Option<String>| {
-            let safe = |url: String| SafeUrl::parse(&url).filter(|url| is_here || url.url().scheme() == "https");
-            url.map(|url| safe(url).ok_or(Fault::Insecure { member })).transpose()
+        let optional = |member, url: Loose| {
+            let safe =
+                |url: Secret| SafeUrl::parse(url.expose()).filter(|url| is_here || url.url().scheme() == "https");
+            url.text().map(|url| safe(url).ok_or(Fault::Insecure { member })).transpose()
         };
         let required = |member, url| optional(member, url)?.ok_or(missing(member));
         Ok(Metadata {
@@ -232,7 +235,7 @@ impl Document {
             device: optional("device_authorization_endpoint", self.device_authorization_endpoint)?,
             end_session: optional("end_session_endpoint", self.end_session_endpoint)?,
             issuer,
-            callback_has_issuer: self.authorization_response_iss_parameter_supported.unwrap_or(false),
+            callback_has_issuer: self.authorization_response_iss_parameter_supported.0,
         })
     }
 }
@@ -257,7 +260,7 @@ mod tests {
         for (member, value) in changes {
             document[member] = value.clone();
         }
-        serde_json::from_value::<Document>(document).expect("a document").check("https://id.example")
+        serde_json::from_str::<Document>(&document.to_string()).expect("a document").check("https://id.example")
     }
 
     #[test]
@@ -265,6 +268,18 @@ mod tests {
         let metadata = check(&[]).expect("metadata");
         assert_eq!(metadata.revocation, None);
         assert!(!metadata.callback_has_issuer);
+    }
+
+    #[test]
+    fn what_is_left_empty_is_not_there_and_words_may_stand_for_truth() {
+        let metadata = check(&[
+            ("revocation_endpoint", "".into()),
+            ("end_session_endpoint", json!(null)),
+            ("authorization_response_iss_parameter_supported", "true".into()),
+        ]);
+        let metadata = metadata.expect("metadata");
+        assert_eq!((metadata.revocation, metadata.end_session, metadata.callback_has_issuer), (None, None, true));
+        assert_eq!(check(&[("token_endpoint", "".into())]).expect_err("a fault"), missing("token_endpoint"));
     }
 
     #[test]

@@ -211,11 +211,17 @@ pub(super) fn judge(spoken: Spoken) -> Verdict {
                 RefreshOutcome::Refused { error, description, correlation }
             }
             "temporarily_unavailable" | "slow_down" | "server_error" => later(said(error, description)),
+            "invalid_client"
+            | "incorrect_client_credentials"
+            | "unauthorized_client"
+            | "unsupported_grant_type"
+            | "invalid_scope" => RefreshOutcome::Misconfigured(said(error, description)),
             // An error that is not known ends no session.
-            _ => RefreshOutcome::Misconfigured(said(error, description)),
+            _ => RefreshOutcome::Misconfigured(Fault::Unfamiliar { error, description }),
         },
         (200..=299, Err(fault)) => RefreshOutcome::Unknown(fault),
         (300..=399, Err(fault)) => RefreshOutcome::Misconfigured(fault),
+        (400, Err(Fault::Status { .. })) => later(Fault::Unexplained),
         (_, Err(fault)) => later(fault),
     })
 }

@@ -140,3 +140,14 @@ fn a_user_without_a_name_claim_is_called_by_the_subject() {
     home.login("alice");
     assert_eq!(home.sessions()[0]["user"], "sub-alice");
 }
+
+#[test]
+fn what_else_the_provider_wants_to_be_told_is_in_the_address_of_the_login() {
+    let provider = ScriptedProvider::start();
+    let line = "authorization_parameters = { audience = \"https://api.example\", prompt = \"\" }";
+    let home = Home::new(&Config::corp(&provider.issuer).with(line));
+    let _daemon = Daemon::start(&home);
+    let pending = home.begin_login(&["--paste"]);
+    assert!(pending.url.contains("&audience=https%3A%2F%2Fapi.example"), "{}", pending.url);
+    assert!(!pending.url.contains("prompt"), "{}", pending.url);
+}

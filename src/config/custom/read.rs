@@ -32,6 +32,8 @@ pub(in crate::config) fn read(
         if let Some(place) = table.place_of(key) {
             let next = match *key {
                 "device_authorization_endpoint" => "it has no logins with a code: remove it",
+                "authorization_parameters" => "write them behind the \"?\" of code_link",
+                "refused" | "refused_status" => "write it into [provider.NAME.renew]",
                 "subject_claim" => "write answer.subject into [provider.NAME.exchange] or .user_info",
                 _ => "write its URL into [provider.NAME.exchange], .renew, .sign_out or .user_info",
             };

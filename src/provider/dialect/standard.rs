@@ -3,11 +3,12 @@
 use serde_json::{Map, Value};
 use tokenkeeper_protocol::{Secret, UnixSeconds};
 
-use super::Spoken;
+use super::{Spoken, Told};
 use crate::domain::{Flow, Session, Tokens};
 use crate::provider::credentials::sensitive;
 use crate::provider::http::Unanswered;
 use crate::provider::metadata::Metadata;
+use crate::provider::token_answer::Reading;
 use crate::provider::{Fault, Place, Provider};
 
 impl Provider {
@@ -42,7 +43,15 @@ impl Provider {
         // What the login asked for, not what is configured by now: a resource that was not granted then is refused.
         fields.extend(session.resource.iter().map(|resource| ("resource", resource.as_str())));
         let answer = self.post(Place::Token, &metadata.token, &fields, now).await?;
-        Ok(Spoken { reading: self.read(&answer, &[refresh, &tokens.access.token]), answer, told: None })
+        let reading = self.read(&answer, &[refresh, &tokens.access.token]);
+        let (settings, status) = (self.settings(), answer.status);
+        let is_refusal = match &reading {
+            Ok(Reading::Granted(_)) => false,
+            Ok(Reading::Said { error, .. }) => settings.refused.contains(error) && !status.is_server_error(),
+            Err(_) => settings.refused_status.contains(&status.as_u16()),
+        };
+        let told = is_refusal.then_some(Told::Refused);
+        Ok(Spoken { answer, reading, told })
     }
 
     pub(super) async fn userinfo(

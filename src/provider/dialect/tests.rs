@@ -268,7 +268,7 @@ async fn only_what_the_configuration_names_ends_a_session() {
     assert!(matches!(busy, RefreshOutcome::Transient { .. }), "{busy:?}");
     for unknown in [json!({"Code": "E4711"}), json!({"Code": 4711})] {
         let unknown = outcome(Reply::json(200, &unknown)).await;
-        assert!(matches!(unknown, RefreshOutcome::Misconfigured(Fault::Said { .. })), "{unknown:?}");
+        assert!(matches!(unknown, RefreshOutcome::Misconfigured(Fault::Unfamiliar { .. })), "{unknown:?}");
     }
 }
 

@@ -251,7 +251,7 @@ async fn refusals_of_the_provider_say_whose_turn_it_is() {
         (Reply::json(200, &json!({"error": "bad_verification_code"})), "refused the login: bad_verification_code"),
         (
             Reply::json(401, &json!({"error": "invalid_client"})),
-            "does not accept this client: invalid_client; check client_id and",
+            "does not accept this client: invalid_client; check client_id, client_secret and",
         ),
         (
             Reply::json(503, &json!({"error": "temporarily_unavailable"})),

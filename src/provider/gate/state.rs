@@ -94,6 +94,10 @@ impl Sign {
         if fault.needs_administrator() || *fault == Fault::NoRefreshToken {
             return Self::Nothing;
         }
+        if let Fault::Unexplained | Fault::Status { status: 400 | 401, .. } = fault {
+            // It says no to this request, and may say yes to the next one.
+            return Self::Alive;
+        }
         let why = fault.to_string();
         match fault.retry_after() {
             Some(wait) => Self::AsksToWait { why, wait },

@@ -2,15 +2,19 @@
 
 use tokenkeeper_protocol::UnixSeconds;
 
+use super::super::fault::words;
 use super::super::http::Unanswered;
 use super::super::metadata::Metadata;
 use super::super::token_answer::Reading;
-use super::super::{Fault, Place, Provider};
+use super::super::{Place, Provider};
 use super::{Found, failed, passed, warned};
 use crate::config::settings::{ClientAuthentication, ProviderSettings};
 
 /// A refresh token that no provider ever gave out. It says in the provider's log what it is.
 const MADE_UP: &str = "tokenkeeper-provider-test-this-is-not-a-token";
+
+/// Of an answer from which it does not follow.
+const UNTOLD: &str = "whether it accepts the client cannot be told from that; a login, or a service account, will show";
 
 /// What is configured.
 pub(super) fn configured(settings: &ProviderSettings) -> Found {
@@ -40,24 +44,33 @@ pub(super) async fn accepted(provider: &Provider, metadata: &Metadata, now: Unix
         Err(Unanswered::NotSent(fault) | Unanswered::Lost(fault)) => return failed(fault.to_string()),
     };
     match provider.read(&answer, &[]) {
-        Ok(Reading::Said { error, description, .. }) => judge(provider, answer.status.as_u16(), &error, description),
+        Ok(Reading::Said { error, description, .. }) => {
+            judge(provider, answer.status.as_u16(), &error, description.as_deref())
+        }
         // What it gave is dropped, and wiped with that.
         Ok(Reading::Granted(_)) => {
             warned("the token endpoint gave tokens for a refresh token that was made up: do not trust this provider")
         }
-        Err(fault) => failed(match answer.status.as_u16() {
-            401 | 403 => format!("{fault}; {}", mend(provider)),
-            500.. => format!("{fault}; try again later"),
-            _ => fault.to_string(),
-        }),
+        Err(fault) => match answer.status.as_u16() {
+            // Glewlwyd says no more of a token that it does not know, nor of a wrong secret.
+            400 => warned(format!("{fault}: {UNTOLD}")),
+            status @ (401 | 403) => {
+                failed(format!("{} answered HTTP {status} without saying why; {}", Place::Token, mend(provider)))
+            }
+            500.. => failed(format!("{fault}; try again later")),
+            _ => failed(fault.to_string()),
+        },
     }
 }
 
-fn judge(provider: &Provider, status: u16, error: &str, description: Option<String>) -> Found {
-    let said = Fault::Said { place: Place::Token, error: error.to_owned(), description };
+fn judge(provider: &Provider, status: u16, error: &str, description: Option<&str>) -> Found {
+    let said = format!("{} answered {}", Place::Token, words(error, description));
     match error {
         // The second is GitHub's name for it.
         "invalid_grant" | "bad_refresh_token" => passed("accepted by the token endpoint"),
+        own if provider.settings().refused.iter().any(|refused| refused == own) => {
+            passed("accepted by the token endpoint")
+        }
         "invalid_client" | "incorrect_client_credentials" => failed(format!("{said}; {}", mend(provider))),
         "unauthorized_client" => warned(format!(
             "{said}: the client is known, but may not refresh tokens; allow it the grant type refresh_token at the provider"
@@ -67,9 +80,7 @@ fn judge(provider: &Provider, status: u16, error: &str, description: Option<Stri
         )),
         _ if status == 401 => failed(format!("{said}; {}", mend(provider))),
         _ if status >= 500 => failed(format!("{said}; try again later")),
-        _ => warned(format!(
-            "{said}: whether it accepts the client cannot be told from that; a login, or a service account, will show"
-        )),
+        _ => warned(format!("{said}: {UNTOLD}")),
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::super::answer::HttpAnswer;
+use super::super::loose::Loose;
 use super::super::metadata::{Document, Metadata};
 use super::super::url::SafeUrl;
 use super::super::{Fault, Place};
@@ -10,13 +11,14 @@ use super::{Found, failed, passed, warned};
 use crate::config::settings::{ClientAuthentication, ProviderSettings};
 
 /// What is only told to people. A list that is not there says nothing.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(super) struct Said {
-    code_challenge_methods_supported: Option<Vec<String>>,
-    grant_types_supported: Option<Vec<String>>,
-    token_endpoint_auth_methods_supported: Option<Vec<String>>,
-    scopes_supported: Option<Vec<String>>,
-    device_authorization_endpoint: Option<String>,
+    code_challenge_methods_supported: Loose,
+    grant_types_supported: Loose,
+    token_endpoint_auth_methods_supported: Loose,
+    scopes_supported: Loose,
+    device_authorization_endpoint: Loose,
 }
 
 /// Reads the document of `issuer`.
@@ -59,7 +61,7 @@ pub(super) fn endpoints(metadata: &Metadata, said: Option<&Said>) -> Found {
             "end_session",
             "a logout cannot end the provider's own session in the browser",
         );
-        let device = said.device_authorization_endpoint.is_some();
+        let device = !matches!(said.device_authorization_endpoint, Loose::Other);
         look(device, "device_authorization", "users need a browser that can come back here");
     }
     if missing.is_empty() {
@@ -72,23 +74,20 @@ pub(super) fn endpoints(metadata: &Metadata, said: Option<&Said>) -> Found {
 impl Said {
     /// What a login and a refresh will need, as far as the provider tells.
     pub(super) fn features(&self, settings: &ProviderSettings) -> Found {
-        let lacks = |list: &Option<Vec<String>>, word: &str| {
-            list.as_ref().is_some_and(|list| !list.iter().any(|it| it == word))
-        };
-        if lacks(&self.grant_types_supported, "authorization_code") {
+        if self.grant_types_supported.lacks("authorization_code") {
             return failed("the provider has no authorization code flow (grant_types_supported): nobody can log in");
         }
         let mut complaints = Vec::new();
         match &self.code_challenge_methods_supported {
-            None => complaints.push("PKCE is not advertised; it is used all the same".to_owned()),
-            Some(methods) if !methods.iter().any(|method| method == "S256") => {
+            Loose::Other => complaints.push("PKCE is not advertised; it is used all the same".to_owned()),
+            methods if methods.lacks("S256") => {
                 complaints.push(
                     "PKCE with S256 is not among what the provider advertises, and a login may fail for it".to_owned(),
                 );
             }
-            Some(_) => {}
+            _ => {}
         }
-        if lacks(&self.grant_types_supported, "refresh_token") {
+        if self.grant_types_supported.lacks("refresh_token") {
             complaints.push(
                 "refresh tokens are not advertised; without one users log in again whenever a token expires".to_owned(),
             );
@@ -100,16 +99,16 @@ impl Said {
         };
         // Public clients are often served and not advertised.
         if let Some((other, word)) = alternative
-            && lacks(&self.token_endpoint_auth_methods_supported, method)
+            && self.token_endpoint_auth_methods_supported.lacks(method)
         {
-            let next = if lacks(&self.token_endpoint_auth_methods_supported, other) { "" } else { word };
+            let next = if self.token_endpoint_auth_methods_supported.lacks(other) { "" } else { word };
             let next = Some(next)
                 .filter(|word| !word.is_empty())
                 .map(|word| format!("; write client_authentication = {word:?}"));
             complaints.push(format!("{method} is not advertised{}", next.unwrap_or_default()));
         }
         let unknown: Vec<_> =
-            settings.scopes.iter().filter(|scope| lacks(&self.scopes_supported, scope)).map(String::as_str).collect();
+            settings.scopes.iter().filter(|scope| self.scopes_supported.lacks(scope)).map(String::as_str).collect();
         if !unknown.is_empty() {
             let next = "take it out of scopes if a login fails with invalid_scope";
             complaints.push(format!("scope {} is not advertised; {next}", unknown.join(", ")));

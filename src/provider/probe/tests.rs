@@ -90,6 +90,7 @@ async fn other_answers_of_the_token_endpoint_are_told_for_what_they_are() {
         (Reply::json(400, &json!({ "error": "unauthorized_client" })), StepOutcome::Warned, "may not refresh tokens"),
         (Reply::json(400, &json!({ "error": "unsupported_grant_type" })), StepOutcome::Warned, "refreshes no tokens"),
         (Reply::json(400, &json!({ "error": "invalid_request" })), StepOutcome::Warned, "cannot be told"),
+        (Reply::text(400, "text/plain", ""), StepOutcome::Warned, "cannot be told"),
         (Reply::json(200, &json!({ "access_token": "a" })), StepOutcome::Warned, "do not trust"),
         (Reply::json(400, &json!({ "error": "bad_refresh_token" })), StepOutcome::Passed, "accepted"),
         (Reply::text(503, "text/html", ""), StepOutcome::Failed, "try again later"),

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::settings::ProviderKind;
+use crate::provider::Sign;
 use crate::provider::scripted::{NOW, Reply, Server, Signer, session};
 
 async fn outcome_of(reply: Reply) -> RefreshOutcome {
@@ -95,6 +96,52 @@ async fn trouble_with_our_registration_loses_no_session() {
     }
     let outcome = outcome_of(Reply::redirect("/elsewhere")).await;
     assert!(matches!(outcome, RefreshOutcome::Misconfigured(Fault::Redirect { .. })), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn an_error_of_the_providers_own_ends_a_session_only_if_the_configuration_names_it() {
+    let own = json!({"error": "invalid_request", "error_description": "Value passed for the token was invalid."});
+    let outcome = outcome_of(Reply::json(400, &own)).await;
+    let RefreshOutcome::Misconfigured(fault) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(
+        fault.to_string(),
+        "the token endpoint answered invalid_request (Value passed for the token was invalid.); \
+         if it means that a login is needed, name it in refused"
+    );
+    let server = Server::oauth2().await;
+    let provider = server.provider_with(|settings| settings.refused = vec!["invalid_request".to_owned()]);
+    for (status, is_refused) in [(400, true), (200, true), (503, false)] {
+        server.script("/token", Reply::json(status, &own));
+        let outcome = provider.refresh(&session(server.url()), NOW).await;
+        assert_eq!(matches!(outcome, RefreshOutcome::Refused { .. }), is_refused, "{status}: {outcome:?}");
+    }
+    server.script("/token", Reply::json(401, &json!({"error": "invalid_client"})));
+    let outcome = provider.refresh(&session(server.url()), NOW).await;
+    assert!(matches!(outcome, RefreshOutcome::Misconfigured(_)), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_status_without_a_word_ends_a_session_only_if_the_configuration_names_it() {
+    let bad = || Reply::text(400, "text/plain", "");
+    let RefreshOutcome::Transient { fault, .. } = outcome_of(bad()).await else { panic!("not transient") };
+    assert!(fault.to_string().ends_with("if it means that a login is needed, name it in refused_status"), "{fault}");
+    assert_eq!(Sign::from(&RefreshOutcome::Transient { fault, retry_after: None }), Sign::Alive);
+
+    let server = Server::oauth2().await;
+    let provider = server.provider_with(|settings| settings.refused_status = vec![400]);
+    let unknown = json!({"error": "invalid_client"});
+    for (reply, is_refused) in [(bad(), true), (Reply::json(400, &unknown), false), (Reply::text(403, "", ""), false)] {
+        server.script("/token", reply);
+        let outcome = provider.refresh(&session(server.url()), NOW).await;
+        assert_eq!(matches!(outcome, RefreshOutcome::Refused { .. }), is_refused, "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_says_nothing_but_who_are_you_leads_to_our_registration() {
+    let outcome = outcome_of(Reply::text(401, "text/plain", "")).await;
+    let RefreshOutcome::Transient { fault, .. } = outcome else { panic!("{outcome:?}") };
+    assert!(fault.to_string().contains("check client_id, client_secret and client_authentication"), "{fault}");
 }
 
 #[tokio::test]

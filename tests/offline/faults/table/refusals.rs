@@ -33,6 +33,36 @@ pub(super) fn entries() -> Vec<Entry> {
                     login_required("the provider refused the refresh: invalid_grant"),
                 ),
                 Row::new(
+                    "invalid_grant, with HTTP 200",
+                    When::Refresh,
+                    How::Does(error(200, r#"{"error":"invalid_grant","access_token":null}"#)),
+                    login_required("the provider refused the refresh: invalid_grant"),
+                ),
+                Row::new(
+                    "bad_refresh_token, with HTTP 200, as GitHub says it",
+                    When::Refresh,
+                    How::Does(error(200, r#"{"error":"bad_refresh_token"}"#)),
+                    login_required("the provider refused the refresh: bad_refresh_token"),
+                ),
+                Row::new(
+                    "as Entra ID says it, with ids for its support",
+                    When::Refresh,
+                    How::Does(error(
+                        400,
+                        r#"{"error":"invalid_grant","error_description":"AADSTS50173: The grant has expired","error_codes":[50173],"suberror":"bad_token","trace_id":"t-1","correlation_id":"c-1"}"#,
+                    )),
+                    login_required(
+                        "the provider refused the refresh: invalid_grant (AADSTS50173: The grant has expired); \
+                         the provider's log has it under correlation_id c-1",
+                    ),
+                ),
+                Row::new(
+                    "invalid_grant, with HTTP 503",
+                    When::Refresh,
+                    How::Does(error(503, r#"{"error":"invalid_grant"}"#)),
+                    later("the token endpoint answered invalid_grant"),
+                ),
+                Row::new(
                     "an error that quotes the code",
                     When::Exchange,
                     How::Does(Fault::Quote(400, "invalid_grant")),
@@ -47,10 +77,55 @@ pub(super) fn entries() -> Vec<Entry> {
             ],
         },
         Entry {
-            name: "The client is not accepted",
-            means: "The provider does not know `client_id`, or the client secret is not the one it has. No session is lost by it.",
-            next: "Compare `client_id` and the secret with the registration at the provider, then reload the daemon.",
+            name: "An error of the provider's own",
+            means: "The answer to a refresh is an error, or a bare status, of which no standard says that the refresh token is no good. So no session is lost by it: the \
+                    next try may succeed.",
+            next: "Look into the provider's documentation. If the error means that the user must log in again, name it in `refused` of the provider, or the status in `refused_status`.",
             rows: vec![
+                Row::new(
+                    "token_is_dead",
+                    When::Refresh,
+                    How::Does(error(400, r#"{"error":"token_is_dead"}"#)),
+                    misconfigured(&unfamiliar("token_is_dead")),
+                ),
+                Row::new(
+                    "token_is_dead, named in `refused`",
+                    When::Refresh,
+                    How::Does(error(400, r#"{"error":"token_is_dead"}"#)),
+                    login_required("the provider refused the refresh: token_is_dead"),
+                )
+                .with(&["refused = [\"token_is_dead\"]"]),
+                Row::new(
+                    "HTTP 400 and not a word",
+                    When::Refresh,
+                    How::Does(Fault::Reply(400, &[], "")),
+                    later(
+                        "the token endpoint answered HTTP 400 without saying why; \
+                         if it means that a login is needed, name it in refused_status",
+                    ),
+                ),
+                Row::new(
+                    "HTTP 400 and not a word, named in `refused_status`",
+                    When::Refresh,
+                    How::Does(Fault::Reply(400, &[], "")),
+                    login_required("the provider refused the refresh: HTTP 400"),
+                )
+                .with(&["refused_status = [400]"]),
+            ],
+        },
+        Entry {
+            name: "The client is not accepted",
+            means: "The provider does not know `client_id`, the client secret is not the one it has, or it is not presented as it wants it. No \
+                    session is lost by it.",
+            next: "Compare `client_id` and the secret with the registration at the provider, try `client_authentication = \"post\"`, then reload the \
+                   daemon.",
+            rows: vec![
+                Row::new(
+                    "HTTP 401 and not a word",
+                    When::Refresh,
+                    How::Does(Fault::Reply(401, &[], "")),
+                    later(&format!("the token endpoint answered HTTP 401 without saying why{CHECK}")),
+                ),
                 Row::new("invalid_client", When::Exchange, How::Does(error(401, CLIENT)), misconfigured(&client(""))),
                 Row::new(
                     "invalid_client",
@@ -88,7 +163,7 @@ pub(super) fn entries() -> Vec<Entry> {
                 pending(
                     "invalid_client",
                     error(401, CLIENT),
-                    "pending: the revocation endpoint answered invalid_client; check client_id and client_secret",
+                    "pending: the revocation endpoint answered invalid_client; check client_id, client_secret and client_authentication",
                 ),
             ],
         },
@@ -177,7 +252,7 @@ pub(super) fn entries() -> Vec<Entry> {
                     "access_denied, with HTTP 403",
                     When::Refresh,
                     How::Does(error(403, r#"{"error":"access_denied"}"#)),
-                    misconfigured("the token endpoint answered access_denied"),
+                    misconfigured(&unfamiliar("access_denied")),
                 ),
             ],
         },
@@ -212,8 +287,14 @@ pub(super) fn entries() -> Vec<Entry> {
 const CLIENT: &str = r#"{"error":"invalid_client"}"#;
 const SCOPE: &str = "invalid_scope; check scopes; asked for were \"openid profile email offline_access\"";
 
+const CHECK: &str = "; check client_id, client_secret and client_authentication";
+
 fn client(prefix: &str) -> String {
-    format!("{prefix}invalid_client; check client_id and client_secret")
+    format!("{prefix}invalid_client{CHECK}")
+}
+
+fn unfamiliar(error: &str) -> String {
+    format!("the token endpoint answered {error}; if it means that a login is needed, name it in refused")
 }
 
 fn error(status: u16, body: &str) -> Fault {
