@@ -3,7 +3,7 @@
 
 use tokenkeeper_protocol::{Code, Problem};
 
-use crate::domain::Owner;
+use crate::domain::{Owner, has_scope};
 use crate::keeper::Live;
 
 /// As much as is kept of the scopes of a token.
@@ -33,7 +33,7 @@ impl Purpose<'_> {
 
     /// Whether the token at hand is good for it.
     pub(super) fn check(&self, live: &Live) -> Result<(), Problem> {
-        let has = |scope: &&str| live.scope.split(' ').any(|granted| granted == *scope);
+        let has = |scope: &&str| has_scope(&live.scope, scope);
         if let Some(missing) = self.scope.unwrap_or_default().split_whitespace().find(|scope| !has(scope)) {
             return Err(lacks("scopes", &format!("has no scope {missing:?}; it has {:?}", live.scope), live));
         }

@@ -3,7 +3,7 @@
 use tokenkeeper_protocol::SessionRef;
 
 use crate::audit::What;
-use crate::domain::{Session, Tokens};
+use crate::domain::{Session, Tokens, has_scope};
 
 /// The event that tells of it, if a login was granted less than `session` was to have.
 pub(super) fn at_login(session: &Session) -> Option<What> {
@@ -25,7 +25,7 @@ fn missing<'a>(wanted: impl Iterator<Item = &'a str>, tokens: &Tokens) -> Vec<&'
     let is_granted = |wanted: &str| match wanted {
         "openid" if tokens.id.is_some() => true,
         "offline_access" if tokens.refresh.is_some() => true,
-        _ => tokens.access.scope.split(' ').any(|granted| granted == wanted),
+        _ => has_scope(&tokens.access.scope, wanted),
     };
     wanted.filter(|wanted| !wanted.is_empty() && !is_granted(wanted)).collect()
 }

@@ -180,7 +180,8 @@ fn check(
         authentication: Authentication {
             acr: claims.auth_context_ref().and_then(|acr| plain(acr, 256)),
             amr: claims.auth_method_refs().into_iter().flatten().filter_map(|amr| plain(amr, 64)).take(16).collect(),
-            auth_time: claims.auth_time().map(|at| UnixSeconds(at.timestamp())),
+            // Glewlwyd writes 0 where it does not know.
+            auth_time: claims.auth_time().map(|at| UnixSeconds(at.timestamp())).filter(|at| at.0 > 0),
         },
         all: payload(presented.token).ok_or_else(|| unproven("the ID token holds no claims"))?,
     })
@@ -212,7 +213,7 @@ fn reject(
         }
         Claim::SignatureVerification(Signature::NoSignature) => "the ID token is not signed (alg none)".to_owned(),
         Claim::SignatureVerification(Signature::DisallowedAlg(_) | Signature::UnsupportedAlg(_)) => {
-            format!("the ID token is signed with {}, which is not accepted", algorithm(token))
+            not_accepted(&algorithm(token))
         }
         Claim::SignatureVerification(Signature::AmbiguousKeyId(_)) => {
             "several keys of the provider fit the ID token, and it names none (kid)".to_owned()
@@ -243,10 +244,21 @@ fn unreadable(token: &Secret) -> String {
     }
     match header.get("alg") {
         Some(Value::String(alg)) if serde_json::from_value::<Alg>(alg.as_str().into()).is_err() => {
-            format!("the ID token is signed with {}, which is not accepted", harmless(alg, &[]))
+            not_accepted(&harmless(alg, &[]))
+        }
+        Some(Value::String(_)) if payload(token).is_some() => {
+            "the ID token lacks a claim that must be there, or has one of the wrong type, such as a sub that is no text"
+                .to_owned()
         }
         _ => "the ID token is no signed JSON Web Token".to_owned(),
     }
+}
+
+fn not_accepted(algorithm: &str) -> String {
+    format!(
+        "the ID token is signed with {algorithm}, which is not accepted; have the provider sign those of this client with RS256, \
+         PS256, ES256 or EdDSA"
+    )
 }
 
 /// A token that is fresh from the provider, and too old or too new all the same: two clocks do not agree.

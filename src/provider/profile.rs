@@ -66,7 +66,7 @@ impl Provider {
         if !profile.is_complete() && metadata.userinfo.is_some() {
             match self.claims_for(metadata, access, now).await {
                 // OpenID Connect Core 5.3.2: else it may be about anyone.
-                Ok(more) if more.get("sub").and_then(Value::as_str) != Some(&subject) => {
+                Ok(more) if more.get("sub").and_then(self::subject).as_ref() != Some(&subject) => {
                     return Err(Fault::AnotherUser.into());
                 }
                 Ok(more) => profile = profile.or(Profile::read(&more, claim)),

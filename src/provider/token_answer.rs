@@ -10,6 +10,7 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use tokenkeeper_protocol::{Secret, UnixSeconds};
+use url::form_urlencoded;
 use zeroize::Zeroizing;
 
 use super::Fault;
@@ -74,11 +75,47 @@ pub(super) struct Fallback<'a> {
 /// `sent` are the secrets of the request, struck out where the provider quotes them.
 pub(super) fn read(answer: &HttpAnswer, sent: &[&Secret]) -> Result<Reading, Fault> {
     let is_success = answer.status.is_success();
-    let wire: Wire = answer.json().map_err(|fault| if is_success { fault } else { answer.bad_status() })?;
+    let wire: Wire = answer
+        .json()
+        .or_else(|fault| Wire::of_form(answer).ok_or(fault))
+        .map_err(|fault| if is_success { fault } else { answer.bad_status() })?;
     wire.reading(answer, sent)
 }
 
 impl Wire {
+    /// What stands in a form: so answered providers before RFC 6749 settled on JSON, and some still do.
+    fn of_form(answer: &HttpAnswer) -> Option<Self> {
+        let content_type = answer.content_type.as_deref()?.split(';').next()?.trim();
+        let forms = ["application/x-www-form-urlencoded", "text/plain"];
+        forms.into_iter().find(|form| content_type.eq_ignore_ascii_case(form))?;
+        let mut wire = Self::default();
+        for (name, value) in form_urlencoded::parse(&answer.body) {
+            if let Some(member) = wire.member(&name) {
+                *member = Loose::Text(Secret::from(value.into_owned()));
+            }
+        }
+        let says_something = matches!((&wire.access_token, &wire.error), (Loose::Text(_), _) | (_, Loose::Text(_)));
+        says_something.then_some(wire)
+    }
+
+    fn member(&mut self, name: &str) -> Option<&mut Loose> {
+        Some(match name {
+            "access_token" => &mut self.access_token,
+            "refresh_token" => &mut self.refresh_token,
+            "id_token" => &mut self.id_token,
+            "token_type" => &mut self.token_type,
+            "scope" => &mut self.scope,
+            "expires_in" => &mut self.expires_in,
+            "refresh_expires_in" => &mut self.refresh_expires_in,
+            "refresh_token_expires_in" => &mut self.refresh_token_expires_in,
+            "error" => &mut self.error,
+            "error_description" => &mut self.error_description,
+            "correlation_id" => &mut self.correlation_id,
+            "trace_id" => &mut self.trace_id,
+            _ => return None,
+        })
+    }
+
     /// What it says, being in `answer`; the rest as for [`read`].
     pub(super) fn reading(self, answer: &HttpAnswer, sent: &[&Secret]) -> Result<Reading, Fault> {
         let (wire, is_success) = (self, answer.status.is_success());
@@ -86,7 +123,7 @@ impl Wire {
             let member = |member| Fault::Missing { place: answer.place, member };
             let is_presentable = access.expose().bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
             // Its case means nothing (RFC 6749 section 5.1), but callers write it into a header as they get it.
-            let bearer = |it: &Secret| it.expose().eq_ignore_ascii_case("Bearer");
+            let bearer = |it: &Secret| it.expose().trim().eq_ignore_ascii_case("Bearer");
             let token_type = wire.token_type.text().filter(|it| !bearer(it)).unwrap_or_else(|| Secret::from("Bearer"));
             let is_token_type = token_type.expose().bytes().all(|byte| byte.is_ascii_graphic());
             return Ok(Reading::Granted(Granted {
@@ -128,14 +165,29 @@ impl Granted {
     /// The tokens as they are kept. They expire when the provider says, when the access token itself says if it is a JWT,
     /// or else as `fallback` has it. `now` was read before the request: nothing lives longer for a slow answer.
     pub(super) fn into_tokens(self, fallback: Fallback<'_>, now: UnixSeconds) -> Tokens {
-        let said = self.life.map(|life| now + life);
+        let said = self.life.map(|life| end_of(life, now));
         let expires_at = said.or_else(|| expiry_of_jwt(&self.access, now)).unwrap_or(now + fallback.life);
         let expires_at = expires_at.min(now + LONGEST_LIFE);
-        let scope = self.scope.unwrap_or_else(|| fallback.scope.to_owned());
+        let scope = self.scope.map_or_else(|| fallback.scope.to_owned(), |granted| spaced(granted, fallback.scope));
         let access =
             AccessToken { token: self.access, token_type: self.token_type, scope, obtained_at: now, expires_at };
         Tokens { access, refresh: self.refresh, id: self.id }
     }
+}
+
+/// When a token ends that lives for `life`. Nothing lives for longer than there is Unix time: that is the time of its end.
+fn end_of(life: Duration, now: UnixSeconds) -> UnixSeconds {
+    let moment = i64::try_from(life.as_secs()).map_or(UnixSeconds(i64::MAX), UnixSeconds);
+    if moment > now { moment } else { now + life }
+}
+
+/// Scopes with spaces between them, as the standard has it, though some providers write commas. One that was `asked` for with a
+/// comma in it is left alone.
+fn spaced(granted: String, asked: &str) -> String {
+    if !granted.contains(',') || asked.contains(',') {
+        return granted;
+    }
+    granted.split([',', ' ']).filter(|scope| !scope.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 fn within(limit: usize, which: &'static str, token: Secret) -> Result<Secret, Fault> {
@@ -196,200 +248,14 @@ impl<'de> Visitor<'de> for Members {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Wire, A::Error> {
         let mut wire = Wire::default();
         while let Some(name) = members.next_key::<String>()? {
-            let member = match name.as_str() {
-                "access_token" => &mut wire.access_token,
-                "refresh_token" => &mut wire.refresh_token,
-                "id_token" => &mut wire.id_token,
-                "token_type" => &mut wire.token_type,
-                "scope" => &mut wire.scope,
-                "expires_in" => &mut wire.expires_in,
-                "refresh_expires_in" => &mut wire.refresh_expires_in,
-                "refresh_token_expires_in" => &mut wire.refresh_token_expires_in,
-                "error" => &mut wire.error,
-                "error_description" => &mut wire.error_description,
-                "correlation_id" => &mut wire.correlation_id,
-                "trace_id" => &mut wire.trace_id,
-                _ => {
-                    members.next_value::<IgnoredAny>()?;
-                    continue;
-                }
-            };
-            *member = members.next_value()?;
+            match wire.member(&name) {
+                Some(member) => *member = members.next_value()?,
+                None => drop(members.next_value::<IgnoredAny>()?),
+            }
         }
         Ok(wire)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use reqwest::StatusCode;
-    use serde_json::json;
-
-    use super::*;
-    use crate::provider::Place;
-
-    const NOW: UnixSeconds = UnixSeconds(1_000_000);
-
-    fn answer(status: u16, body: &[u8]) -> HttpAnswer {
-        HttpAnswer {
-            place: Place::Token,
-            status: StatusCode::from_u16(status).expect("a status"),
-            content_type: Some("application/json".to_owned()),
-            retry_after: None,
-            date: None,
-            correlation: None,
-            body: Zeroizing::new(body.to_vec()),
-        }
-    }
-
-    fn tokens(body: &Value) -> Tokens {
-        let answer = answer(200, body.to_string().as_bytes());
-        match read(&answer, &[]).expect("an answer") {
-            Reading::Granted(granted) => {
-                granted.into_tokens(Fallback { scope: "before", life: Duration::from_secs(900) }, NOW)
-            }
-            Reading::Said { error, .. } => panic!("{error}"),
-        }
-    }
-
-    fn life(body: &Value) -> u64 {
-        tokens(body).access.life().as_secs()
-    }
-
-    #[test]
-    fn lives_are_understood_however_they_are_written() {
-        for (written, seconds) in [
-            (json!(300), 300),
-            (json!(300.9), 300),
-            (json!("300"), 300),
-            (json!(" 300 "), 300),
-            (json!(-1), 900),
-            (json!(0), 900),
-            (json!("soon"), 900),
-            (json!(null), 900),
-            (json!({}), 900),
-            (json!(1e300), 900),
-            (json!("nan"), 900),
-            (json!([300]), 900),
-            (json!(1e18), 315_360_000),
-        ] {
-            assert_eq!(life(&json!({"access_token": "at", "expires_in": written})), seconds, "{written}");
-        }
-        assert_eq!(life(&json!({"access_token": "at"})), 900);
-    }
-
-    #[test]
-    fn a_jwt_tells_its_own_life_when_the_answer_does_not() {
-        let jwt =
-            |exp: Value| format!("e30.{}.c2ln", BASE64URL_NOPAD.encode(json!({"exp": exp}).to_string().as_bytes()));
-        assert_eq!(life(&json!({"access_token": jwt(json!(1_000_042))})), 42);
-        assert_eq!(life(&json!({"access_token": jwt(json!(1_000_042)), "expires_in": 10})), 10);
-        assert_eq!(life(&json!({"access_token": jwt(json!(999_999))})), 900);
-        assert_eq!(life(&json!({"access_token": jwt(json!(null))})), 900);
-    }
-
-    #[test]
-    fn scopes_are_kept_as_given_or_taken_from_before() {
-        for (written, kept) in [
-            (json!("b  a"), "b a"),
-            (json!(["b", "a"]), "b a"),
-            (json!(null), "before"),
-            (json!(""), "before"),
-            (json!([]), "before"),
-            (json!(7), "before"),
-            (json!("a".repeat(5000)), "before"),
-            (json!([["b"], {"c": 1}, 7, "a"]), "a"),
-        ] {
-            assert_eq!(tokens(&json!({"access_token": "at", "scope": written})).access.scope, kept, "{written}");
-        }
-    }
-
-    #[test]
-    fn token_types_are_kept_as_spelled_but_bearer_is_always_spelled_the_same() {
-        for (written, kept) in [("bearer", "Bearer"), ("BEARER", "Bearer"), ("DPoP", "DPoP"), ("mac", "mac")] {
-            assert_eq!(tokens(&json!({"access_token": "at", "token_type": written})).access.token_type, kept);
-        }
-        assert_eq!(tokens(&json!({"access_token": "at"})).access.token_type, "Bearer");
-    }
-
-    #[test]
-    fn missing_and_empty_tokens_are_none_and_unknown_members_do_not_matter() {
-        let body = json!({"access_token": "at", "refresh_token": "", "id_token": null, "x": {"y": [1]}});
-        let tokens = tokens(&body);
-        assert_eq!((tokens.refresh, tokens.id), (None, None));
-    }
-
-    #[test]
-    fn numbers_that_no_machine_can_hold_and_members_that_come_twice_cost_no_token() {
-        for (body, seconds) in [
-            (r#"{"access_token": "at", "expires_in": 1e999, "not_before_policy": -1e999}"#, 900),
-            (r#"{"expires_in": 5, "access_token": "old", "expires_in": 60, "access_token": "at"}"#, 60),
-        ] {
-            let Ok(Reading::Granted(granted)) = read(&answer(200, body.as_bytes()), &[]) else { panic!("{body}") };
-            let tokens = granted.into_tokens(Fallback { scope: "", life: Duration::from_secs(900) }, NOW);
-            assert_eq!((tokens.access.token.expose(), tokens.access.life().as_secs()), ("at", seconds), "{body}");
-        }
-    }
-
-    #[test]
-    fn lists_within_lists_are_not_followed_however_deep_they_go() {
-        let deep = format!(r#"{{"access_token": "at", "scope": {}{}}}"#, "[".repeat(60_000), "]".repeat(60_000));
-        let wide = format!(r#"{{"access_token": "at", "scope": [{}0]}}"#, "[],".repeat(60_000));
-        for body in [deep, wide] {
-            assert!(matches!(read(&answer(200, body.as_bytes()), &[]), Ok(Reading::Granted(_))));
-        }
-    }
-
-    #[test]
-    fn tokens_that_are_too_large_are_refused_with_their_size() {
-        for (member, limit) in [("access_token", 16_384), ("refresh_token", 16_384), ("id_token", 32_768)] {
-            let mut body = json!({"access_token": "at"});
-            body[member] = "x".repeat(limit).into();
-            assert!(read(&answer(200, body.to_string().as_bytes()), &[]).is_ok(), "{member}");
-            body[member] = "x".repeat(limit + 1).into();
-            let fault = read(&answer(200, body.to_string().as_bytes()), &[]).expect_err("a fault");
-            assert!(fault.to_string().contains(&format!("of {} bytes is too large", limit + 1)), "{fault}");
-        }
-    }
-
-    #[test]
-    fn a_token_that_would_break_a_header_line_is_refused() {
-        for token in ["a\r\nb", "a\u{0}", "ä"] {
-            let body = json!({"access_token": token}).to_string();
-            let fault = read(&answer(200, body.as_bytes()), &[]).expect_err("a fault");
-            assert_eq!(fault, Fault::Missing { place: Place::Token, member: "access_token" });
-        }
-        let body = json!({"access_token": "at", "token_type": "a\nb"}).to_string();
-        assert!(read(&answer(200, body.as_bytes()), &[]).is_err());
-    }
-
-    #[test]
-    fn errors_are_read_with_any_status_and_without_what_was_sent() {
-        let body = json!({"error": "invalid_grant", "error_description": "no token rt-0123456789"}).to_string();
-        for status in [200, 400, 401, 403, 500] {
-            let reading = read(&answer(status, body.as_bytes()), &[&Secret::from("rt-0123456789")]);
-            let Ok(Reading::Said { error, description, .. }) = reading else { panic!("{reading:?}") };
-            assert_eq!((error.as_str(), description.as_deref()), ("invalid_grant", Some("no token [redacted]")));
-        }
-    }
-
-    #[test]
-    fn a_byte_order_mark_and_another_character_set_hide_no_error() {
-        let body = b"\xef\xbb\xbf{\"error\": \"invalid_grant\", \"error_description\": \"ung\xfcltig\"}";
-        let Ok(Reading::Said { error, description, .. }) = read(&answer(400, body), &[]) else { panic!("no error") };
-        assert_eq!((error.as_str(), description.as_deref()), ("invalid_grant", Some("ung\u{fffd}ltig")));
-    }
-
-    #[test]
-    fn broken_bodies_are_faults_of_their_own() {
-        let fault = |status, body: &str| read(&answer(status, body.as_bytes()), &[]).expect_err("a fault");
-        assert_eq!(fault(200, "{\"access_token\":\"a"), Fault::NotJson { place: Place::Token });
-        assert_eq!(fault(200, ""), Fault::Empty { place: Place::Token });
-        assert_eq!(fault(200, "{}"), Fault::Missing { place: Place::Token, member: "access_token" });
-        assert_eq!(fault(400, "<html>"), Fault::Status { place: Place::Token, status: 400 });
-        assert_eq!(fault(400, "{\"error\":{\"message\":1}}"), Fault::Status { place: Place::Token, status: 400 });
-        assert_eq!(fault(429, ""), Fault::Busy { place: Place::Token, status: 429, retry_after: None });
-        assert_eq!(fault(404, "<html>"), Fault::NotThere { place: Place::Token, status: 404 });
-        assert_eq!(fault(302, ""), Fault::Redirect { place: Place::Token, status: 302 });
-    }
-}
+mod tests;

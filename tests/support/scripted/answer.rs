@@ -46,16 +46,8 @@ pub(super) fn answer(stream: &TcpStream, request: &Received, shared: &Shared) ->
             let content_type = if body.starts_with('{') { "application/json" } else { "text/html" };
             Response::text(*status, content_type, body.clone())
         }
-        Some(Fault::RetryAfter(status, seconds)) => {
-            let mut response = Response::text(*status, "text/html", String::new());
-            response.headers.push(("Retry-After".to_owned(), seconds.to_string()));
-            response
-        }
-        Some(Fault::RetryAt(status, seconds)) => {
-            let mut response = Response::text(*status, "text/html", String::new());
-            response.headers.push(("Retry-After".to_owned(), http_date(unix_seconds() + i64::from(*seconds))));
-            response
-        }
+        Some(Fault::RetryAfter(status, seconds)) => later(*status, seconds.to_string()),
+        Some(Fault::RetryAt(status, seconds)) => later(*status, http_date(unix_seconds() + i64::from(*seconds))),
         Some(Fault::Reply(status, headers, body)) => {
             let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
             Response { status: *status, headers, body: (*body).to_owned() }
@@ -79,6 +71,11 @@ pub(super) fn answer(stream: &TcpStream, request: &Received, shared: &Shared) ->
             change(&mut answer);
             response.body = answer.to_string();
             response
+        }
+        Some(Fault::Rewrite(content_type, write)) => {
+            let response = route(request, &on, &mut state);
+            let answer = serde_json::from_str(&response.body).expect("what is written anew is JSON");
+            Response::text(response.status, content_type, write(answer))
         }
         Some(Fault::Hold) => {
             state = until_released(state, shared);
@@ -113,6 +110,12 @@ pub(super) fn answer(stream: &TcpStream, request: &Received, shared: &Shared) ->
         return http::drip(stream, response.status, &response.headers, &response.body, pause);
     }
     http::reply(stream, response.status, &response.headers, &response.body)
+}
+
+fn later(status: u16, retry_after: String) -> Response {
+    let mut response = Response::text(status, "text/html", String::new());
+    response.headers.push(("Retry-After".to_owned(), retry_after));
+    response
 }
 
 fn until_released<'a>(mut state: MutexGuard<'a, State>, shared: &'a Shared) -> MutexGuard<'a, State> {

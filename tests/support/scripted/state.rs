@@ -48,6 +48,8 @@ pub(crate) enum Fault {
     Quote(u16, &'static str),
     /// Everything is done, and the JSON of the answer changed.
     Alter(fn(&mut serde_json::Value)),
+    /// Everything is done, and the JSON of the answer written in another way, which is called this.
+    Rewrite(&'static str, fn(serde_json::Value) -> String),
 }
 
 /// Something that the provider says although it is not so.

@@ -73,6 +73,24 @@ pub(super) fn entries() -> Vec<Entry> {
             ],
         },
         Entry {
+            name: "The answer is written in its own way",
+            means: "The tokens come as a form, as JSON of another name, behind a byte order mark, or twice. They are read all the same; of \
+                    what comes twice, the last counts.",
+            next: "Nothing.",
+            rows: [When::Exchange, When::Refresh].into_iter().flat_map(written).collect(),
+        },
+        Entry {
+            name: "Scopes are spelled in their own way",
+            means: "`scope` has commas instead of spaces, is a list, or is written out: `https://www.googleapis.com/auth/userinfo.email` is \
+                    `email`, and `https://graph.microsoft.com/User.Read` is `User.Read`. Nothing is missing then.",
+            next: "Nothing. Callers ask for the short name or for the whole one.",
+            rows: vec![
+                scopes("commas", |it| it["scope"] = "openid,profile,email,offline_access".into(), ALL_SCOPES),
+                scopes("a list", |it| it["scope"] = ALL_SCOPES.split(' ').collect::<Vec<_>>().into(), ALL_SCOPES),
+                scopes("written out", |it| it["scope"] = WRITTEN_OUT.into(), WRITTEN_OUT),
+            ],
+        },
+        Entry {
             name: "Fewer scopes than were wanted",
             means: "The provider, or the user there, granted less than was asked for, or a refresh brought less than there was. The tokens are good \
                     for the rest, which `tokenkeeper session` shows.",
@@ -132,6 +150,33 @@ pub(super) fn entries() -> Vec<Entry> {
 const HALF_AN_HOUR: &[&str] = &["default_life = \"30m\""];
 const UNSUPPORTED: &str =
     "Logged out of session {session}: the provider cannot revoke its tokens; they expire by themselves.";
+
+const ALL_SCOPES: &str = "openid profile email offline_access";
+const WRITTEN_OUT: &str =
+    "openid https://www.googleapis.com/auth/userinfo.profile https://www.googleapis.com/auth/userinfo.email";
+
+fn scopes(what: &'static str, change: fn(&mut serde_json::Value), kept: &'static str) -> Row {
+    Row::new(what, When::Exchange, How::Does(Fault::Alter(change)), works(LOGGED_IN)).keeps(Kept::Scope(kept))
+}
+
+fn written(when: When) -> [Row; 3] {
+    let row = |what, content_type, write| {
+        let end = works(if when == When::Refresh { TOKEN } else { LOGGED_IN });
+        Row::new(what, when, How::Does(Fault::Rewrite(content_type, write)), end).keeps(Kept::TokenType("Bearer"))
+    };
+    let form = |it: serde_json::Value| {
+        let text = |it: &serde_json::Value| it.as_str().map_or_else(|| it.to_string(), str::to_owned);
+        let members = it.as_object().into_iter().flatten().map(|(name, value)| (name, text(value)));
+        url::form_urlencoded::Serializer::new(String::new()).extend_pairs(members).finish()
+    };
+    [
+        row("a form", "application/x-www-form-urlencoded", form),
+        row("called text, behind a byte order mark", "text/plain; charset=utf-8", |it| format!("\u{feff}{it}")),
+        row("twice", "application/json", |it| {
+            it.to_string().replacen('{', r#"{"access_token":"old","expires_in":5,"token_type":null,"#, 1)
+        }),
+    ]
+}
 
 fn spelled(what: &'static str, change: fn(&mut serde_json::Value)) -> Row {
     Row::new(what, When::Exchange, How::Does(Fault::Alter(change)), works(LOGGED_IN)).keeps(Kept::TokenType("Bearer"))
