@@ -2,7 +2,7 @@
 //!
 //! The outcome decides whether a session lives, so it is as precise as HTTP allows, and in doubt says [`RefreshOutcome::Unknown`].
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokenkeeper_protocol::{Secret, UnixSeconds};
@@ -46,13 +46,32 @@ pub enum RefreshOutcome {
     Unknown(Fault),
 }
 
+/// What has to be known before a refresh token is sent: where to, and that this is where it came from.
+#[derive(Debug)]
+pub struct Ready(Arc<Metadata>);
+
 impl Provider {
-    /// Spends the refresh token of `session`: at most one POST.
+    /// Fetches what a refresh of `session` needs, so that nothing but the POST is left to be done. Spends nothing.
+    ///
+    /// # Errors
+    /// What became of the refresh instead: nothing was sent.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn prepare(&self, session: &Session, now: UnixSeconds) -> Result<Ready, RefreshOutcome> {
+        let ready = self.try_prepare(session, now).await;
+        if let Err(outcome) = &ready {
+            self.remember(outcome, now);
+        }
+        ready
+    }
+
+    /// Spends the refresh token of `session`: one POST, at once.
     ///
     /// # Cancel safety
     /// Not safe: once polled, the refresh token may be spent, and the new one is lost with the future.
-    pub async fn refresh(&self, session: &Session, now: UnixSeconds) -> RefreshOutcome {
-        let outcome = self.try_refresh(session, now).await;
+    pub async fn refresh(&self, ready: &Ready, session: &Session, now: UnixSeconds) -> RefreshOutcome {
+        let outcome = self.try_refresh(&ready.0, session, now).await;
         self.remember(&outcome, now);
         outcome
     }
@@ -69,29 +88,30 @@ impl Provider {
         }
     }
 
-    async fn try_refresh(&self, session: &Session, now: UnixSeconds) -> RefreshOutcome {
-        let Some((tokens, refresh)) = session.tokens.as_ref().and_then(|it| Some((it, it.refresh.as_ref()?))) else {
-            return RefreshOutcome::NotSent(Fault::NoRefreshToken);
-        };
-        let metadata = match self.metadata(now).await {
-            Ok(metadata) => metadata,
-            Err(fault) => return RefreshOutcome::NotSent(fault),
-        };
+    async fn try_prepare(&self, session: &Session, now: UnixSeconds) -> Result<Ready, RefreshOutcome> {
+        let metadata = self.metadata(now).await.map_err(RefreshOutcome::NotSent)?;
         if metadata.issuer != session.user.issuer {
             let (opened_at, configured) = (session.user.issuer.clone(), metadata.issuer.clone());
-            return RefreshOutcome::Misconfigured(Fault::AnotherIssuer { opened_at, configured });
+            return Err(RefreshOutcome::Misconfigured(Fault::AnotherIssuer { opened_at, configured }));
         }
         if let Some(Proof::Published(url)) = &metadata.proof {
             // Fetched now if they must be: between the answer and its being kept, nothing should take time. Whether they can
             // be had decides nothing here.
             drop(self.keys(url, now).await);
         }
-        match self.send_refresh_token(&metadata, session, tokens, refresh, now).await {
+        Ok(Ready(metadata))
+    }
+
+    async fn try_refresh(&self, metadata: &Metadata, session: &Session, now: UnixSeconds) -> RefreshOutcome {
+        let Some((tokens, refresh)) = session.tokens.as_ref().and_then(|it| Some((it, it.refresh.as_ref()?))) else {
+            return RefreshOutcome::NotSent(Fault::NoRefreshToken);
+        };
+        match self.send_refresh_token(metadata, session, tokens, refresh, now).await {
             Err(Unanswered::NotSent(fault)) => RefreshOutcome::NotSent(fault),
             Err(Unanswered::Lost(fault)) => RefreshOutcome::Unknown(fault),
             Ok(spoken) => match judge(spoken) {
                 Verdict::Settled(outcome) => outcome,
-                Verdict::Granted(granted) => self.renewed(&metadata, session, tokens, granted, now).await,
+                Verdict::Granted(granted) => self.renewed(metadata, session, tokens, granted, now).await,
             },
         }
     }
