@@ -43,7 +43,7 @@ impl World {
             }
             State::Closing { session, reason, now } => {
                 let new = needing_login(&session.value, reason.clone(), *now, RETENTION);
-                let told = KeeperError::LoginRequired { session: new.id, reason: reason.clone(), since: *now };
+                let told = KeeperError::from(&new);
                 return self.write(Some(session), &|next| *next = next.with(&new).shown(), &|written| {
                     Event::Attended(written.and_then(|()| Err(Attempt::Failed(told.clone()))))
                 });
