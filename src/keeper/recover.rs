@@ -23,7 +23,7 @@ impl Keeper {
                 Err(error) if self.vault.fault().is_some() => return Err(error),
                 // One record that is damaged is no reason to serve nobody.
                 Err(error) => {
-                    tracing::error!(session = %id, %error, "an interrupted refresh cannot be settled; `tokenkeeper store verify` names what is damaged")
+                    tracing::error!(session = %id, %error, "an interrupted refresh cannot be settled; `tokenkeeper store verify` names what is damaged");
                 }
             }
         }

@@ -169,24 +169,6 @@ async fn a_refresh_that_a_crash_interrupted_is_tried_at_once_within_the_grace() 
 }
 
 #[tokio::test]
-async fn a_session_that_is_damaged_does_not_keep_the_others_from_being_recovered() {
-    let home = Home::new().await;
-    let damaged = SessionRef::from_random([0; 5]);
-    let mut change = home.vault.change(at(200));
-    change.insert(&Session { id: damaged, ..home.session() }).unwrap();
-    for id in [damaged, home.id] {
-        change.intend(id, &Intent { generation: 1, at: at(200) }).unwrap();
-    }
-    change.commit().await.unwrap();
-    let mut damage = Batch::default();
-    damage.set(Table::Sessions, damaged.as_bytes(), "nothing that opens");
-    home.store.write_if(damage).await.unwrap();
-    home.keeper.recover().await.unwrap();
-    assert_eq!(trouble(&home).unknown_since, Some(at(200)));
-    assert_eq!(home.vault.unsettled().unwrap().len(), 1, "that of the other stays");
-}
-
-#[tokio::test]
 async fn a_session_that_was_opened_anew_since_has_no_part_in_it() {
     let home = interrupted(0, 0).await;
     assert_eq!((home.session().due_at, home.session().trouble), (Some(at(200)), None));
@@ -238,6 +220,7 @@ async fn one_record_that_is_damaged_keeps_no_other_refresh_from_being_settled() 
     home.keeper.resume_clock().unwrap();
     home.keeper.recover().await.unwrap();
     assert_eq!(trouble(&home).unknown_since, Some(at(200)));
+    assert_eq!(home.vault.unsettled().unwrap().len(), 1, "that of the other stays");
     home.keeper.look_at_clock().await;
     assert_eq!(home.vault.clock_mark().unwrap().map(|mark| mark.now), Some(at(210)), "it is written anew");
 }
