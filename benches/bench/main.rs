@@ -55,11 +55,14 @@ fn main() -> ExitCode {
         ["scale", divisor] => divisor.parse().context("not a number").and_then(scale::measure),
         ["refresh"] => refresh::measure(1),
         ["refresh", divisor] => divisor.parse().context("not a number").and_then(refresh::measure),
+        ["steady"] => refresh::measure_steady(),
         ["prune"] => scale::measure_prune(1),
         [echo::ARGUMENT, socket, greeting, request, reply] => echo::serve(Path::new(socket), greeting, request, reply),
-        [token_endpoint::ARGUMENT, scheme] => token_endpoint::serve(scheme),
+        [token_endpoint::ARGUMENT, scheme, milliseconds] => token_endpoint::serve(scheme, milliseconds),
         [http_echo::ARGUMENT, socket, body] => http_echo::serve(Path::new(socket), body),
-        other => Err(anyhow::anyhow!("unknown arguments {other:?}: give none, `noise` or `scale`")),
+        other => Err(anyhow::anyhow!(
+            "unknown arguments {other:?}: give none, `noise`, `scale`, `refresh`, `steady` or `prune`"
+        )),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

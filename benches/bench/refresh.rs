@@ -29,17 +29,40 @@ const PREPARATION: Duration = Duration::from_secs(10);
 /// A turn that takes longer will not end.
 const PATIENCE: Duration = Duration::from_mins(2);
 
+/// A provider to measure against.
+#[derive(Clone, Copy)]
+struct Opponent {
+    scheme: Scheme,
+    /// What it takes for an answer.
+    time: Duration,
+    /// The length of a slot, in turns of the bare client. It has three of them, and the daemon as many as it is slower.
+    slot: u32,
+    /// What stands behind the names of figures.
+    suffix: &'static str,
+}
+
+/// 256 at once that take so long each are 100,000 in a minute.
+const FAR_AWAY: Opponent = Opponent { scheme: Scheme::Tls, time: Duration::from_millis(150), slot: 6, suffix: "" };
+/// Nobody waits for anything but the processor.
+const AT_ONCE_ANSWERING: Opponent = Opponent { time: Duration::ZERO, slot: 8, suffix: "_instant", ..FAR_AWAY };
+const IN_THE_CLEAR: Opponent = Opponent { scheme: Scheme::Plain, suffix: "_plain", ..AT_ONCE_ANSWERING };
+
 /// Measures all of it, with so many times fewer refreshes.
 pub(crate) fn measure(divisor: u64) -> anyhow::Result<()> {
-    std::fs::create_dir_all(OUTPUT)?;
-    let throughput = |scheme, suffix| move |report: &mut _| measure_throughput(scheme, suffix, TURN / divisor, report);
-    written(throughput(Scheme::Tls, ""))?;
-    written(throughput(Scheme::Plain, "_plain"))?;
+    for opponent in [FAR_AWAY, AT_ONCE_ANSWERING, IN_THE_CLEAR] {
+        written(|report| measure_throughput(opponent, TURN / divisor, report))?;
+    }
+    measure_steady()
+}
+
+/// Measures what tokens cost meanwhile.
+pub(crate) fn measure_steady() -> anyhow::Result<()> {
     written(steady::measure)
 }
 
 /// What was measured is told at once: what comes next may fail.
 fn written(measure: impl FnOnce(&mut Report) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    std::fs::create_dir_all(OUTPUT)?;
     let mut report = Report::default();
     measure(&mut report)?;
     print!("{report}");
@@ -60,14 +83,14 @@ struct Round {
     bare_us: f64,
 }
 
-fn measure_throughput(scheme: Scheme, suffix: &str, turn: u64, report: &mut Report) -> anyhow::Result<()> {
-    let (endpoint, home) = (TokenEndpoint::start(scheme)?, Home::new(Path::new(OUTPUT))?);
+fn measure_throughput(opponent: Opponent, turn: u64, report: &mut Report) -> anyhow::Result<()> {
+    let Opponent { scheme, time, suffix, .. } = opponent;
+    let (endpoint, home) = (TokenEndpoint::start(scheme, time)?, Home::new(Path::new(OUTPUT))?);
     let bare = Bare::new(&endpoint)?;
     // Not counted, but for how fast this machine is just now: its code is read from disk.
     let watch = Stopwatch::start();
     bare.posts_per_second(turn, Connections::Closed)?;
-    // The bare client has three turns in a slot, and the daemon one that takes as long as two or three of these.
-    let slot = Duration::from_secs(2) + watch.elapsed() * 8;
+    let slot = Duration::from_secs(2) + watch.elapsed() * opponent.slot;
     let sessions = u64::from(ROUNDS) * turn;
     let begin = fill(&home, &endpoint, sessions, move |number, begin| {
         begin + slot * u32::try_from(number / turn).unwrap_or(ROUNDS)
@@ -87,7 +110,7 @@ fn measure_throughput(scheme: Scheme, suffix: &str, turn: u64, report: &mut Repo
         let reusing = bare.posts_per_second(turn, Connections::Kept)?;
         let posts_again = bare.posts_per_second(turn, Connections::Closed)?;
         println!(
-            "{scheme:?}, in a second: {refreshes_per_second:.0} refreshes, {posts_per_second:.0} and {posts_again:.0} posts, \
+            "{scheme:?}, {time:?} each, in a second: {refreshes_per_second:.0} refreshes, {posts_per_second:.0} and {posts_again:.0} posts, \
              {reusing:.0} on kept connections"
         );
         let figures =
@@ -96,7 +119,7 @@ fn measure_throughput(scheme: Scheme, suffix: &str, turn: u64, report: &mut Repo
     }
     let after = Metrics::read(&home.socket())?;
     drop(daemon);
-    report_rounds(&rounds[1..], scheme, suffix, report);
+    report_rounds(&rounds[1..], suffix, report);
     let syncs = after.sum("tokenkeeper_store_syncs_total ")? - before.sum("tokenkeeper_store_syncs_total ")?;
     report.add(format!("syncs_per_refresh{suffix}"), ratio(syncs, sessions), "those of the audit trail included");
     for (name, share) in [("refresh_unsaved_p50_ms", 0.5), ("refresh_unsaved_p99_ms", 0.99)] {
@@ -106,14 +129,14 @@ fn measure_throughput(scheme: Scheme, suffix: &str, turn: u64, report: &mut Repo
     Ok(())
 }
 
-fn report_rounds(rounds: &[Round], scheme: Scheme, suffix: &str, report: &mut Report) {
+fn report_rounds(rounds: &[Round], suffix: &str, report: &mut Report) {
     let of = |figure: fn(&Round) -> f64| median(rounds.iter().map(figure).collect());
     let name = |name| format!("{name}{suffix}");
     report.add(name("refreshes_per_s"), of(|it| it.refreshes_per_second), "sessions that are due, 256 at once");
     report.add(name("bare_posts_per_s"), of(|it| it.posts_per_second), "a bare client, 256 at once");
     let (throughput, noise) =
         (of(|it| it.refreshes_per_second / it.posts_per_second), of(|it| it.posts_again / it.posts_per_second));
-    let aim = (scheme == Scheme::Tls).then_some(Aim::AtLeast(0.8));
+    let aim = suffix.is_empty().then_some(Aim::AtLeast(0.8));
     let note = "both make a connection for each";
     report.add_noisy(name("refresh_throughput_ratio"), throughput, noise, aim, note);
     let reusing = of(|it| it.refreshes_per_second / it.reusing);

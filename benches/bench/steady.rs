@@ -30,7 +30,7 @@ const SLOT: Duration = Duration::from_secs(20);
 const EXCHANGES: usize = 500;
 
 pub(crate) fn measure(report: &mut Report) -> anyhow::Result<()> {
-    let (endpoint, home) = (TokenEndpoint::start(Scheme::Tls)?, Home::new(Path::new(OUTPUT))?);
+    let (endpoint, home) = (TokenEndpoint::start(Scheme::Tls, Duration::ZERO)?, Home::new(Path::new(OUTPUT))?);
     let due = u64::from(RATE) * BUSY.as_secs();
     let due_at = move |number, begin| match u32::try_from(number / due) {
         Ok(round) if round < ROUNDS => begin + SLOT * round,

@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use http_body_util::{BodyExt, Full};
@@ -29,7 +30,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::prepare::{ACCESS_TOKEN, REFRESH_TOKEN, token};
 
-/// Makes this program the provider: `token-endpoint http|https`.
+/// Makes this program the provider: `token-endpoint http|https MILLISECONDS`.
 pub(crate) const ARGUMENT: &str = "token-endpoint";
 
 /// Connections that wait to be accepted.
@@ -61,9 +62,10 @@ pub(crate) struct TokenEndpoint {
 }
 
 impl TokenEndpoint {
-    pub(crate) fn start(scheme: Scheme) -> anyhow::Result<Self> {
+    /// Starts one that takes its time for each answer.
+    pub(crate) fn start(scheme: Scheme, time: Duration) -> anyhow::Result<Self> {
         let mut process = Command::new(std::env::current_exe()?)
-            .args([ARGUMENT, scheme.name()])
+            .args([ARGUMENT, scheme.name(), &time.as_millis().to_string()])
             .stdout(Stdio::piped())
             .spawn()
             .context("cannot start the provider")?;
@@ -101,11 +103,14 @@ impl Drop for TokenEndpoint {
 /// What the process knows.
 struct Provider {
     issuer: String,
+    /// How long each answer of the token endpoint takes.
+    time: Duration,
     given: AtomicU64,
 }
 
 /// The process itself. Ends only when killed.
-pub(crate) fn serve(scheme: &str) -> anyhow::Result<()> {
+pub(crate) fn serve(scheme: &str, milliseconds: &str) -> anyhow::Result<()> {
+    let time = Duration::from_millis(milliseconds.parse()?);
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let socket = TcpSocket::new_v4()?;
         socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
@@ -120,7 +125,7 @@ pub(crate) fn serve(scheme: &str) -> anyhow::Result<()> {
             tls = Some(acceptor);
         }
         std::io::stdout().flush()?;
-        let provider = Arc::new(Provider { issuer, given: AtomicU64::new(0) });
+        let provider = Arc::new(Provider { issuer, time, given: AtomicU64::new(0) });
         let connections = TaskTracker::new();
         loop {
             let (stream, _) = listener.accept().await?;
@@ -167,7 +172,10 @@ async fn answer(request: Request<Incoming>, provider: Arc<Provider>) -> Result<R
     // A request that broke off has nobody who waits for the answer.
     let _ = request.into_body().collect().await;
     let (status, body) = match path.as_str() {
-        "/token" => (StatusCode::OK, provider.renew().to_string()),
+        "/token" => {
+            tokio::time::sleep(provider.time).await;
+            (StatusCode::OK, provider.renew().to_string())
+        }
         "/.well-known/openid-configuration" => (StatusCode::OK, provider.discovery().to_string()),
         "/jwks" => (StatusCode::OK, json!({ "keys": [] }).to_string()),
         _ => (StatusCode::NOT_FOUND, String::new()),

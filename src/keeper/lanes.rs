@@ -1,6 +1,6 @@
 //! What is due, lined up by provider: one that is slow, or down, keeps nobody waiting but its own sessions.
 //!
-//! Invariant: of a provider's sessions, whichever is needed soonest is attended to next, and no more at once than may be asked of it;
+//! Invariant: of a provider's sessions, whichever is needed soonest is attended to next, and few more at once than may be asked of it;
 //! nothing is begun while the store takes no writes. The agenda in the store stays the truth: a lane holds no more than [`LONGEST`]
 //! of it, and is made anew by reading it again. A lane that comes to rest with something left to do rings for whoever reads it.
 
@@ -280,7 +280,8 @@ impl Keeper {
     /// Who is next in a lane, when one more than `running` may be attended to.
     fn next_in(&self, name: &ProviderName, running: usize) -> Option<SessionRef> {
         let at_once = self.providers().get(name).map_or(AT_ONCE, |it| it.settings().courtesy.concurrency);
-        if running >= at_once || !self.may_begin(name) {
+        // A quarter more: those whose answers are being written leave nobody idle at the gate, which counts who asks.
+        if running >= at_once + at_once.div_ceil(4) || !self.may_begin(name) {
             return None;
         }
         self.lanes.all().get_mut(name)?.queue.pop_first().map(|(_, session)| session)

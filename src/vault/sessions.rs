@@ -64,6 +64,15 @@ impl Vault {
         self.read(Table::Sessions, id.as_bytes())
     }
 
+    /// Reads a session once more that was read as `before`: opens its record only if it was changed since.
+    pub fn session_again(&self, before: &Versioned<Session>) -> Result<Option<Versioned<Session>>, VaultError> {
+        let key = before.value.id.as_bytes();
+        match self.store.read(Table::Sessions, key)? {
+            Some(row) if row.version == before.version => Ok(Some(before.clone())),
+            row => row.map(|row| self.open_row(Table::Sessions, key, &row)).transpose(),
+        }
+    }
+
     /// The sessions of all service accounts, closed ones included.
     pub fn accounts(&self) -> Result<Vec<SessionRef>, VaultError> {
         let rows = self.store.scan(Table::Owners, &self.prefix(Scope::Accounts(None)), None, usize::MAX)?;

@@ -63,6 +63,9 @@ after_restart() {
 shows() { box systemctl show tokenkeeperd --property="$1" --value; }
 main_pid() { shows MainPID; }
 of_process() { box cat "/proc/$(main_pid)/$1"; }
+
+# nice_of NAME: the nice value of each thread of this name, 19th field of stat as of proc(5), with the name.
+nice_of() { box sh -c "sed -nE 's/^[0-9]+ .($1). ([^ ]+ ){16}([0-9-]+) .*/\\3 \\1/p' /proc/$(main_pid)/task/*/stat"; }
 seconds_fed() { echo $((($(shows WatchdogTimestampMonotonic) - $(shows ExecMainStartTimestampMonotonic)) / 1000000)); }
 
 last_words() { box journalctl --unit=tokenkeeperd --lines="$1" --output=cat; }

@@ -16,7 +16,7 @@ use crate::failpoint::failpoint;
 use crate::keeper::attend::{Attempt, Attended, Wish};
 use crate::keeper::reuse::Lesson;
 use crate::keeper::{Keeper, KeeperError, narrowed};
-use crate::vault::{Intent, VaultError, Versioned};
+use crate::vault::{Intent, Versioned};
 
 impl Keeper {
     /// Gives a session what it needs.
@@ -40,7 +40,8 @@ impl Keeper {
                     continue;
                 }
                 State::Rereading { answered, .. } => {
-                    let session = self.read(id).map_err(KeeperError::from);
+                    let session = self.vault.session_again(&answered.before).map(|session| self.with_use(session));
+                    let session = session.map_err(KeeperError::from);
                     Event::Reread(session, self.known(&answered.settings))
                 }
                 State::Writing { answered, change, then, .. } => {
@@ -105,20 +106,22 @@ impl Keeper {
     }
 
     fn find_out(&self, id: SessionRef) -> Result<Found, KeeperError> {
-        let Some(session) = self.read(id)? else { return Err(KeeperError::NoSuchSession { session: id }) };
+        let Some(session) = self.with_use(self.vault.session(id)?) else {
+            return Err(KeeperError::NoSuchSession { session: id });
+        };
         let provider = self.providers.load().get(&session.value.provider).cloned();
         let grace = provider.as_ref().map(|provider| self.grace(provider.settings())).unwrap_or_default();
         let is_stale = self.vault.is_quarantined(id)?;
         Ok(Found { session, now: self.clock.now(), provider, grace, is_stale, era: self.clock.era() })
     }
 
-    /// A session with the time when it was last asked for: the cache knows it to the second, the record as of the last write.
-    fn read(&self, id: SessionRef) -> Result<Option<Versioned<Session>>, VaultError> {
-        let mut session = self.vault.session(id)?;
-        if let (Some(session), Some(live)) = (&mut session, self.cache.find(id)) {
+    /// The same with the time when it was last asked for: the cache knows it to the second, the record as of the last write.
+    fn with_use(&self, session: Option<Versioned<Session>>) -> Option<Versioned<Session>> {
+        let mut session = session?;
+        if let Some(live) = self.cache.find(session.value.id) {
             session.value.last_used_at = live.used_at().max(session.value.last_used_at);
         }
-        Ok(session)
+        Some(session)
     }
 
     fn known(&self, settings: &ProviderSettings) -> Known {
@@ -145,21 +148,21 @@ impl Keeper {
     /// One batch: the session, what was learned of its provider, what is told of it, and the end of the intent.
     async fn write(&self, answered: &Answered, changed: Option<&Changed>, verdict: &Outcome) -> Result<(), Attempt> {
         let mut change = self.vault.change(self.clock.now());
-        change.settle(answered.before.id);
+        change.settle(answered.session());
         let mut lesson = Lesson::default();
         if let Some(Changed { old, new }) = changed {
             change.update(old, new)?;
             let Answered { before, sent_at, outcome, settings, .. } = answered;
-            lesson = self.lesson(before, *sent_at, outcome, settings);
+            lesson = self.lesson(&before.value, *sent_at, outcome, settings);
             lesson.keep(&mut change, &settings.name)?;
-            for event in events(&answered.before, new, verdict) {
+            for event in events(&answered.before.value, new, verdict) {
                 change.audit(event)?;
             }
         }
-        failpoint!("refresh.before-result", answered.before.id);
+        failpoint!("refresh.before-result", answered.session());
         change.commit().await?;
-        failpoint!("refresh.kept", answered.before.id);
-        self.unwritten.forget(answered.before.id);
+        failpoint!("refresh.kept", answered.session());
+        self.unwritten.forget(answered.session());
         self.learned(&answered.settings, lesson);
         Ok(())
     }

@@ -10,11 +10,12 @@ use super::course::Errand;
 use crate::config::ProviderSettings;
 use crate::domain::{Session, Tokens};
 use crate::provider::RefreshOutcome;
+use crate::vault::Versioned;
 
 /// What came of a refresh.
 pub(in crate::keeper) struct Answered {
     /// The session that it was made for, as it was then.
-    pub(super) before: Session,
+    pub(super) before: Versioned<Session>,
     /// When.
     pub(super) sent_at: UnixSeconds,
     /// By the rules of which provider.
@@ -28,7 +29,12 @@ pub(in crate::keeper) struct Answered {
 impl Answered {
     pub(super) fn to(errand: Errand, sent_at: UnixSeconds, outcome: RefreshOutcome) -> Self {
         let Errand { session, provider, is_stale, .. } = errand;
-        Self { before: session.value, sent_at, settings: Arc::clone(provider.settings()), is_stale, outcome }
+        Self { before: session, sent_at, settings: Arc::clone(provider.settings()), is_stale, outcome }
+    }
+
+    /// The session that it is about.
+    pub(super) fn session(&self) -> SessionRef {
+        self.before.value.id
     }
 
     /// It is no answer to a session that has other tokens now, or asks for something else.
@@ -36,7 +42,7 @@ impl Answered {
         fn asked(session: &Session) -> (Option<&Tokens>, &[String], &[String]) {
             (session.tokens.as_ref(), &session.scopes, &session.resource)
         }
-        asked(session) == asked(&self.before)
+        asked(session) == asked(&self.before.value)
     }
 }
 
@@ -46,7 +52,7 @@ pub(in crate::keeper) struct Unwritten(Mutex<HashMap<SessionRef, Arc<Answered>>>
 
 impl Unwritten {
     pub(super) fn keep(&self, answered: Arc<Answered>) {
-        self.waiting().insert(answered.before.id, answered);
+        self.waiting().insert(answered.session(), answered);
     }
 
     pub(super) fn find(&self, session: SessionRef) -> Option<Arc<Answered>> {

@@ -2,7 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::crowd::{AT_ONCE, HOUR, SESSIONS, assert_in_order, assert_so_many_at_once, let_all_come, sent};
+use super::crowd::{HOUR, IN_THE_AIR, SESSIONS, assert_in_order, assert_so_many_at_once, let_all_come, sent};
 use super::*;
 use crate::clock::Turn;
 
@@ -169,7 +169,7 @@ async fn when_a_jump_forward_is_followed_ten_thousand_sessions_come_in_order_and
     let_all_come(&home).await;
     // Those that are read first do not wait until all are.
     let came = sent(&home);
-    let (first, then) = came.split_at(AT_ONCE);
+    let (first, then) = came.split_at(IN_THE_AIR);
     assert_in_order(then, &(0..SESSIONS).filter(|number| !first.contains(number)).collect::<Vec<_>>());
     assert_eq!(home.attend_to_all_due().await, 0, "that is all that a jump costs");
 }

@@ -135,6 +135,23 @@ async fn a_change_that_builds_on_an_old_reading_writes_nothing() {
 }
 
 #[tokio::test]
+async fn a_session_that_is_read_again_is_as_it_is_now_or_gone() {
+    let vault = in_memory().await;
+    let first = session(1);
+    insert(&vault, &first).await;
+    let read = || vault.session(first.id).unwrap();
+    let before = read().unwrap();
+    assert_eq!(vault.session_again(&before).unwrap(), Some(before.clone()));
+    update(&vault, first.id, |session| session.generation = 2).await;
+    assert_eq!(vault.session_again(&before).unwrap(), read());
+    assert_ne!(read(), Some(before.clone()));
+    let mut removal = vault.change(NOW);
+    removal.remove(&read().unwrap()).unwrap();
+    removal.commit().await.unwrap();
+    assert_eq!(vault.session_again(&before).unwrap(), None);
+}
+
+#[tokio::test]
 async fn a_user_who_was_renamed_is_found_under_the_new_name_only() {
     let vault = in_memory().await;
     let one = session(1);

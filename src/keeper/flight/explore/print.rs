@@ -105,7 +105,7 @@ impl Print {
     }
 
     pub(super) fn add_answered(&mut self, answered: &Answered) {
-        self.add_session(&answered.before);
+        self.add_session(&answered.before.value);
         self.add_time(Some(answered.sent_at));
         self.add(discriminant(&answered.outcome));
         if let RefreshOutcome::Renewed(tokens) = &answered.outcome {
