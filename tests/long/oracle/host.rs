@@ -93,7 +93,7 @@ impl Host {
     }
 
     /// Ends the proof if anything is wrong, with all that is known about it.
-    fn check(&self, figures: &Figures, plan: Option<&Plan>, death: &Death) {
+    pub(crate) fn check(&self, figures: &Figures, plan: Option<&Plan>, death: &Death) {
         let ledger = self.ledger.lock().unwrap();
         let violations = self.provider.violations();
         if ledger.wrong.is_empty() && violations.is_empty() {

@@ -85,6 +85,9 @@ impl Ledger {
 impl Host {
     /// Draws the balance of a life. Its windows count if they are `ordinary`.
     pub(crate) fn account(&self, figures: &mut Figures, death: &Death, ordinary: bool) {
+        // What a daemon had sent when it was killed, a busy provider may not have read yet. Read while this is drawn, it makes a token
+        // that the daemon never heard of look like the newest that it has; read later, it looks like the deed of the next life.
+        self.provider.hear_out();
         let mut ledger = self.ledger.lock().unwrap();
         let (passes, read) = self.home.passes(ledger.read.passes);
         let steps = self.provider.steps(ledger.read.steps);
@@ -98,6 +101,8 @@ impl Host {
 
         // By user: when the last token was spent.
         let mut spent = BTreeMap::new();
+        // By user and number: when the successor of a token was kept.
+        let mut succeeded = BTreeMap::new();
         for step in &steps {
             match step.what {
                 What::Spent => {
@@ -119,8 +124,17 @@ impl Host {
                     if kept.is_none() && !ordinary {
                         self.may_go_back(&step.user, step.number);
                     }
+                    if let Some(at) = kept.filter(|_| spent.contains_key(&step.user)) {
+                        succeeded.insert((&step.user, step.number), at);
+                    }
                 }
-                What::Sent | What::Shown => {}
+                What::Sent => {
+                    if succeeded.get(&(&step.user, step.number)).is_some_and(|kept| *kept < step.at) {
+                        let said = format!("number {} is sent, and its successor was kept", step.number);
+                        ledger.wrong.push((step.user.clone(), said));
+                    }
+                }
+                What::Shown => {}
             }
         }
         let was_killed = matches!(death, Death::Killed | Death::InTime);

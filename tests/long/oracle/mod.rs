@@ -17,8 +17,9 @@ use rand::{Rng as _, SeedableRng as _};
 
 use self::figures::Figures;
 use self::host::{Host, Pace};
+use self::life::Death;
 use crate::extent;
-use crate::support::Rotation;
+use crate::support::{Daemon, Fault, Rotation, Wire};
 
 #[test]
 fn where_refresh_tokens_stay_and_are_named_again_no_session_is_lost() {
@@ -38,6 +39,26 @@ fn where_spent_refresh_tokens_have_a_grace_no_session_is_lost() {
 #[test]
 fn where_refresh_tokens_rotate_strictly_only_what_was_on_its_way_at_a_kill_is_lost() {
     prove(Rotation::Strict, "");
+}
+
+/// Nothing can be unsent. A provider that is short of time reads a request when who sent it is gone, and the next life has sent the
+/// same refresh token once more: the oracle is not to take that for the deed of this one.
+#[test]
+fn what_a_killed_daemon_had_sent_is_not_held_against_its_next_life() {
+    let host = Host::new(Rotation::Grace(30), "reuse_grace = \"30s\"", Pace::Together);
+    let mut figures = Figures::default();
+    let daemon = Daemon::start_command(&host.home, host.home.failpoint_command(&[]));
+    *host.slots[0].lock().unwrap() = host.log_in(&mut Wire::connect(&host.home.socket())).unwrap();
+    host.provider.fault("refresh_token", Fault::Unread);
+    // When half of the life of its token is over.
+    host.provider.wait_for("refresh_token", 1);
+    daemon.kill();
+    host.account(&mut figures, &Death::InTime, true);
+
+    host.provider.client_restarted();
+    let death = host.rest(&mut figures);
+    host.provider.hear_out();
+    host.check(&figures, None, &death);
 }
 
 /// As many kills at failpoints and as many faults, at hosts that have nothing to do with each other.

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::net::TcpStream;
+use std::sync::MutexGuard;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use serde_json::json;
@@ -10,7 +12,7 @@ use super::super::deadline::{Deadline, unix_seconds};
 use super::super::http::{self, Received};
 use super::endpoints::{Response, route};
 use super::oracle::What;
-use super::state::{Fault, Shared};
+use super::state::{Fault, Shared, State};
 
 /// Answers one request, or does what a fault says instead.
 pub(super) fn answer(stream: &TcpStream, request: &Received, shared: &Shared) -> io::Result<()> {
@@ -25,6 +27,9 @@ pub(super) fn answer(stream: &TcpStream, request: &Received, shared: &Shared) ->
     let is_fault = |fault: &Fault| !matches!(fault, Fault::KillBefore(_) | Fault::KillAfter(_));
     state.faulted += usize::from(fault.as_ref().is_some_and(is_fault));
     shared.changed.notify_all();
+    if let Some(Fault::Unread) = fault {
+        state = until_released(state, shared);
+    }
     let presented = request.parameter("refresh_token").filter(|_| on == "refresh_token");
     let (rotation, life) = (state.rotation, state.access_life);
     let flight = presented.as_ref().map(|token| Flight { sent: state.oracle.sent(token, rotation, life), shared });
@@ -76,12 +81,7 @@ pub(super) fn answer(stream: &TcpStream, request: &Received, shared: &Shared) ->
             response
         }
         Some(Fault::Hold) => {
-            let deadline = Deadline::after(std::time::Duration::from_mins(2));
-            while !state.released
-                && let Some(left) = deadline.left()
-            {
-                state = shared.changed.wait_timeout(state, left).unwrap().0;
-            }
+            state = until_released(state, shared);
             route(request, &on, &mut state)
         }
         _ => route(request, &on, &mut state),
@@ -115,6 +115,16 @@ pub(super) fn answer(stream: &TcpStream, request: &Received, shared: &Shared) ->
     http::reply(stream, response.status, &response.headers, &response.body)
 }
 
+fn until_released<'a>(mut state: MutexGuard<'a, State>, shared: &'a Shared) -> MutexGuard<'a, State> {
+    let deadline = Deadline::after(Duration::from_mins(2));
+    while !state.released
+        && let Some(left) = deadline.left()
+    {
+        state = shared.changed.wait_timeout(state, left).unwrap().0;
+    }
+    state
+}
+
 /// A time as headers have it (RFC 9110 section 5.6.7).
 pub(super) fn http_date(unix_seconds: i64) -> String {
     let at = chrono::DateTime::from_timestamp(unix_seconds, 0).unwrap_or_default();
@@ -124,7 +134,7 @@ pub(super) fn http_date(unix_seconds: i64) -> String {
 /// Waits, in real time: the client is a real process.
 fn pause(milliseconds: u64) {
     let (_nobody, moment) = std::sync::mpsc::channel::<()>();
-    let _ = moment.recv_timeout(std::time::Duration::from_millis(milliseconds));
+    let _ = moment.recv_timeout(Duration::from_millis(milliseconds));
 }
 
 /// A refresh token that was sent. Its answer is given when this is dropped, however that ends.

@@ -168,6 +168,20 @@ impl ScriptedProvider {
         self.shared.changed.notify_all();
     }
 
+    /// Returns when everything that came so far was read and answered; nothing is held any more. A client that is dead cannot take
+    /// back what it had sent: only now it is known what it did.
+    pub(crate) fn hear_out(&self) {
+        self.release();
+        // Connections are accepted in their order: before this one, all that came before it.
+        http::get(&self.issuer).expect("the scripted provider answers");
+        let deadline = Deadline::patient();
+        let mut state = self.state();
+        while state.open > 0 {
+            let left = deadline.left().unwrap_or_else(|| panic!("{} requests are not answered", state.open));
+            state = self.shared.changed.wait_timeout(state, left).unwrap().0;
+        }
+    }
+
     /// Closes the door: connections are refused until [`Self::come_back`].
     pub(crate) fn go_down(&self) {
         self.state().down = true;
@@ -248,8 +262,12 @@ impl Drop for ScriptedProvider {
 fn serve(listener: TcpListener, shared: Arc<Shared>) {
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            if shared.state.lock().unwrap().down {
-                return;
+            {
+                let mut state = shared.state.lock().unwrap();
+                if state.down {
+                    return;
+                }
+                state.open += 1;
             }
             let shared = Arc::clone(&shared);
             std::thread::spawn(move || {
@@ -257,6 +275,8 @@ fn serve(listener: TcpListener, shared: Arc<Shared>) {
                 if let Ok(Some(request)) = http::receive(&stream) {
                     let _ = answer::answer(&stream, &request, &shared);
                 }
+                shared.state.lock().unwrap().open -= 1;
+                shared.changed.notify_all();
             });
         }
     });

@@ -18,6 +18,8 @@ pub(crate) enum Fault {
     DropAfter,
     /// Waits for [`release`](super::ScriptedProvider::release), then goes on as usual.
     Hold,
+    /// The same, and is not even looked at before: as if who should read it had no time.
+    Unread,
     /// Nothing was done; this is the answer. An HTML page unless the text is JSON.
     Answer(u16, String),
     /// The same, with a `Retry-After` of so many seconds.
@@ -119,6 +121,8 @@ pub(super) struct State {
     pub(super) claims: BTreeMap<String, String>,
     pub(super) lie: Option<Lie>,
     pub(super) down: bool,
+    /// Connections that were accepted and are not done with.
+    pub(super) open: usize,
     pub(super) released: bool,
     pub(super) faults: HashMap<String, VecDeque<Fault>>,
     /// Faults that came to pass.
@@ -149,6 +153,7 @@ impl Shared {
             claims: BTreeMap::new(),
             lie: None,
             down: false,
+            open: 0,
             released: false,
             faults: HashMap::new(),
             faulted: 0,
