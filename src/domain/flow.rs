@@ -8,17 +8,19 @@ use super::Peer;
 /// How the user of a login comes back.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Way {
-    /// With the browser, which brings a code (RFC 6749 section 4.1).
+    /// With the browser, which brings a code (RFC 6749 section 4.1). Logins that an older version began, which did not keep the issuer.
     Code(Flow),
     /// Not at all: the provider is asked until it knows who came (RFC 8628).
     Device(DeviceFlow),
+    /// With the browser, which brings a code of this issuer (RFC 6749 section 4.1): no other gets to see it.
+    CodeOf(String, Flow),
 }
 
 impl Way {
     /// What is asked for.
     pub fn scopes(&self) -> &[String] {
         match self {
-            Self::Code(flow) => &flow.scopes,
+            Self::Code(flow) | Self::CodeOf(_, flow) => &flow.scopes,
             Self::Device(flow) => &flow.scopes,
         }
     }
@@ -26,7 +28,7 @@ impl Way {
     /// What the tokens are to be presented to (RFC 8707).
     pub fn resource(&self) -> &[String] {
         match self {
-            Self::Code(flow) => &flow.resource,
+            Self::Code(flow) | Self::CodeOf(_, flow) => &flow.resource,
             Self::Device(flow) => &flow.resource,
         }
     }
@@ -34,8 +36,17 @@ impl Way {
     /// The device flow, if it is one.
     pub fn device(&self) -> Option<&DeviceFlow> {
         match self {
-            Self::Code(_) => None,
+            Self::Code(_) | Self::CodeOf(..) => None,
             Self::Device(flow) => Some(flow),
+        }
+    }
+
+    /// The login through a browser, if it is one, and the issuer that it was begun at, as far as that is known.
+    pub fn code(&self) -> Option<(&Flow, Option<&str>)> {
+        match self {
+            Self::Code(flow) => Some((flow, None)),
+            Self::CodeOf(issuer, flow) => Some((flow, Some(issuer))),
+            Self::Device(_) => None,
         }
     }
 }

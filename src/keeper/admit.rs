@@ -37,7 +37,7 @@ impl Keeper {
         }
         for _ in 0..PATIENCE {
             let replaced = self.replaced(arrival)?;
-            let session = self.session_of(arrival, replaced.as_ref());
+            let session = self.session_of(arrival, replaced.as_ref())?;
             let answer = answer_of(&session);
             let now = self.clock.now();
             let mut change = self.vault.change(now);
@@ -107,7 +107,7 @@ impl Keeper {
         }
     }
 
-    fn session_of(&self, arrival: &Arrival<'_>, replaced: Option<&Versioned<Session>>) -> Session {
+    fn session_of(&self, arrival: &Arrival<'_>, replaced: Option<&Versioned<Session>>) -> Result<Session, VaultError> {
         let (now, login, grant) = (self.clock.now(), &arrival.login.value, arrival.grant);
         let ends_at = now + arrival.settings.max_age;
         let mut session = Session {
@@ -117,7 +117,7 @@ impl Keeper {
             device: login.device.clone().or_else(|| replaced.and_then(|old| old.value.device.clone())),
             opened_by: replaced.map_or_else(|| login.begun_by.clone(), |old| old.value.opened_by.clone()),
             scopes: login.way.scopes().to_vec(),
-            opened_at: now,
+            opened_at: self.opening_time(arrival.settings, &grant.user, now)?,
             ends_at,
             last_used_at: now,
             authentication: grant.authentication.clone(),
@@ -133,7 +133,7 @@ impl Keeper {
             era: self.clock.era(),
         };
         session.due_at = timing::refresh_due(&session, arrival.settings, 2.0 * rand::random::<f64>() - 1.0);
-        session
+        Ok(session)
     }
 }
 

@@ -97,7 +97,7 @@ impl Keeper {
             lost: Some((&reason).into()),
         };
         self.replace(session, &new, event).await?;
-        Err(Attempt::Failed(KeeperError::LoginRequired { session: new.id, reason, since: now }))
+        Err(Attempt::Failed((&new).into()))
     }
 
     /// Commits a changed session with its event, then shows it to the cache.

@@ -11,20 +11,24 @@ use crate::vault::VaultError;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeeperError {
     /// The user must log in again.
-    #[error("login required: {reason}")]
+    #[error("login required at {provider}: {reason}")]
     LoginRequired {
         /// Of which session.
         session: SessionRef,
+        /// Where. In a box, so that errors stay small.
+        provider: Box<ProviderName>,
         /// Why.
         reason: LoginReason,
         /// Since when.
         since: UnixSeconds,
     },
     /// The session is over.
-    #[error("session {session} is over: {reason}; log in again")]
+    #[error("login required at {provider}: session {session} is over: {reason}; log in again")]
     Ended {
         /// Which.
         session: SessionRef,
+        /// Where it was opened.
+        provider: ProviderName,
         /// Why.
         reason: EndReason,
         /// Since when.

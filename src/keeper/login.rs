@@ -64,7 +64,7 @@ impl Keeper {
             begun_by: peer.owner(),
             device: begin.device.clone(),
             replaces: begin.replaces,
-            way: Way::Code(flow),
+            way: Way::CodeOf(provider.settings().kind.issuer().to_owned(), flow),
             expires_at: now + FLOW_LIFE,
             done: None,
         };
@@ -153,11 +153,16 @@ impl Keeper {
         login: &Versioned<PendingLogin>,
         query: [u8; 16],
     ) -> Result<LoggedIn, KeeperError> {
-        let Way::Code(flow) = &login.value.way else {
+        let Some((flow, issuer)) = login.value.way.code() else {
             let why = "no browser comes back from a login with a code; wait for it instead".to_owned();
             return Err(KeeperError::BadRequest { why });
         };
         let provider = self.provider(&login.value.provider)?;
+        let configured = provider.settings().kind.issuer();
+        if let Some(begun_at) = issuer.filter(|issuer| *issuer != configured) {
+            let (begun_at, configured) = (begun_at.to_owned(), configured.to_owned());
+            return Err(login_error(&login.value.provider, LoginFault::AnotherIssuer { begun_at, configured }));
+        }
         let callback = provider
             .read_callback(&complete.callback_query)
             .map_err(|error| KeeperError::BadRequest { why: error.to_string() })?;

@@ -88,6 +88,7 @@ pub struct Keeper {
     judge: Judge,
     clock: Clock,
     scrubs: scrub::Scrubs,
+    calling_up: set_back::OneAtATime,
     /// Every task that the keeper starts, so that shutdown can wait for what must still be written.
     tasks: TaskTracker,
     /// Where they run.
@@ -142,6 +143,7 @@ impl Keeper {
             judge: parts.judge,
             clock: parts.clock,
             scrubs: scrub::Scrubs::default(),
+            calling_up: set_back::OneAtATime::default(),
             tasks: parts.tasks,
             work: parts.work,
             stop: parts.stop,

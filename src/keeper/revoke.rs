@@ -30,7 +30,8 @@ impl Keeper {
                     return Ok(Attended::Revoked(Revocation::Pending));
                 };
                 failpoint!("revoke.before-post", session.value.id);
-                let outcome = self.end_at(provider, session, tokens, now).await?;
+                // That may have taken a while.
+                let outcome = self.end_at(provider, session, tokens, self.clock.now()).await?;
                 failpoint!("revoke.answered", session.value.id);
                 pass.came_back((&outcome).into());
                 outcome
@@ -38,7 +39,7 @@ impl Keeper {
             // Nobody is left to ask: these tokens are not for another issuer to see.
             _ => RevokeOutcome::Unsupported,
         };
-        let mut new = session.value.clone();
+        let (mut new, now) = (session.value.clone(), self.clock.now());
         let (revocation, said) = match outcome {
             RevokeOutcome::Done => (Revocation::Done, "done".to_owned()),
             RevokeOutcome::Unsupported => (Revocation::Unsupported, "unsupported".to_owned()),

@@ -58,8 +58,10 @@ impl Keeper {
         if live.is_valid_for(wanted, judged_at) {
             return Ok(Served::Now(Arc::clone(&live.reply)));
         }
-        let required =
-            |reason| KeeperError::LoginRequired { session: live.session, reason, since: live.ends_at.min(now) };
+        let required = |reason| {
+            let (session, provider, since) = (live.session, live.provider.clone().into(), live.ends_at.min(now));
+            KeeperError::LoginRequired { session, provider, reason, since }
+        };
         if now >= live.ends_at {
             return Err(required(LoginReason::SessionTooOld));
         }
@@ -94,12 +96,13 @@ impl Keeper {
 impl From<&Session> for KeeperError {
     /// Why a session that is not active cannot be served.
     fn from(session: &Session) -> Self {
+        let (id, provider) = (session.id, session.provider.clone());
         match &session.state {
             State::Active => Self::Internal,
             State::NeedsLogin { reason, since } => {
-                Self::LoginRequired { session: session.id, reason: reason.clone(), since: *since }
+                Self::LoginRequired { session: id, provider: provider.into(), reason: reason.clone(), since: *since }
             }
-            State::Ended { reason, since } => Self::Ended { session: session.id, reason: *reason, since: *since },
+            State::Ended { reason, since } => Self::Ended { session: id, provider, reason: *reason, since: *since },
         }
     }
 }

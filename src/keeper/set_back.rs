@@ -13,11 +13,28 @@ use crate::vault::VaultError;
 /// Sessions that are changed at the same time.
 const PAGE: usize = 64;
 
+/// One at a time calls sessions up.
+pub(super) type OneAtATime = Arc<tokio::sync::Mutex<()>>;
+
 impl Keeper {
     /// Lets every session that is due by a clock of before be due now, and end no later than one that is opened now. The gates of
-    /// the providers spread what follows.
-    pub(super) async fn call_up(self: Arc<Self>) {
-        match self.call_up_all().await {
+    /// the providers spread what follows. What is cut short, by whatever, is done again from its beginning, in this run or in the
+    /// next one.
+    pub(super) fn call_up_who_is_left(self: &Arc<Self>) {
+        let era = self.clock.era();
+        // If that does not open, it is written anew.
+        let is_done = self.vault.called_up().unwrap_or_default() == era;
+        if !is_done && let Ok(turn) = Arc::clone(&self.calling_up).try_lock_owned() {
+            let keeper = Arc::clone(self);
+            self.spawn(async move {
+                keeper.call_up(era).await;
+                drop(turn);
+            });
+        }
+    }
+
+    async fn call_up(&self, era: u32) {
+        match self.call_up_all(era).await {
             Ok(0) => {}
             Ok(sessions) => {
                 tracing::info!(sessions, "the clock was set back, and what was due by it is due now");
@@ -29,11 +46,16 @@ impl Keeper {
         }
     }
 
-    async fn call_up_all(&self) -> Result<usize, KeeperError> {
+    async fn call_up_all(&self, era: u32) -> Result<usize, KeeperError> {
         let (mut called, mut after) = (0, Some((self.clock.now(), SessionRef::from_random([0xff; 5]))));
-        while !self.stop.is_cancelled() {
+        while !self.stop.is_cancelled()
+            && let Ok(_work) = self.begin_work()
+        {
             let items = self.vault.due(UnixSeconds::NEVER, after, PAGE)?;
-            let (Some(last), Ok(_work)) = (items.last(), self.begin_work()) else { break };
+            let Some(last) = items.last() else {
+                self.vault.keep_called_up(era).await?;
+                break;
+            };
             after = Some(*last);
             for called_up in join_all(items.iter().map(|(_, id)| self.call_one_up(*id))).await {
                 match called_up {

@@ -44,9 +44,7 @@ impl Keeper {
         if let Err(error) = self.write_mark().await {
             tracing::warn!(%error, "the time cannot be written down for the next start");
         }
-        if turns.iter().any(|turn| turn.is_last() && turn.by() < 0) {
-            self.spawn(Arc::clone(self).call_up());
-        }
+        self.call_up_who_is_left();
         if turns.iter().any(|turn| matches!(turn, Turn::Jumped(_))) {
             self.ask_what_time_it_is().await;
             if self.witnesses().iter().any(|witness| self.clock.doubt().is_some_and(|it| witness.asked_at >= it.since))
@@ -110,11 +108,6 @@ impl Keeper {
 }
 
 impl Turn {
-    /// Whether the new time counts from now on.
-    fn is_last(self) -> bool {
-        matches!(self, Self::Agreed(_) | Self::Settled(_))
-    }
-
     fn by(self) -> i64 {
         match self {
             Self::Jumped(by) | Self::Agreed(by) | Self::Settled(by) => by,

@@ -226,7 +226,7 @@ mod tests {
 
     use super::*;
     use crate::config::settings::ProviderKind;
-    use crate::provider::scripted::{NOW, Reply, Server, begin, callback, oidc_settings, session};
+    use crate::provider::scripted::{NOW, Reply, Server, begin, callback, oidc_settings, refresh, session};
 
     #[tokio::test]
     async fn the_browser_is_sent_with_everything_the_provider_needs_and_no_secret() {
@@ -341,7 +341,7 @@ mod tests {
         let (callback, tokens) = (callback(&flow), session.tokens.clone().expect("tokens"));
         is_send(&provider.authorize_url(&flow, NOW));
         is_send(&provider.exchange(&flow, &callback, NOW));
-        is_send(&provider.refresh(&session, NOW));
+        is_send(&refresh(&provider, &session, NOW));
         is_send(&provider.revoke(&tokens, NOW));
         is_send(&provider.end_session_url(NOW));
         let shown = format!("{provider:?}{flow:?}{callback:?}");

@@ -249,6 +249,9 @@ pub enum Fault {
     /// The provider can only end all sessions of a user, and nobody asked for that.
     #[error("the provider was not told: a sign-out there would end the user's other sessions too")]
     EndsOthers,
+    /// A try that was safe when it was begun is not any more.
+    #[error("the request could not be sent before the time was over in which a lost answer is forgiven")]
+    TooLate,
     /// There is no refresh token to spend.
     #[error("the session has no refresh token")]
     NoRefreshToken,

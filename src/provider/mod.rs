@@ -44,5 +44,5 @@ pub use flow::FlowRefused;
 pub use gate::{Closed, Gate, Pass, Sign, Turn};
 pub use handshake::Handshake;
 pub use health::Health;
-pub use refresh::RefreshOutcome;
+pub use refresh::{Ready, RefreshOutcome};
 pub use revoke::RevokeOutcome;

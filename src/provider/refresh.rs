@@ -2,11 +2,12 @@
 //!
 //! The outcome decides whether a session lives, so it is as precise as HTTP allows, and in doubt says [`RefreshOutcome::Unknown`].
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokenkeeper_protocol::{Secret, UnixSeconds};
 
+use super::answer::HttpAnswer;
 use super::dialect::{Spoken, Told};
 use super::http::Unanswered;
 use super::id_token::{Presented, Unverified, payload};
@@ -45,13 +46,32 @@ pub enum RefreshOutcome {
     Unknown(Fault),
 }
 
+/// What has to be known before a refresh token is sent: where to, and that this is where it came from.
+#[derive(Debug)]
+pub struct Ready(Arc<Metadata>);
+
 impl Provider {
-    /// Spends the refresh token of `session`: at most one POST.
+    /// Fetches what a refresh of `session` needs, so that nothing but the POST is left to be done. Spends nothing.
+    ///
+    /// # Errors
+    /// What became of the refresh instead: nothing was sent.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn prepare(&self, session: &Session, now: UnixSeconds) -> Result<Ready, RefreshOutcome> {
+        let ready = self.try_prepare(session, now).await;
+        if let Err(outcome) = &ready {
+            self.remember(outcome, now);
+        }
+        ready
+    }
+
+    /// Spends the refresh token of `session`: one POST, at once.
     ///
     /// # Cancel safety
     /// Not safe: once polled, the refresh token may be spent, and the new one is lost with the future.
-    pub async fn refresh(&self, session: &Session, now: UnixSeconds) -> RefreshOutcome {
-        let outcome = self.try_refresh(session, now).await;
+    pub async fn refresh(&self, ready: &Ready, session: &Session, now: UnixSeconds) -> RefreshOutcome {
+        let outcome = self.try_refresh(&ready.0, session, now).await;
         self.remember(&outcome, now);
         outcome
     }
@@ -68,29 +88,30 @@ impl Provider {
         }
     }
 
-    async fn try_refresh(&self, session: &Session, now: UnixSeconds) -> RefreshOutcome {
-        let Some((tokens, refresh)) = session.tokens.as_ref().and_then(|it| Some((it, it.refresh.as_ref()?))) else {
-            return RefreshOutcome::NotSent(Fault::NoRefreshToken);
-        };
-        let metadata = match self.metadata(now).await {
-            Ok(metadata) => metadata,
-            Err(fault) => return RefreshOutcome::NotSent(fault),
-        };
+    async fn try_prepare(&self, session: &Session, now: UnixSeconds) -> Result<Ready, RefreshOutcome> {
+        let metadata = self.metadata(now).await.map_err(RefreshOutcome::NotSent)?;
         if metadata.issuer != session.user.issuer {
             let (opened_at, configured) = (session.user.issuer.clone(), metadata.issuer.clone());
-            return RefreshOutcome::Misconfigured(Fault::AnotherIssuer { opened_at, configured });
+            return Err(RefreshOutcome::Misconfigured(Fault::AnotherIssuer { opened_at, configured }));
         }
         if let Some(Proof::Published(url)) = &metadata.proof {
             // Fetched now if they must be: between the answer and its being kept, nothing should take time. Whether they can
             // be had decides nothing here.
             drop(self.keys(url, now).await);
         }
-        match self.send_refresh_token(&metadata, session, tokens, refresh, now).await {
+        Ok(Ready(metadata))
+    }
+
+    async fn try_refresh(&self, metadata: &Metadata, session: &Session, now: UnixSeconds) -> RefreshOutcome {
+        let Some((tokens, refresh)) = session.tokens.as_ref().and_then(|it| Some((it, it.refresh.as_ref()?))) else {
+            return RefreshOutcome::NotSent(Fault::NoRefreshToken);
+        };
+        match self.send_refresh_token(metadata, session, tokens, refresh, now).await {
             Err(Unanswered::NotSent(fault)) => RefreshOutcome::NotSent(fault),
             Err(Unanswered::Lost(fault)) => RefreshOutcome::Unknown(fault),
             Ok(spoken) => match judge(spoken) {
                 Verdict::Settled(outcome) => outcome,
-                Verdict::Granted(granted) => self.renewed(&metadata, session, tokens, granted, now).await,
+                Verdict::Granted(granted) => self.renewed(metadata, session, tokens, granted, now).await,
             },
         }
     }
@@ -201,15 +222,16 @@ pub(super) fn judge(spoken: Spoken) -> Verdict {
     }
     Verdict::Settled(match (answer.status.as_u16(), reading) {
         (_, Ok(Reading::Granted(granted))) => return Verdict::Granted(granted),
-        // A gateway speaks, not the provider: it passed the request on, and the provider may have spent the token before the
-        // answer was lost between them. (520 and 524 are Cloudflare's names for the same.)
-        (502 | 504 | 520 | 524, reading) => RefreshOutcome::Unknown(fault(reading)),
+        // What failed may have failed after the token was spent (docs/decisions/0030).
+        (status, reading) if may_have_spent(status, &answer) => RefreshOutcome::Unknown(fault(reading)),
         (408 | 429 | 500..=599, reading) => later(fault(reading)),
         (_, Ok(Reading::Said { error, description, correlation })) => match error.as_str() {
             // Beside the error of the standard: those by which Entra ID and GitHub ask for a new login.
             "invalid_grant" | "interaction_required" | "login_required" | "consent_required" | "bad_refresh_token" => {
                 RefreshOutcome::Refused { error, description, correlation }
             }
+            // RFC 6749 section 4.1.2.1: what HTTP 500 says.
+            "server_error" if answer.retry_after.is_none() => RefreshOutcome::Unknown(said(error, description)),
             "temporarily_unavailable" | "slow_down" | "server_error" => later(said(error, description)),
             "invalid_client"
             | "incorrect_client_credentials"
@@ -224,6 +246,22 @@ pub(super) fn judge(spoken: Spoken) -> Verdict {
         (400, Err(Fault::Status { .. })) => later(Fault::Unexplained),
         (_, Err(fault)) => later(fault),
     })
+}
+
+/// Whether a refresh token may be spent after an answer with this status, which is no success. Who says "later" has done nothing:
+/// the provider itself, or what stands before it and did not let the request through.
+fn may_have_spent(status: u16, answer: &HttpAnswer) -> bool {
+    /// In whose place Envoy answers 503 when a connection broke, be it before or after the request went through it.
+    const BROKEN_BEHIND_ENVOY: &[u8] = b"upstream connect error or disconnect/reset before headers";
+    match status {
+        // Something broke, and nothing says when.
+        500 => answer.retry_after.is_none(),
+        // A gateway speaks, not the provider: it passed the request on, and the answer was lost between them. (520, 522 and 524
+        // are Cloudflare's names for the same.)
+        502 | 504 | 520 | 522 | 524 => true,
+        503 => answer.body.starts_with(BROKEN_BEHIND_ENVOY),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ pub struct Vault {
     replaced: Mutex<Vec<Weak<Keyring>>>,
     /// The next sequence number of the audit outbox.
     outbox_next: AtomicU64,
-    /// The oldest event in it, when it was last read.
+    /// The oldest event in it, when it was last read; the next one, if there was none.
     outbox_read: AtomicU64,
     /// Whether the outbox was found full.
     outbox_full: AtomicBool,

@@ -23,8 +23,8 @@ impl Vault {
             let rows = self.store.scan(Table::Outbox, &[], after, 1)?;
             Ok(rows.first().and_then(|(key, _)| sequence(key)))
         };
-        let mut next = 0;
-        if let Some(oldest) = first_behind(None)? {
+        let (mut next, oldest) = (0, first_behind(None)?);
+        if let Some(oldest) = oldest {
             // Of these, `last` is there, and nothing is from `end` on.
             let (mut last, mut end) = (oldest, u64::MAX);
             while last + 1 < end {
@@ -37,6 +37,7 @@ impl Vault {
             next = end;
         }
         self.outbox_next.store(next, Ordering::SeqCst);
+        self.outbox_read.store(oldest.unwrap_or(next), Ordering::SeqCst);
         Ok(())
     }
 
@@ -50,10 +51,14 @@ impl Vault {
         Ok(self.store.scan(Table::Outbox, &[], None, 1000)?.len() as u64)
     }
 
-    /// Events that wait, by the number of the oldest: one read, however many there are.
+    /// Events that wait, by the number of the oldest: one read, however many there are, and none if nothing came since the outbox was
+    /// last found empty. A straggler counts once it was found.
     pub fn outbox_length(&self) -> Result<u64, VaultError> {
-        let oldest = self.store.scan(Table::Outbox, &[], None, 1)?;
-        let next = self.outbox_next.load(Ordering::SeqCst);
+        let (from, next) = (self.outbox_read.load(Ordering::SeqCst), self.outbox_next.load(Ordering::SeqCst));
+        if from >= next {
+            return Ok(0);
+        }
+        let oldest = self.events_from(from, 1)?;
         Ok(oldest.first().and_then(|(key, _)| sequence(key)).map_or(0, |oldest| next.saturating_sub(oldest)))
     }
 
@@ -86,18 +91,22 @@ impl Vault {
     }
 
     fn oldest_events(&self, limit: usize) -> Result<Vec<(u64, Event)>, VaultError> {
-        let from = self.outbox_read.load(Ordering::SeqCst).saturating_sub(STRAGGLERS);
-        let before = from.checked_sub(1).map(u64::to_be_bytes);
-        let mut rows = self.store.scan(Table::Outbox, &[], before.as_ref().map(|key| &key[..]), limit)?;
+        let next = self.outbox_next.load(Ordering::SeqCst);
+        let mut rows = self.events_from(self.outbox_read.load(Ordering::SeqCst).saturating_sub(STRAGGLERS), limit)?;
         if rows.is_empty() {
             // One that took longer to be written stands before.
-            rows = self.store.scan(Table::Outbox, &[], None, limit)?;
+            rows = self.events_from(0, limit)?;
         }
-        if let Some(oldest) = rows.first().and_then(|(key, _)| sequence(key)) {
-            self.outbox_read.store(oldest, Ordering::SeqCst);
-        }
+        let oldest = rows.first().and_then(|(key, _)| sequence(key));
+        self.outbox_read.store(oldest.unwrap_or(next), Ordering::SeqCst);
         let numbered = rows.iter().filter_map(|(key, row)| sequence(key).map(|number| (number, key, row)));
         numbered.map(|(number, key, row)| Ok((number, self.event(number, key, row)?))).collect()
+    }
+
+    /// Rows with this number or a higher one.
+    fn events_from(&self, first: u64, limit: usize) -> Result<Vec<(Vec<u8>, Row)>, VaultError> {
+        let before = first.checked_sub(1).map(u64::to_be_bytes);
+        Ok(self.store.scan(Table::Outbox, &[], before.as_ref().map(|key| &key[..]), limit)?)
     }
 
     /// An event that waits. One that does not open would hold up all behind it for ever: that it is lost is told in its place.

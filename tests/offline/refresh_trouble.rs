@@ -185,7 +185,7 @@ fn a_provider_that_is_down_is_left_alone_and_that_is_told() {
     let (home, _daemon, _) = with_short_token(&provider);
     let token = home.token();
     for _ in 0..12 {
-        provider.fault("refresh_token", Fault::Answer(500, String::new()));
+        provider.fault("refresh_token", Fault::Answer(503, String::new()));
     }
     home.cli(LONGER).fails_with(75);
     let deadline = Deadline::after(std::time::Duration::from_mins(1));

@@ -182,7 +182,7 @@ impl Failure {
             Code::Internal => "internal error: ".to_owned(),
             code => format!("{}: ", code.name().replace('_', " ")),
         };
-        if problem.message.starts_with(&label) { String::new() } else { label }
+        if problem.message.starts_with(label.trim_end_matches(": ")) { String::new() } else { label }
     }
 
     /// The command to run next, where there is one.
@@ -197,7 +197,8 @@ impl Failure {
         let Self::Client { error: Error::Problem(problem), provider } = self else { return None };
         match problem.code {
             Code::LoginRequired => {
-                let provider = provider.as_ref().map_or("PROVIDER", ProviderName::as_str);
+                let told = problem.login_provider().and_then(|name| name.parse::<ProviderName>().ok());
+                let provider = provider.as_ref().or(told.as_ref()).map_or("PROVIDER", ProviderName::as_str);
                 let replaces = problem.session.map(|session| format!(" --replaces {session}")).unwrap_or_default();
                 Some(format!("Log in again:\n  tokenkeeper login {provider}{replaces}"))
             }
@@ -239,8 +240,8 @@ mod tests {
 
     #[test]
     fn what_the_daemon_says_already_is_not_said_twice() {
-        let told = text(Problem::new(Code::LoginRequired, "login required: too old"));
-        assert!(told.starts_with("tokenkeeper: login required: too old\n"), "{told}");
+        let told = text(Problem::new(Code::LoginRequired, "login required at corp: too old"));
+        assert!(told.starts_with("tokenkeeper: login required at corp: too old\n"), "{told}");
     }
 
     #[test]
@@ -252,6 +253,8 @@ mod tests {
         assert!(told.ends_with("\n  tokenkeeper login corp --replaces 7k3vq2mx"), "{told}");
         let told = Failure::at(error(), None).to_text().unwrap();
         assert!(told.ends_with("\n  tokenkeeper login PROVIDER --replaces 7k3vq2mx"), "{told}");
+        let told = text(Problem { session, ..Problem::new(Code::LoginRequired, "login required at corp: too old") });
+        assert!(told.ends_with("\n  tokenkeeper login corp --replaces 7k3vq2mx"), "{told}");
     }
 
     #[test]

@@ -72,7 +72,7 @@ fn every_failure_prints_what_the_schema_says() {
         session: Some("7k3vq2mx".parse().unwrap()),
         since: Some(AT),
         audit_reference: Some("r-1".to_owned()),
-        ..Problem::new(Code::LoginRequired, "login required: revoked")
+        ..Problem::new(Code::LoginRequired, "login required at corp: revoked")
     };
     let daemon = Daemon::answering(move |_| Reply::Problem(problem.clone()));
     hold(&definition("error"), &daemon.run("token corp --json").error_json(), "error");

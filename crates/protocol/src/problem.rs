@@ -34,7 +34,18 @@ impl Problem {
     /// Why the user must log in again, in words; with [`Code::LoginRequired`] only.
     pub fn login_reason(&self) -> Option<&str> {
         let message = Some(self.message.as_str()).filter(|_| self.code == Code::LoginRequired)?;
-        Some(message.strip_prefix("login required: ").unwrap_or(message))
+        Some(self.login_parts().map_or(message, |(_, reason)| reason))
+    }
+
+    /// Where; with [`Code::LoginRequired`] only.
+    pub fn login_provider(&self) -> Option<&str> {
+        self.login_parts().map(|(provider, _)| provider)
+    }
+
+    /// Provider and reason, from `login required at PROVIDER: REASON`.
+    fn login_parts(&self) -> Option<(&str, &str)> {
+        let message = Some(self.message.as_str()).filter(|_| self.code == Code::LoginRequired)?;
+        message.strip_prefix("login required at ")?.split_once(": ")
     }
 }
 

@@ -6,6 +6,7 @@
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -26,8 +27,13 @@ use super::problem::Failure;
 use crate::command::Service;
 use crate::ipc::ACCEPT_PAUSE;
 
-/// Connections at a time: many more than there are monitoring systems.
+/// Connections at a time: many more than there are monitoring systems. Anybody here can take them, so nobody keeps one: each is
+/// for one answer, and for no longer than that takes.
 const CONNECTIONS: usize = 16;
+/// How long whoever has connected may take to ask.
+const HEAD_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a connection lasts in all: longer than monitoring waits for its answer.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// The only path.
 const PATH: &str = "/metrics";
 
@@ -68,9 +74,11 @@ async fn run(stream: TcpStream, service: &Arc<Service>, stop: &CancellationToken
         let answered = answer(service, &request).await;
         Ok::<_, Infallible>(answered.unwrap_or_else(|failure| answer::to_failure(&failure)))
     });
-    let mut connection = pin!(server().serve_connection(TokioIo::new(Patient::new(stream)), serve));
+    let mut builder = server();
+    builder.keep_alive(false).header_read_timeout(HEAD_PATIENCE);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(Patient::new(stream)), serve));
     let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
+        ended = timeout(PATIENCE, connection.as_mut()) => ended.unwrap_or(Ok(())),
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             timeout(FAREWELL, connection).await.unwrap_or(Ok(()))

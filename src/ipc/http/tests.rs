@@ -2,20 +2,22 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::answer::DOCUMENT;
 use super::route::ROUTES;
-use super::run;
+use super::{metrics, run};
 use crate::command::tests::service;
 use crate::keeper::tests::{Home, peer};
 
@@ -32,7 +34,7 @@ fn connect_as(home: &Home, uid: u32) -> (UnixStream, JoinHandle<()>) {
     (ours, tasks.spawn(served))
 }
 
-async fn rest(stream: &mut UnixStream) -> String {
+async fn rest(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut said = String::new();
     // A peer that is left with unread bytes sees a reset instead of an end.
     let _ = stream.read_to_string(&mut said).await;
@@ -61,6 +63,31 @@ async fn a_head_that_never_ends_is_not_waited_for() {
     let mut stream = connect(&home);
     stream.write_all(b"GET /healthz HTTP/1.1\r\nHost").await.unwrap();
     assert!(!rest(&mut stream).await.contains("200"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_keeps_those_away_who_collect_metrics() {
+    let home = Home::new().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (tasks, stop, service) = (TaskTracker::new(), CancellationToken::new(), Arc::new(service(&home)));
+    let served = tasks.clone();
+    tasks.spawn(async move { metrics::serve(&listener, service, served, stop).await });
+    let connect = || async { TcpStream::connect(address).await.unwrap() };
+    let mut all = Vec::new();
+    for _ in 0..16 {
+        let mut stream = connect().await;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost").await.unwrap();
+        all.push(stream);
+    }
+    let soon = Duration::from_secs(6);
+    for stream in &mut all {
+        assert!(!timeout(soon, rest(stream)).await.unwrap().contains("200"));
+    }
+    let mut stream = connect().await;
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").await.unwrap();
+    let said = timeout(soon, rest(&mut stream)).await.expect("nobody keeps a connection");
+    assert!(said.starts_with("HTTP/1.1 200 ") && said.contains("\ntokenkeeper_ready 1\n"), "{said}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -52,7 +52,9 @@ impl Traces {
             answered.is_some_and(|it| (&it.user.issuer, &it.user.subject) == (&person.issuer, &person.subject))
         };
         let names = match &login.way {
-            Way::Code(flow) => flow.login_hint.as_ref().is_some_and(|hint| self.called.contains(hint)),
+            Way::Code(flow) | Way::CodeOf(_, flow) => {
+                flow.login_hint.as_ref().is_some_and(|hint| self.called.contains(hint))
+            }
             Way::Device(flow) => flow.failure.as_ref().is_some_and(|why| self.called.iter().any(|it| why.says(it))),
         };
         self.person.as_ref().is_some_and(is_person) || names

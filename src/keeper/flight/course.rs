@@ -1,7 +1,7 @@
 //! The course of a flight: what is done next, decided by what came of what was done. Pure: no I/O, no clock, no chance.
 //!
-//! Invariants: nothing is asked of a provider with a refresh token before the intent is durable; nothing is shown before it
-//! is durable, or at least kept; an answer is let go only once it is durable.
+//! Invariants: nothing is asked of a provider with a refresh token before the intent is durable, and the time is looked at between
+//! that and the POST; nothing is shown before it is durable, or at least kept; an answer is let go only once it is durable.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokenkeeper_protocol::UnixSeconds;
 
 use super::Outcome;
-use super::need::{Found, admitted, needed};
+use super::need::{Found, admitted, intended, needed};
 use super::outcome::{Changed, Known, settled};
 use super::unwritten::Answered;
 use crate::domain::{LoginReason, Session};
@@ -41,7 +41,7 @@ pub(super) enum State {
     Closing { session: Versioned<Session>, reason: LoginReason, now: UnixSeconds },
     /// It is over, and the provider is told.
     Revoking { session: Versioned<Session>, now: UnixSeconds },
-    /// The gate of the provider is waited at.
+    /// The gate of the provider is waited at, and what must be known to ask it is fetched.
     Queueing(Errand),
     /// The intent to spend the refresh token is written.
     Intending(Errand, UnixSeconds),
@@ -64,24 +64,24 @@ pub(super) enum State {
 pub(super) struct Errand {
     pub(super) session: Versioned<Session>,
     pub(super) provider: Arc<Provider>,
-    /// How long after a lost answer the provider takes the same refresh token again.
-    pub(super) grace: Duration,
     /// Whether the refresh token may be a spent one, from an older copy of the store.
     pub(super) is_stale: bool,
-    /// The era of the clock.
-    pub(super) era: u32,
 }
 
 /// What came of it.
 pub(super) enum Event {
     /// Of [`State::Looking`].
     Found(Result<Found, KeeperError>),
-    /// Of [`State::PuttingOff`], [`State::Intending`], [`State::Writing`].
+    /// Of [`State::PuttingOff`], [`State::Writing`].
     Written(Result<(), Attempt>),
     /// Of [`State::Closing`], [`State::Revoking`].
     Attended(Result<Attended, Attempt>),
-    /// Of [`State::Queueing`]: when the gate was passed.
-    Admitted(Result<UnixSeconds, KeeperError>),
+    /// Of [`State::Queueing`]: what is known when everything is ready.
+    Admitted(Result<Known, KeeperError>),
+    /// The same when something could not be fetched.
+    Unready(UnixSeconds, RefreshOutcome),
+    /// Of [`State::Intending`]: what is known when that is on the disk.
+    Intended(Result<Known, Attempt>),
     /// Of [`State::Asking`].
     Answered(RefreshOutcome),
     /// Of [`State::Rereading`].
@@ -101,12 +101,10 @@ impl Flight {
     pub(super) fn next(mut self, event: Event) -> Self {
         self.state = match (self.state, event) {
             (State::Looking, Event::Found(Ok(found))) => needed(found, self.wish),
-            (State::Queueing(errand), Event::Admitted(Ok(now))) => admitted(errand, now),
-            (State::Intending(errand, now), Event::Written(Ok(()))) => State::Asking(errand, now),
-            (State::Asking(errand, now), Event::Answered(outcome)) => {
-                let answered = Arc::new(Answered::to(errand, now, outcome));
-                State::Rereading { answered, is_kept: false }
-            }
+            (State::Queueing(errand), Event::Admitted(Ok(known))) => admitted(errand, known),
+            (State::Queueing(errand), Event::Unready(now, outcome))
+            | (State::Asking(errand, now), Event::Answered(outcome)) => answered(errand, now, outcome),
+            (State::Intending(errand, _), Event::Intended(Ok(known))) => intended(errand, known),
             (State::Rereading { answered, is_kept }, Event::Reread(Ok(session), known)) => {
                 let (change, then) = settled(session, &answered, known);
                 State::Writing { answered, is_kept, change, then }
@@ -131,7 +129,8 @@ impl Flight {
                 State::Showing(then)
             }
             (State::Showing(Err(KeeperError::ProviderDown { wait: Duration::ZERO, .. })), Event::Done)
-            | (State::PuttingOff { .. } | State::Intending(..), Event::Written(Err(Attempt::Changed)))
+            | (State::PuttingOff { .. }, Event::Written(Err(Attempt::Changed)))
+            | (State::Intending(..), Event::Intended(Err(Attempt::Changed)))
             | (State::Closing { .. } | State::Revoking { .. }, Event::Attended(Err(Attempt::Changed))) => {
                 self.looks += 1;
                 if self.looks > LOOKS { State::Landed(Ok(Attended::NothingDue)) } else { State::Looking }
@@ -145,6 +144,7 @@ impl Flight {
                 Event::Found(Err(error))
                 | Event::Admitted(Err(error))
                 | Event::Written(Err(Attempt::Failed(error)))
+                | Event::Intended(Err(Attempt::Failed(error)))
                 | Event::Attended(Err(Attempt::Failed(error))),
             ) => State::Landed(Err(error)),
             // An event that is none of this state.
@@ -152,4 +152,9 @@ impl Flight {
         };
         self
     }
+}
+
+/// What is done with an answer: it is taken into the session as that is by now.
+pub(super) fn answered(errand: Errand, sent_at: UnixSeconds, outcome: RefreshOutcome) -> State {
+    State::Rereading { answered: Arc::new(Answered::to(errand, sent_at, outcome)), is_kept: false }
 }

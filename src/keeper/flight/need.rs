@@ -6,12 +6,12 @@ use std::time::Duration;
 use tokenkeeper_protocol::UnixSeconds;
 
 use super::Outcome;
-use super::course::{Errand, State};
-use super::outcome::not_before;
+use super::course::{Errand, State, answered};
+use super::outcome::{Known, not_before};
 use crate::domain::{LoginReason, Session};
 use crate::keeper::attend::{Attended, Wish};
 use crate::keeper::{KeeperError, timing};
-use crate::provider::{Provider, RefreshLife};
+use crate::provider::{Fault, Provider, RefreshLife, RefreshOutcome};
 use crate::vault::Versioned;
 
 /// A session as it was found, and what else decides.
@@ -86,12 +86,13 @@ pub(super) fn needed(found: Found, wish: Wish) -> State {
             return put_off(session, now, keep_alive, Ok(Attended::NothingDue));
         }
     }
-    State::Queueing(Errand { session, provider, grace, is_stale, era })
+    State::Queueing(Errand { session, provider, is_stale })
 }
 
-/// What is done once the gate was passed. That may have taken longer than a grace.
-pub(super) fn admitted(errand: Errand, now: UnixSeconds) -> State {
-    if let Some((until, why)) = held_back(&errand.session.value, errand.grace, errand.era, now) {
+/// What is done once the gate was passed, and all is ready. That may have taken longer than a grace.
+pub(super) fn admitted(errand: Errand, known: Known) -> State {
+    let Known { now, grace, era, .. } = known;
+    if let Some((until, why)) = held_back(&errand.session.value, grace, era, now) {
         return put_off(errand.session, now, until, Err(why));
     }
     if errand.session.value.account().is_some() {
@@ -99,6 +100,16 @@ pub(super) fn admitted(errand: Errand, now: UnixSeconds) -> State {
         return State::Asking(errand, now);
     }
     State::Intending(errand, now)
+}
+
+/// What is done once the intent is on the disk: the last look at the time before the refresh token is sent. Where that took longer
+/// than a grace, it is not sent, and the intent is settled with what becomes of the session.
+pub(super) fn intended(errand: Errand, known: Known) -> State {
+    let Known { now, grace, era, .. } = known;
+    match held_back(&errand.session.value, grace, era, now) {
+        Some(_) => answered(errand, now, RefreshOutcome::NotSent(Fault::TooLate)),
+        None => State::Asking(errand, now),
+    }
 }
 
 /// Until when a try is held back that would come too soon after the last one, and what is told of that.

@@ -106,11 +106,11 @@ pub(super) fn after(session: &Session, answered: &Answered, known: Known) -> (Se
                 Some(_) => LoginReason::AnswerLost(refusal),
                 None => LoginReason::Refused(refusal),
             };
-            new.state = State::NeedsLogin { reason: reason.clone(), since: now };
+            new.state = State::NeedsLogin { reason, since: now };
             new.tokens = None;
             new.generation += 1;
             (new.trouble, new.due_at) = (None, None);
-            Err(KeeperError::LoginRequired { session: session.id, reason, since: now })
+            Err((&new).into())
         }
     };
     (new, verdict)

@@ -67,7 +67,8 @@ impl Keeper {
         }
     }
 
-    /// From the gate to the answer: whoever passed it holds the pass until the answer is there.
+    /// From the gate to the answer: whoever passed it holds the pass until the answer is there. Behind the last look at the time,
+    /// nothing is left to be done but the POST.
     async fn ask_provider(&self, flight: Flight, wish: Wish) -> Flight {
         let State::Queueing(errand) = &flight.state else { return flight };
         let (provider, before) = (Arc::clone(&errand.provider), errand.session.value.clone());
@@ -75,16 +76,27 @@ impl Keeper {
             Ok(pass) => pass,
             Err(error) => return flight.next(Event::Admitted(Err(error))),
         };
+        let ready = match before.account() {
+            None => match provider.prepare(&before, self.clock.now()).await {
+                Ok(ready) => Some(ready),
+                Err(outcome) => {
+                    pass.came_back((&outcome).into());
+                    return flight.next(Event::Unready(self.clock.now(), outcome));
+                }
+            },
+            // Nothing is spent, so nothing can come too late.
+            Some(_) => None,
+        };
         // That may have taken a while. If the session was changed meanwhile, the intent is not written.
-        let mut flight = flight.next(Event::Admitted(Ok(self.clock.now())));
+        let mut flight = flight.next(Event::Admitted(Ok(self.known(provider.settings()))));
         if let State::Intending(errand, now) = &flight.state {
             let written = self.intend(&errand.session, *now).await;
-            flight = flight.next(Event::Written(written));
+            flight = flight.next(Event::Intended(written.map(|()| self.known(provider.settings()))));
         }
         if let State::Asking(_, now) = &flight.state {
-            let outcome = match before.account() {
-                None => provider.refresh(&before, *now).await,
-                Some(_) => provider.client_credentials(&before.scopes, &before.resource, *now).await,
+            let outcome = match &ready {
+                Some(ready) => provider.refresh(ready, &before, *now).await,
+                None => provider.client_credentials(&before.scopes, &before.resource, *now).await,
             };
             failpoint!("refresh.answered", before.id);
             pass.came_back((&outcome).into());

@@ -123,6 +123,26 @@ async fn what_was_due_by_a_clock_that_was_ahead_is_due_when_it_is_set_back_and_e
 }
 
 #[tokio::test]
+async fn what_a_stop_kept_from_being_due_when_the_clock_was_set_back_is_so_after_the_next_start() {
+    let home = Home::new().await;
+    home.sleep_until(10);
+    home.stop.cancel();
+    set_back(&home, DAY).await;
+    let home = home.restarted().await;
+    let by_the_clock_of_before = home.session().due_at;
+    assert_eq!((by_the_clock_of_before, home.vault.called_up().unwrap()), (Some(at(200)), 0));
+    home.keeper.look_at_clock().await;
+    until(|| home.vault.called_up().unwrap() == 1).await;
+    assert_eq!(home.session().due_at, Some(home.clock.now()));
+    // Once.
+    home.edit(|session| session.due_at = by_the_clock_of_before).await;
+    home.keeper.look_at_clock().await;
+    home.keeper.tasks.close();
+    home.keeper.tasks.wait().await;
+    assert_eq!(home.session().due_at, by_the_clock_of_before);
+}
+
+#[tokio::test]
 async fn a_session_ends_by_a_jump_only_when_that_is_confirmed() {
     let home = Home::with(|_| {}, |session| session.due_at = None).await;
     home.clock.set_wall_by(TEN_YEARS);

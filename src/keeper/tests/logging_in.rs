@@ -5,7 +5,7 @@ use tokenkeeper_protocol::request::{LoginBegin, LoginComplete};
 use tokenkeeper_protocol::{Secret, UserName};
 
 use super::*;
-use crate::domain::{LoginReason, Refusal, State};
+use crate::domain::{LoginReason, Refusal, State, Way};
 use crate::policy::{Reach, Rules};
 use crate::provider::scripted::login_begin;
 use crate::vault::Scope;
@@ -111,6 +111,29 @@ async fn a_foreign_callback_spends_no_code_and_leaves_the_login_open() {
     assert!(matches!(come_back(&home, &visit, 1000, "nonsense").await, Err(KeeperError::BadRequest { .. })));
     assert_eq!(home.posts(), 0);
     assert!(complete(&home, &visit).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_code_is_not_shown_to_another_issuer_than_its_login_was_begun_at() {
+    let home = Home::new().await;
+    let (visit, older) = (begin(&home, None).await, begin(&home, None).await);
+    let other = Server::oidc().await;
+    let known = home.keeper.providers();
+    let provider = Arc::new(other.provider());
+    home.keeper.replace_providers(Providers::from([(provider.settings().name.clone(), provider)]), RETENTION);
+    let error = complete(&home, &visit).await.unwrap_err();
+    assert!(matches!(&error, KeeperError::LoginFailed { why } if why.contains(other.url())), "{error}");
+    assert_eq!((home.posts(), other.count("/token")), (0, 0));
+
+    // An older version did not keep the issuer.
+    let mut login = home.vault.login(older.begun.login_id).unwrap().unwrap();
+    login.value.way = Way::Code(login.value.way.code().unwrap().0.clone());
+    let mut change = home.vault.change(NOW);
+    change.keep_login(older.begun.login_id, login.version, &login.value).unwrap();
+    change.commit().await.unwrap();
+    home.keeper.replace_providers((*known).clone(), RETENTION);
+    grant(&home, &older, &[]);
+    complete(&home, &older).await.unwrap();
 }
 
 #[tokio::test]

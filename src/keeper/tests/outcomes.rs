@@ -110,9 +110,9 @@ async fn a_refused_refresh_token_means_a_new_login_and_is_told_to_everybody_afte
         correlation: Some("x-request-id req-77".to_owned()),
         tries: 1,
     });
-    assert_eq!(error, KeeperError::LoginRequired { session: home.id, reason: reason.clone(), since: at(200) });
     let session = home.session();
     assert_eq!(session.state, State::NeedsLogin { reason, since: at(200) });
+    assert_eq!(error, KeeperError::from(&session));
     assert_eq!((session.tokens, session.due_at, session.trouble), (None, None, None));
     assert_eq!(home.token(), None);
     assert_eq!(home.attend(Wish::NewToken).await, Ok(Attended::NothingDue));

@@ -125,9 +125,13 @@ async fn a_session_that_needs_a_login_is_dormant_and_one_that_never_was_is_absen
         error,
         KeeperError::LoginRequired {
             session: home.id,
+            provider: Box::new("corp".parse().unwrap()),
             reason: LoginReason::AnswerLost(Refusal::default()),
             since: at(5)
         }
     );
+    let told = error.to_problem();
+    assert_eq!(told.login_provider(), Some("corp"));
+    assert_eq!(told.login_reason(), Some(LoginReason::AnswerLost(Refusal::default()).to_string().as_str()));
     assert!(matches!(home.keeper.look(SessionRef::from_random([9; 5])), Ok(Look::Absent)));
 }

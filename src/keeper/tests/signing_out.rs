@@ -104,3 +104,34 @@ async fn a_logout_does_not_end_a_login_that_came_after_it() {
     assert_eq!(home.revoked().len(), 0);
     assert_eq!(state(&home, second), State::Active);
 }
+
+#[tokio::test]
+async fn a_logout_does_not_end_a_login_of_the_same_second_that_came_after_it() {
+    let (home, _) = home(0).await;
+    let user = home.session().user;
+    let opening = || home.keeper.opening_time(home.provider().settings(), &user, at(0)).unwrap();
+    assert_eq!(opening(), at(0));
+    home.server.script("/revoke", Reply::text(503, "text/plain", ""));
+    assert_eq!(logout(&home).await, Revocation::Pending);
+    assert_eq!(opening(), at(1), "its sign-out is still to come");
+    home.server.script("/revoke", Reply::text(200, "text/plain", ""));
+    home.sleep_until(10);
+    home.attend_to_all_due().await;
+    assert_eq!((home.session().tokens, opening()), (None, at(0)));
+}
+
+#[tokio::test]
+async fn a_login_that_renews_a_session_during_the_sign_out_is_left_alone() {
+    let (home, second) = home(0).await;
+    let bell = Arc::new(Notify::new());
+    home.server.script("/revoke", Reply::Held(Arc::clone(&bell), Box::new(Reply::text(200, "text/plain", ""))));
+    let (revoked, ()) = tokio::join!(logout(&home), async {
+        until(|| home.revoked().len() == 1).await;
+        let old = home.vault.session(second).unwrap().unwrap();
+        let mut change = home.vault.change(at(1));
+        change.update(&old, &Session { opened_at: at(1), ..old.value.clone() }).unwrap();
+        change.commit().await.unwrap();
+        bell.notify_one();
+    });
+    assert_eq!((revoked, state(&home, second)), (Revocation::Done, State::Active));
+}

@@ -76,6 +76,49 @@ async fn a_try_that_comes_too_late_for_the_grace_waits_for_the_expiry_instead() 
     }
 }
 
+/// A session whose lost answer is forgiven until 225 s, when its next try is due.
+async fn about_to_try_again() -> Home {
+    let trouble = Trouble { tries: 2, not_before: at(200), unknown_since: Some(at(195)), ..Trouble::default() };
+    let edit = |session: &mut Session| session.trouble = Some(trouble);
+    let home = Home::with(|settings| settings.reuse_grace = Duration::from_secs(30), edit).await;
+    home.sleep_until(200);
+    home
+}
+
+fn assert_waits_for_the_expiry(home: &Home, outcome: &Result<Attended, KeeperError>) {
+    assert!(matches!(outcome, Err(KeeperError::ProviderDown { .. })), "{outcome:?}");
+    assert_eq!((home.posts(), home.session().due_at), (0, Some(at(300))));
+    assert_eq!((trouble(home).unknown_since, home.vault.unsettled().unwrap()), (Some(at(195)), vec![]));
+}
+
+#[tokio::test]
+async fn a_try_that_is_made_ready_too_late_for_the_grace_is_not_sent() {
+    const DISCOVERY: &str = "/.well-known/openid-configuration";
+    let home = about_to_try_again().await;
+    let bell = Arc::new(Notify::new());
+    let document = home.server.scripted(DISCOVERY);
+    home.server.script(DISCOVERY, Reply::Held(Arc::clone(&bell), Box::new(document)));
+    let (outcome, ()) = tokio::join!(home.attend(Wish::Due), async {
+        until(|| home.server.count(DISCOVERY) == 1).await;
+        home.sleep_until(225);
+        bell.notify_one();
+    });
+    assert_waits_for_the_expiry(&home, &outcome);
+}
+
+#[tokio::test]
+async fn a_try_whose_intent_is_written_too_late_for_the_grace_is_not_sent() {
+    let home = about_to_try_again().await;
+    home.store.hold(Table::Intents);
+    let (outcome, ()) = tokio::join!(home.attend(Wish::Due), async {
+        until(|| home.store.held() == 1).await;
+        home.sleep_until(225);
+        home.store.let_all_go();
+    });
+    assert_waits_for_the_expiry(&home, &outcome);
+    assert!(trouble(&home).what.contains("could not be sent before"), "{:?}", trouble(&home));
+}
+
 #[tokio::test]
 async fn another_failure_does_not_make_the_token_safe_to_send_again() {
     for reply in [Reply::text(503, "text/html", ""), error("invalid_client"), Reply::HangUpAfter] {
@@ -123,24 +166,6 @@ async fn a_refresh_that_a_crash_interrupted_is_taken_for_lost() {
 async fn a_refresh_that_a_crash_interrupted_is_tried_at_once_within_the_grace() {
     let home = interrupted(60, 1).await;
     assert_eq!((home.session().due_at, trouble(&home).unknown_since), (Some(at(211)), Some(at(200))));
-}
-
-#[tokio::test]
-async fn a_session_that_is_damaged_does_not_keep_the_others_from_being_recovered() {
-    let home = Home::new().await;
-    let damaged = SessionRef::from_random([0; 5]);
-    let mut change = home.vault.change(at(200));
-    change.insert(&Session { id: damaged, ..home.session() }).unwrap();
-    for id in [damaged, home.id] {
-        change.intend(id, &Intent { generation: 1, at: at(200) }).unwrap();
-    }
-    change.commit().await.unwrap();
-    let mut damage = Batch::default();
-    damage.set(Table::Sessions, damaged.as_bytes(), "nothing that opens");
-    home.store.write_if(damage).await.unwrap();
-    home.keeper.recover().await.unwrap();
-    assert_eq!(trouble(&home).unknown_since, Some(at(200)));
-    assert_eq!(home.vault.unsettled().unwrap().len(), 1, "that of the other stays");
 }
 
 #[tokio::test]
@@ -195,6 +220,7 @@ async fn one_record_that_is_damaged_keeps_no_other_refresh_from_being_settled() 
     home.keeper.resume_clock().unwrap();
     home.keeper.recover().await.unwrap();
     assert_eq!(trouble(&home).unknown_since, Some(at(200)));
+    assert_eq!(home.vault.unsettled().unwrap().len(), 1, "that of the other stays");
     home.keeper.look_at_clock().await;
     assert_eq!(home.vault.clock_mark().unwrap().map(|mark| mark.now), Some(at(210)), "it is written anew");
 }

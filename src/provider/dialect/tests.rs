@@ -11,7 +11,7 @@ use crate::config::custom::{
 };
 use crate::config::settings::{ClientAuthentication, ProviderKind, ProviderSettings};
 use crate::domain::Session;
-use crate::provider::scripted::{NOW, Reply, Server, begin, session};
+use crate::provider::scripted::{NOW, Reply, Server, begin, refresh, session};
 use crate::provider::{Callback, CallbackMalformed, Fault, LoginFault, Provider, RefreshOutcome, RevokeOutcome};
 
 use Placeholder as P;
@@ -210,7 +210,7 @@ fn before(server: &Server) -> Session {
 async fn a_refresh_is_one_request_as_described_and_keeps_the_refresh_token() {
     let (server, provider) = provider().await;
     server.script("/refresh", Reply::json(200, &json!({"Data": {"AccessToken": "at-new", "Life": 60_000}})));
-    let RefreshOutcome::Renewed(tokens) = provider.refresh(&before(&server), NOW).await else { panic!("no tokens") };
+    let RefreshOutcome::Renewed(tokens) = refresh(&provider, &before(&server), NOW).await else { panic!("no tokens") };
     assert_eq!((tokens.access.token.expose(), tokens.refresh), ("at-new", None));
     assert_eq!(tokens.access.expires_at, NOW + Duration::from_mins(1));
     let requests = server.requests("/refresh");
@@ -239,7 +239,9 @@ async fn expiry_is_understood_in_every_notation() {
         })
         .await;
         server.script("/refresh", Reply::json(200, &json!({"Data": {"AccessToken": "at"}, "e": value})));
-        let RefreshOutcome::Renewed(tokens) = provider.refresh(&before(&server), NOW).await else { panic!("{value}") };
+        let RefreshOutcome::Renewed(tokens) = refresh(&provider, &before(&server), NOW).await else {
+            panic!("{value}")
+        };
         assert_eq!(tokens.access.expires_at, UnixSeconds(NOW.0 + life), "{how:?} {value}");
     }
 }
@@ -248,7 +250,7 @@ async fn expiry_is_understood_in_every_notation() {
 async fn outcome(reply: Reply) -> RefreshOutcome {
     let (server, provider) = provider().await;
     server.script("/refresh", reply);
-    provider.refresh(&before(&server), NOW).await
+    refresh(&provider, &before(&server), NOW).await
 }
 
 #[tokio::test]

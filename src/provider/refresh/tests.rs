@@ -5,12 +5,12 @@ use serde_json::{Value, json};
 use super::*;
 use crate::config::settings::ProviderKind;
 use crate::provider::Sign;
-use crate::provider::scripted::{NOW, Reply, Server, Signer, session};
+use crate::provider::scripted::{NOW, Reply, Server, Signer, refresh, session};
 
 async fn outcome_of(reply: Reply) -> RefreshOutcome {
     let server = Server::oauth2().await;
     server.script("/token", reply);
-    let outcome = server.provider().refresh(&session(server.url()), NOW).await;
+    let outcome = refresh(&server.provider(), &session(server.url()), NOW).await;
     assert_eq!(server.count("/token"), 1);
     outcome
 }
@@ -35,7 +35,7 @@ async fn new_tokens_come_with_one_post_that_asks_for_no_scope() {
         ),
     );
     let provider = server.provider();
-    let tokens = renewed(provider.refresh(&session(server.url()), NOW).await);
+    let tokens = renewed(refresh(&provider, &session(server.url()), NOW).await);
     assert_eq!(tokens.access.token, Secret::from("at-new"));
     assert_eq!(tokens.access.life(), Duration::from_secs(60));
     assert_eq!(tokens.refresh, Some(Secret::from("rt-new")));
@@ -155,6 +155,7 @@ async fn answers_that_say_later_are_transient_with_the_wait_they_ask_for() {
         wait(Reply::json(500, &gone)),
         wait(Reply::json(400, &json!({"error": "temporarily_unavailable"}))),
         wait(Reply::json(400, &json!({"error": "slow_down"}))),
+        wait(Reply::json(400, &json!({"error": "server_error"}))),
         wait(Reply::text(403, "text/html", "<html>blocked</html>")),
         wait(Reply::text(400, "text/plain", "")),
     ] {
@@ -176,10 +177,25 @@ async fn what_a_failing_provider_says_is_passed_on() {
 }
 
 #[tokio::test]
-async fn a_gateway_without_an_answer_may_have_spent_the_token() {
-    for status in [502, 504] {
+async fn what_broke_at_or_before_the_provider_may_have_spent_the_token() {
+    for status in [500, 502, 504, 520, 522, 524] {
         let outcome = outcome_of(Reply::text(status, "text/html", "<html>")).await;
         assert_eq!(outcome, RefreshOutcome::Unknown(Fault::Status { place: Place::Token, status }));
+    }
+    for status in [400, 500] {
+        let outcome = outcome_of(Reply::json(status, &json!({"error": "server_error"}))).await;
+        assert!(matches!(&outcome, RefreshOutcome::Unknown(Fault::Said { .. })), "{status}: {outcome:?}");
+    }
+    let envoy = "upstream connect error or disconnect/reset before headers. reset reason: connection termination";
+    let outcome = outcome_of(Reply::text(503, "text/plain", envoy)).await;
+    assert_eq!(outcome, RefreshOutcome::Unknown(Fault::Status { place: Place::Token, status: 503 }));
+}
+
+#[tokio::test]
+async fn what_was_not_let_through_has_spent_nothing() {
+    for status in [408, 429, 501, 503, 521, 523] {
+        let outcome = outcome_of(Reply::text(status, "text/html", "<html>")).await;
+        assert!(matches!(&outcome, RefreshOutcome::Transient { .. }), "{status}: {outcome:?}");
     }
 }
 
@@ -205,7 +221,7 @@ async fn a_success_that_cannot_be_used_may_have_spent_the_token() {
 async fn a_connection_that_is_dropped_unread_is_not_tried_again() {
     let server = Server::oauth2().await;
     server.on_connect(Reply::HangUpBefore);
-    let outcome = server.provider().refresh(&session(server.url()), NOW).await;
+    let outcome = refresh(&server.provider(), &session(server.url()), NOW).await;
     assert!(matches!(outcome, RefreshOutcome::Unknown(Fault::Broken { .. })), "{outcome:?}");
     assert_eq!(server.count("/"), 1);
 }
@@ -215,7 +231,7 @@ async fn silence_ends_with_the_timeout_and_may_have_spent_the_token() {
     let server = Server::oauth2().await;
     server.script("/token", Reply::Silence);
     let provider = server.provider_with(|settings| settings.timeout = Duration::from_millis(300));
-    let outcome = provider.refresh(&session(server.url()), NOW).await;
+    let outcome = refresh(&provider, &session(server.url()), NOW).await;
     assert!(matches!(outcome, RefreshOutcome::Unknown(Fault::Timeout { .. })), "{outcome:?}");
     assert_eq!(server.count("/token"), 1);
 }
@@ -230,7 +246,7 @@ async fn a_connection_that_never_becomes_secure_carried_nothing() {
             endpoints.token = endpoints.token.replace("http://", "https://");
         }
     });
-    let outcome = provider.refresh(&session(server.url()), NOW).await;
+    let outcome = refresh(&provider, &session(server.url()), NOW).await;
     let RefreshOutcome::NotSent(fault) = outcome else { panic!("{outcome:?}") };
     assert!(fault.to_string().contains("nothing answers within 0.15 s"), "{fault}");
 }
@@ -249,7 +265,7 @@ async fn what_never_left_this_machine_can_be_repeated() {
                 endpoints.token = token;
             }
         });
-        let outcome = provider.refresh(&session(server.url()), NOW).await;
+        let outcome = refresh(&provider, &session(server.url()), NOW).await;
         assert!(
             matches!(&outcome, RefreshOutcome::NotSent(fault) if fault.to_string().starts_with(&words)),
             "{outcome:?}"
@@ -262,13 +278,13 @@ async fn what_never_left_this_machine_can_be_repeated() {
 async fn a_server_that_cannot_be_trusted_gets_no_token_and_its_authority_can_be_named() {
     let server = Server::oauth2_over_tls().await;
     server.script("/token", Reply::json(200, &json!({"access_token": "at-new"})));
-    let outcome = server.provider().refresh(&session(server.url()), NOW).await;
+    let outcome = refresh(&server.provider(), &session(server.url()), NOW).await;
     assert!(matches!(&outcome, RefreshOutcome::NotSent(Fault::Tls { .. })), "{outcome:?}");
     assert_eq!(server.count("/token"), 0);
 
     let authority = concat!(env!("CARGO_MANIFEST_DIR"), "/src/provider/scripted/keys/authority.pem");
     let provider = server.provider_with(|settings| settings.ca_file = Some(authority.into()));
-    renewed(provider.refresh(&session(server.url()), NOW).await);
+    renewed(refresh(&provider, &session(server.url()), NOW).await);
     assert_eq!(server.count("/token"), 1);
 }
 
@@ -277,18 +293,20 @@ async fn without_metadata_or_a_refresh_token_nothing_is_sent() {
     let server = Server::oidc().await;
     server.script("/.well-known/openid-configuration", Reply::text(503, "text/plain", ""));
     let provider = server.provider();
-    let outcome = provider.refresh(&session(server.url()), NOW).await;
+    let outcome = refresh(&provider, &session(server.url()), NOW).await;
     assert!(matches!(outcome, RefreshOutcome::NotSent(Fault::Status { place: Place::Discovery, .. })), "{outcome:?}");
+    let server = Server::oauth2().await;
     let mut without = session(server.url());
     without.tokens.as_mut().expect("tokens").refresh = None;
-    assert_eq!(provider.refresh(&without, NOW).await, RefreshOutcome::NotSent(Fault::NoRefreshToken));
+    let outcome = refresh(&server.provider(), &without, NOW).await;
+    assert_eq!(outcome, RefreshOutcome::NotSent(Fault::NoRefreshToken));
     assert_eq!(server.count("/token"), 0);
 }
 
 #[tokio::test]
 async fn a_refresh_token_is_not_shown_to_another_issuer_than_gave_it() {
     let server = Server::oidc().await;
-    let outcome = server.provider().refresh(&session("https://old.example"), NOW).await;
+    let outcome = refresh(&server.provider(), &session("https://old.example"), NOW).await;
     assert!(matches!(outcome, RefreshOutcome::Misconfigured(Fault::AnotherIssuer { .. })), "{outcome:?}");
     assert_eq!(server.count("/token"), 0);
 }
@@ -296,7 +314,7 @@ async fn a_refresh_token_is_not_shown_to_another_issuer_than_gave_it() {
 async fn refreshed_with(server: &Server, changes: &[(&str, Value)]) -> RefreshOutcome {
     let id = server.id_token(changes);
     server.script("/token", Reply::json(200, &json!({"access_token": "at-new", "id_token": id.expose()})));
-    server.provider().refresh(&session(server.url()), NOW).await
+    refresh(&server.provider(), &session(server.url()), NOW).await
 }
 
 #[tokio::test]
@@ -361,17 +379,17 @@ async fn a_wrong_signature_counts_if_the_keys_are_new_and_only_then() {
         server.script("/token", Reply::json(200, &json!({"access_token": "at-new", "id_token": id.expose()})));
     };
     answer(&server);
-    assert!(renewed(provider.refresh(&session(server.url()), NOW).await).id.is_some());
+    assert!(renewed(refresh(&provider, &session(server.url()), NOW).await).id.is_some());
     server.signer = Signer::ed25519("k1");
     answer(&server);
-    let outcome = provider.refresh(&session(server.url()), NOW + Duration::from_secs(30)).await;
+    let outcome = refresh(&provider, &session(server.url()), NOW + Duration::from_secs(30)).await;
     assert!(
         matches!(&outcome, RefreshOutcome::Unknown(fault) if fault.to_string().contains("signature")),
         "{outcome:?}"
     );
     // A key may have been replaced under its name.
     server.script("/jwks", Reply::text(503, "text/plain", ""));
-    let outcome = provider.refresh(&session(server.url()), NOW + Duration::from_mins(2)).await;
+    let outcome = refresh(&provider, &session(server.url()), NOW + Duration::from_mins(2)).await;
     assert_eq!(renewed(outcome).id, None);
 }
 
@@ -390,10 +408,10 @@ async fn a_key_set_that_is_to_be_left_alone_is_and_refreshes_go_on() {
     server.script("/token", Reply::json(200, &json!({"access_token": "at-new", "id_token": id.expose()})));
     let provider = server.provider();
     for second in [0, 100, 299] {
-        let outcome = provider.refresh(&session(server.url()), NOW + Duration::from_secs(second)).await;
+        let outcome = refresh(&provider, &session(server.url()), NOW + Duration::from_secs(second)).await;
         assert_eq!(renewed(outcome).access.token.expose(), "at-new");
         assert_eq!(server.count("/jwks"), 1);
     }
-    drop(provider.refresh(&session(server.url()), NOW + Duration::from_secs(300)).await);
+    drop(refresh(&provider, &session(server.url()), NOW + Duration::from_secs(300)).await);
     assert_eq!(server.count("/jwks"), 2);
 }

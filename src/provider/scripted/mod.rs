@@ -20,11 +20,20 @@ use tokio_rustls::TlsAcceptor;
 pub(crate) use settings::{begin, callback, device_begin, login_begin, oauth2_settings, oidc_settings, session};
 pub(crate) use signer::Signer;
 
-use super::Provider;
+use super::{Provider, RefreshOutcome};
 use crate::config::settings::ProviderSettings;
+use crate::domain::Session;
 
 /// When the tests happen.
 pub(crate) const NOW: UnixSeconds = UnixSeconds(1_790_000_000);
+
+/// A refresh from its beginning to its end.
+pub(crate) async fn refresh(provider: &Provider, session: &Session, now: UnixSeconds) -> RefreshOutcome {
+    match provider.prepare(session, now).await {
+        Ok(ready) => provider.refresh(&ready, session, now).await,
+        Err(outcome) => outcome,
+    }
+}
 
 /// What the server does with a request.
 #[derive(Clone, Debug)]

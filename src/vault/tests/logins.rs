@@ -13,17 +13,20 @@ pub(super) fn login(expires_at: UnixSeconds) -> PendingLogin {
         begun_by: Owner::Unit { unit: "unit-canary.service".to_owned(), uid: 7 },
         device: Some("device-canary".to_owned()),
         replaces: None,
-        way: Way::Code(Flow {
-            state: Secret::from("state-canary"),
-            nonce: Secret::from("nonce-canary"),
-            verifier: Secret::from("verifier-canary"),
-            redirect_uri: "https://redirect-canary.example".to_owned(),
-            scopes: vec!["scope-canary".to_owned()],
-            login_hint: Some("hint-canary".to_owned()),
-            acr_values: Vec::new(),
-            resource: Vec::new(),
-            begun_at: NOW,
-        }),
+        way: Way::CodeOf(
+            "https://issuer-canary.example".to_owned(),
+            Flow {
+                state: Secret::from("state-canary"),
+                nonce: Secret::from("nonce-canary"),
+                verifier: Secret::from("verifier-canary"),
+                redirect_uri: "https://redirect-canary.example".to_owned(),
+                scopes: vec!["scope-canary".to_owned()],
+                login_hint: Some("hint-canary".to_owned()),
+                acr_values: Vec::new(),
+                resource: Vec::new(),
+                begun_at: NOW,
+            },
+        ),
         expires_at,
         done: None,
     }
@@ -47,8 +50,8 @@ async fn a_flow_is_kept_over_a_restart_changed_in_its_version_and_forgotten() {
     keep(&vault, id(1), 0, &login(NOW)).await.unwrap();
     let vault = reopened(vault).await;
     let kept = vault.login(id(1)).unwrap().unwrap();
-    let Way::Code(flow) = &kept.value.way else { panic!("another way") };
-    assert_eq!(flow.verifier, Secret::from("verifier-canary"));
+    let (flow, issuer) = kept.value.way.code().unwrap();
+    assert_eq!((flow.verifier.expose(), issuer), ("verifier-canary", Some("https://issuer-canary.example")));
     assert!(vault.login(id(2)).unwrap().is_none());
 
     keep(&vault, id(1), kept.version, &login(NOW + Duration::from_secs(9))).await.unwrap();

@@ -55,6 +55,32 @@ async fn an_event_that_comes_in_late_far_before_the_others_is_sent_once_they_are
 }
 
 #[tokio::test]
+async fn how_many_wait_is_known_without_passing_what_was_removed() {
+    let vault = in_memory().await;
+    let length = || vault.outbox_length().unwrap();
+    assert_eq!(length(), 0);
+    tell(&vault, 0..3).await;
+    assert_eq!(length(), 3);
+    let numbers: Vec<_> = vault.pending(2).unwrap().into_iter().map(|(number, _)| number).collect();
+    vault.delivered(&numbers).unwrap();
+    assert_eq!(length(), 1);
+    vault.delivered(&[2]).unwrap();
+    assert_eq!((waiting(&vault, 10), length()), (vec![], 0));
+    // In the place of what was removed: nobody looks there any more.
+    let mut batch = Batch::default();
+    batch.set(Table::Outbox, 0_u64.to_be_bytes(), "sealed");
+    vault.store.write_if(batch).await.unwrap();
+    assert_eq!(length(), 0);
+    tell(&vault, 3..5).await;
+    assert_eq!(length(), 2);
+    // A change that was given up has taken a number.
+    vault.delivered(&[0, 3, 4]).unwrap();
+    vault.pending(10).unwrap();
+    vault.change(NOW).audit(event(5)).unwrap();
+    assert_eq!(length(), 0);
+}
+
+#[tokio::test]
 async fn a_restart_goes_on_behind_what_still_waits() {
     let (vault, _dir) = on_disk().await;
     tell(&vault, 0..1500).await;

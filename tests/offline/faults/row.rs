@@ -191,7 +191,7 @@ pub(super) fn failed(why: &str) -> End {
 /// Only a new login helps.
 pub(super) fn login_required(why: &str) -> End {
     let advice = "Log in again:\n  tokenkeeper login {provider} --replaces {session}";
-    End { advice, ..refused(Code::LoginRequired, "", &format!("login required: {why}")) }
+    End { advice, ..refused(Code::LoginRequired, "", &format!("login required at {{provider}}: {why}")) }
 }
 
 /// It works all the same, and this is printed.

@@ -53,7 +53,7 @@ fn a_lost_login_says_why_and_what_to_replace() {
     let problem = Problem {
         session: Some("7k3vq2mx".parse().unwrap()),
         since: Some(AT),
-        ..Problem::new(Code::LoginRequired, "login required: revoked at the provider")
+        ..Problem::new(Code::LoginRequired, "login required at corp: revoked at the provider")
     };
     let expected = json!({
         "retry_after_ms": null, "session": "7k3vq2mx", "reason": "revoked at the provider",

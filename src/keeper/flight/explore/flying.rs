@@ -43,7 +43,7 @@ impl World {
             }
             State::Closing { session, reason, now } => {
                 let new = needing_login(&session.value, reason.clone(), *now, RETENTION);
-                let told = KeeperError::LoginRequired { session: new.id, reason: reason.clone(), since: *now };
+                let told = KeeperError::from(&new);
                 return self.write(Some(session), &|next| *next = next.with(&new).shown(), &|written| {
                     Event::Attended(written.and_then(|()| Err(Attempt::Failed(told.clone()))))
                 });
@@ -61,7 +61,8 @@ impl World {
             State::Intending(errand, at) => {
                 let intent = Intent { generation: errand.session.value.generation, at: *at };
                 let write = |next: &mut Self| next.disk.intent = Some(intent.clone());
-                return self.write(Some(&errand.session), &write, &Event::Written);
+                return self
+                    .write(Some(&errand.session), &write, &|written| Event::Intended(written.map(|()| self.known())));
             }
             State::Asking(errand, _) => return self.asking(&errand.session, daemon.request),
             State::Rereading { .. } => {
@@ -87,7 +88,13 @@ impl World {
                 push("is kept in memory", next);
             }
             State::Showing(_) => push("is shown", self.shown().after(Event::Done)),
-            State::Queueing(_) => push("passes the gate", self.after(Event::Admitted(Ok(self.now)))),
+            State::Queueing(_) => {
+                push("passes the gate", self.after(Event::Admitted(Ok(self.known()))));
+                if self.has_faults() {
+                    let unready = Event::Unready(self.now, RefreshOutcome::NotSent(fault()));
+                    push("cannot be made ready", self.after_a_fault(unready));
+                }
+            }
             State::Landed(_) => {}
         }
         steps
@@ -158,7 +165,6 @@ impl World {
             next
         };
         let idle = requesting(None);
-        let fault = || Fault::Status { place: Place::Token, status: 503 };
         let answered = |outcome| Event::Answered(outcome);
         let mut steps = Vec::new();
         let mut push = |name, next| steps.push((Move::Flight(name), next));
@@ -202,6 +208,10 @@ impl World {
             |given| RefreshOutcome::Renewed(tokens(given, self.now)),
         )
     }
+}
+
+fn fault() -> Fault {
+    Fault::Status { place: Place::Token, status: 503 }
 }
 
 fn store_down() -> KeeperError {

@@ -6,6 +6,7 @@ use super::moves::Move;
 use super::oracle::Rotation;
 use super::world::{World, number};
 use crate::domain::{LoginReason, State as SessionState};
+use crate::keeper::flight::course::State;
 use crate::provider::RefreshOutcome;
 
 /// What must hold whenever one state follows on another.
@@ -32,8 +33,11 @@ fn hold_when_sent(before: &World, next: &World) -> Result<(), String> {
         && let Some(request) = daemon.request
     {
         let session = &next.disk.session.value;
-        let Some(intent) = &next.disk.intent else {
+        if next.disk.intent.is_none() {
             return fail("a refresh token is sent without a durable intent");
+        }
+        let Some(State::Asking(_, asked_at)) = daemon.flight.as_ref().map(|flight| &flight.state) else {
+            return fail("a refresh token is sent, and nobody asked for that");
         };
         if session.state.is_active() && next.refresh() != Some(request.refresh) {
             return fail("a refresh token is sent whose successor is on disk");
@@ -43,16 +47,16 @@ fn hold_when_sent(before: &World, next: &World) -> Result<(), String> {
         }
         if let (Some(trouble), Some(tokens)) = (&session.trouble, &session.tokens)
             && let Some(since) = trouble.unknown_since
-            && since.since(intent.at).max(intent.at.since(since)) >= next.oracle.rotation.believed_grace()
-            && intent.at < tokens.access.expires_at
+            && since.since(*asked_at).max(asked_at.since(since)) >= next.oracle.rotation.believed_grace()
+            && *asked_at < tokens.access.expires_at
         {
             return fail("a refresh token that may be spent is sent while there is something to lose");
         }
-        // From the intent on nobody looks at the time any more.
-        if let (Some(tokens), Some(spent)) = (&session.tokens, next.oracle.fate(request.refresh, intent.at))
+        // On its way to the provider it may still come too late, which nobody here can know.
+        if let (Some(tokens), Some(spent)) = (&session.tokens, next.oracle.fate(request.refresh, *asked_at))
             && spent >= next.oracle.rotation.believed_grace()
             && next.behind.is_zero()
-            && intent.at < tokens.access.expires_at
+            && *asked_at < tokens.access.expires_at
         {
             return fail("a refresh token that is spent is sent while there is something to lose");
         }
