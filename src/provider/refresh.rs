@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use tokenkeeper_protocol::{Secret, UnixSeconds};
 
-use super::answer::HttpAnswer;
 use super::dialect::{Spoken, Told};
 use super::http::Unanswered;
 use super::id_token::{Presented, Unverified, payload};
@@ -222,16 +221,15 @@ pub(super) fn judge(spoken: Spoken) -> Verdict {
     }
     Verdict::Settled(match (answer.status.as_u16(), reading) {
         (_, Ok(Reading::Granted(granted))) => return Verdict::Granted(granted),
-        // What failed may have failed after the token was spent (docs/decisions/0030).
-        (status, reading) if may_have_spent(status, &answer) => RefreshOutcome::Unknown(fault(reading)),
+        // A gateway speaks, not the provider: it passed the request on, and the provider may have spent the token before the
+        // answer was lost between them. (520 and 524 are Cloudflare's names for the same.)
+        (502 | 504 | 520 | 524, reading) => RefreshOutcome::Unknown(fault(reading)),
         (408 | 429 | 500..=599, reading) => later(fault(reading)),
         (_, Ok(Reading::Said { error, description, correlation })) => match error.as_str() {
             // Beside the error of the standard: those by which Entra ID and GitHub ask for a new login.
             "invalid_grant" | "interaction_required" | "login_required" | "consent_required" | "bad_refresh_token" => {
                 RefreshOutcome::Refused { error, description, correlation }
             }
-            // RFC 6749 section 4.1.2.1: what HTTP 500 says.
-            "server_error" if answer.retry_after.is_none() => RefreshOutcome::Unknown(said(error, description)),
             "temporarily_unavailable" | "slow_down" | "server_error" => later(said(error, description)),
             "invalid_client"
             | "incorrect_client_credentials"
@@ -246,22 +244,6 @@ pub(super) fn judge(spoken: Spoken) -> Verdict {
         (400, Err(Fault::Status { .. })) => later(Fault::Unexplained),
         (_, Err(fault)) => later(fault),
     })
-}
-
-/// Whether a refresh token may be spent after an answer with this status, which is no success. Who says "later" has done nothing:
-/// the provider itself, or what stands before it and did not let the request through.
-fn may_have_spent(status: u16, answer: &HttpAnswer) -> bool {
-    /// In whose place Envoy answers 503 when a connection broke, be it before or after the request went through it.
-    const BROKEN_BEHIND_ENVOY: &[u8] = b"upstream connect error or disconnect/reset before headers";
-    match status {
-        // Something broke, and nothing says when.
-        500 => answer.retry_after.is_none(),
-        // A gateway speaks, not the provider: it passed the request on, and the answer was lost between them. (520, 522 and 524
-        // are Cloudflare's names for the same.)
-        502 | 504 | 520 | 522 | 524 => true,
-        503 => answer.body.starts_with(BROKEN_BEHIND_ENVOY),
-        _ => false,
-    }
 }
 
 #[cfg(test)]

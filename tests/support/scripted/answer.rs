@@ -98,8 +98,8 @@ pub(super) fn answer(stream: &TcpStream, request: &Received, shared: &Shared) ->
         let oracle = &mut shared.state.lock().unwrap().oracle;
         match response.status {
             200 => oracle.note(&token, What::Answered),
-            // What broke, or what is behind a gateway, may have done anything.
-            500 | 502 | 504 => {}
+            // Of a gateway: what is behind it may have done anything.
+            502 | 504 => {}
             _ => oracle.is_not_spent(&token),
         }
     }

@@ -14,8 +14,8 @@ pub(super) fn entries() -> Vec<Entry> {
     vec![
         Entry {
             name: "The provider fails",
-            means: "The provider, or a gateway before it, answered with a status of 500 or more and no reason. After 500, 502 and 504 a refresh \
-                    may have happened; see the breaking connection.",
+            means: "The provider, or a gateway before it, answered with a status of 500 or more and no reason. After 502 and 504 a refresh may \
+                    have happened; see the breaking connection.",
             next: "Nothing, if it passes: it is tried again by itself, less and less often. Else ask the provider.",
             rows: vec![
                 Row::new("HTTP 500", When::Begin, How::Does(page(500)), later(&status("discovery document", 500))),
