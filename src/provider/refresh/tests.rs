@@ -112,11 +112,11 @@ async fn an_error_of_the_providers_own_ends_a_session_only_if_the_configuration_
     let provider = server.provider_with(|settings| settings.refused = vec!["invalid_request".to_owned()]);
     for (status, is_refused) in [(400, true), (200, true), (503, false)] {
         server.script("/token", Reply::json(status, &own));
-        let outcome = provider.refresh(&session(server.url()), NOW).await;
+        let outcome = refresh(&provider, &session(server.url()), NOW).await;
         assert_eq!(matches!(outcome, RefreshOutcome::Refused { .. }), is_refused, "{status}: {outcome:?}");
     }
     server.script("/token", Reply::json(401, &json!({"error": "invalid_client"})));
-    let outcome = provider.refresh(&session(server.url()), NOW).await;
+    let outcome = refresh(&provider, &session(server.url()), NOW).await;
     assert!(matches!(outcome, RefreshOutcome::Misconfigured(_)), "{outcome:?}");
 }
 
@@ -132,7 +132,7 @@ async fn a_status_without_a_word_ends_a_session_only_if_the_configuration_names_
     let unknown = json!({"error": "invalid_client"});
     for (reply, is_refused) in [(bad(), true), (Reply::json(400, &unknown), false), (Reply::text(403, "", ""), false)] {
         server.script("/token", reply);
-        let outcome = provider.refresh(&session(server.url()), NOW).await;
+        let outcome = refresh(&provider, &session(server.url()), NOW).await;
         assert_eq!(matches!(outcome, RefreshOutcome::Refused { .. }), is_refused, "{outcome:?}");
     }
 }
