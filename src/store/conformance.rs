@@ -7,6 +7,7 @@ use std::thread;
 use super::{Batch, Row, Snapshot, Store, StoreError, Table};
 
 pub(super) mod failure;
+mod lease;
 
 /// Makes one test of each function below, in the module where it is called.
 macro_rules! conformance {
@@ -35,6 +36,9 @@ macro_rules! conformance {
             a_purge_keeps_every_row_and_the_generation,
             a_purge_that_is_told_to_end_has_changed_nothing,
             a_purge_goes_on_while_others_write,
+            a_lease_has_one_holder,
+            a_lease_is_renewed_by_its_holder_and_ends_when_it_is_not,
+            a_lease_is_given_back_by_its_holder_only,
         );
     };
     ($open:expr => $($name:ident,)*) => {
@@ -48,6 +52,10 @@ macro_rules! conformance {
     };
 }
 pub(super) use conformance;
+pub(super) use lease::{
+    a_lease_has_one_holder, a_lease_is_given_back_by_its_holder_only,
+    a_lease_is_renewed_by_its_holder_and_ends_when_it_is_not,
+};
 
 fn write(store: &dyn Store, build: impl FnOnce(&mut Batch)) -> Result<u64, StoreError> {
     let mut batch = Batch::default();

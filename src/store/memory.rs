@@ -3,17 +3,20 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{self, BoxFuture};
 
 use super::batch::{Before, Change};
+use super::lease::Leases;
 use super::{Batch, Row, SCHEMA, Snapshot, Store, StoreError, Table, TableSize, Written};
 
 /// A store in memory.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     state: Mutex<State>,
+    leases: Leases,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -103,6 +106,15 @@ impl Store for MemoryStore {
 
     fn generation(&self) -> u64 {
         self.state().generation
+    }
+
+    fn lease(&self, name: &[u8], holder: u64, now: Duration, length: Duration) -> Result<bool, StoreError> {
+        Ok(self.leases.take(name, holder, now, length))
+    }
+
+    fn release(&self, name: &[u8], holder: u64) -> Result<(), StoreError> {
+        self.leases.release(name, holder);
+        Ok(())
     }
 
     fn bytes_on_disk(&self) -> u64 {

@@ -8,6 +8,7 @@ mod batch;
 #[cfg(test)]
 mod conformance;
 mod error;
+mod lease;
 mod memory;
 #[cfg(test)]
 mod overlay;
@@ -16,6 +17,7 @@ mod snapshot;
 mod table;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokenkeeper_protocol::UnixSeconds;
@@ -73,6 +75,12 @@ pub trait Store: Send + Sync {
     fn syncs(&self) -> u64 {
         self.generation()
     }
+
+    /// Takes or renews the lease `name` for `length` from `now`, which is boot time: true if `holder` has it now.
+    fn lease(&self, name: &[u8], holder: u64, now: Duration, length: Duration) -> Result<bool, StoreError>;
+
+    /// Gives the lease back, if `holder` has it.
+    fn release(&self, name: &[u8], holder: u64) -> Result<(), StoreError>;
 
     /// Disk space in use.
     fn bytes_on_disk(&self) -> u64;

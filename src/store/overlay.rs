@@ -1,6 +1,7 @@
 //! A store over another one, for tests: some of it they take into their own hands, and the rest is that of the one beneath.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
@@ -54,6 +55,14 @@ impl<T: Overlay> Store for T {
 
     fn generation(&self) -> u64 {
         self.beneath().generation()
+    }
+
+    fn lease(&self, name: &[u8], holder: u64, now: Duration, length: Duration) -> Result<bool, StoreError> {
+        self.beneath().lease(name, holder, now, length)
+    }
+
+    fn release(&self, name: &[u8], holder: u64) -> Result<(), StoreError> {
+        self.beneath().release(name, holder)
     }
 
     fn bytes_on_disk(&self) -> u64 {

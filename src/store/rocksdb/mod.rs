@@ -21,6 +21,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -29,6 +30,7 @@ use tokenkeeper_protocol::UnixSeconds;
 use self::copies::Copies;
 use self::disk::Disk;
 use self::writer::Writer;
+use super::lease::Leases;
 use super::{Batch, Row, Snapshot, Store, StoreError, Table, TableSize, Written};
 
 /// A store in a directory of its own.
@@ -37,6 +39,7 @@ pub struct RocksStore {
     // Before the disk: it drains its queue when it is dropped.
     writer: Writer,
     disk: Arc<Disk>,
+    leases: Leases,
     /// The schema that was found, or made since.
     schema: AtomicU32,
 }
@@ -49,7 +52,7 @@ impl RocksStore {
         let generation = disk.generation()?;
         let writer = Writer::start(Arc::clone(&disk), generation)
             .map_err(|source| StoreError::Directory { dir: dir.to_owned(), source })?;
-        Ok(Self { dir: dir.to_owned(), writer, disk, schema: AtomicU32::new(schema) })
+        Ok(Self { dir: dir.to_owned(), writer, disk, leases: Leases::default(), schema: AtomicU32::new(schema) })
     }
 }
 
@@ -78,6 +81,15 @@ impl Store for RocksStore {
 
     fn syncs(&self) -> u64 {
         self.writer.syncs()
+    }
+
+    fn lease(&self, name: &[u8], holder: u64, now: Duration, length: Duration) -> Result<bool, StoreError> {
+        Ok(self.leases.take(name, holder, now, length))
+    }
+
+    fn release(&self, name: &[u8], holder: u64) -> Result<(), StoreError> {
+        self.leases.release(name, holder);
+        Ok(())
     }
 
     fn bytes_on_disk(&self) -> u64 {
