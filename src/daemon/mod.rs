@@ -98,19 +98,15 @@ fn run_restore(options: &Options, restore: &Restore) -> Result<(), StartError> {
     Runtime::new().map_err(StartError::Process)?.block_on(restore::restore(options, restore))
 }
 
-/// How far whatever is done for a refresh stands back behind requests: where both want a core, those have it nine times as long
-/// (sched(7)).
-const NICE: i32 = 10;
-
 fn serve(options: &Options) -> Result<(), StartError> {
     nix::sys::prctl::set_dumpable(false).map_err(|errno| StartError::Process(errno.into()))?;
     let runtime = Runtime::new().map_err(StartError::Process)?;
     // From here on, for every thread that is started by this one. Those that serve are there already.
-    if let Err(error) = tokenkeeper_sys::set_nice(NICE) {
-        tracing::debug!(%error, "refreshes cannot stand back behind requests, which wait a little longer");
+    if let Err(error) = tokenkeeper_sys::interrupt_nobody() {
+        tracing::debug!(%error, "refreshes can interrupt requests, which wait a little longer");
     }
     // Another runtime, so that whoever asks for a token never waits behind a refresh: what seals, opens and speaks to providers has
-    // threads of its own, and where both want a core the kernel gives it to those that serve.
+    // threads of its own, and the kernel lets those that serve interrupt these, and not the other way round.
     let work = Builder::new_multi_thread().thread_name("work").enable_all().build().map_err(StartError::Process)?;
     runtime.block_on(async {
         if let Some(running) = start::start(options, work.handle().clone()).await? {

@@ -35,8 +35,8 @@ expect '... and so is everything in it' '^$' box find /var/lib/tokenkeeper ! -us
 expect 'it runs without privileges, its system calls filtered' 'Uid:\s([1-9][0-9]*\s){4}.*CapBnd:\s0+ .*NoNewPrivs:\s1 Seccomp:\s2 ' \
     \
     of_process status
-expect 'those of its threads that refresh stand back behind those that serve' '^(10 work ?)+$' nice_of work
-expect '... which do not' '^(0 tokio-rt-worker ?)+$' nice_of tokio-rt-worker
+expect 'those of its threads that refresh interrupt nobody' '^(work 3 ?)+$' policy_of work
+expect '... while those that serve may' '^(tokio-rt-worker 0 ?)+$' policy_of tokio-rt-worker
 expect 'it leaves no core' 'Max core file size +0 +0 ' of_process limits
 expect '... and nobody may look into its memory, not even its own user' '^root$' box stat -c %U "/proc/$(main_pid)/mem"
 expect 'the rest of the system is read-only for it' 'Read-only file system' as_it_sees touch /etc/tokenkeeper/x

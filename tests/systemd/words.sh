@@ -64,8 +64,8 @@ shows() { box systemctl show tokenkeeperd --property="$1" --value; }
 main_pid() { shows MainPID; }
 of_process() { box cat "/proc/$(main_pid)/$1"; }
 
-# nice_of NAME: the nice value of each thread of this name, 19th field of stat as of proc(5), with the name.
-nice_of() { box sh -c "sed -nE 's/^[0-9]+ .($1). ([^ ]+ ){16}([0-9-]+) .*/\\3 \\1/p' /proc/$(main_pid)/task/*/stat"; }
+# policy_of NAME: each thread of this name with its scheduling policy, the 41st field of its stat (proc(5), sched(7)): 3 is SCHED_BATCH.
+policy_of() { box sh -c "sed -nE 's/^[0-9]+ .($1). ([^ ]+ ){38}([0-9]+) .*/\\1 \\3/p' /proc/$(main_pid)/task/*/stat"; }
 seconds_fed() { echo $((($(shows WatchdogTimestampMonotonic) - $(shows ExecMainStartTimestampMonotonic)) / 1000000)); }
 
 last_words() { box journalctl --unit=tokenkeeperd --lines="$1" --output=cat; }

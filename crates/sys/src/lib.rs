@@ -4,10 +4,10 @@
 
 mod locked;
 mod peer;
-mod priority;
+mod scheduling;
 mod wiping;
 
 pub use locked::Locked;
 pub use peer::{peer_groups, peer_pidfd, refuse_descriptors};
-pub use priority::set_nice;
+pub use scheduling::interrupt_nobody;
 pub use wiping::Wiping;
