@@ -8,7 +8,7 @@ use super::Peer;
 /// How the user of a login comes back.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Way {
-    /// With the browser, which brings a code (RFC 6749 section 4.1). Logins that an older version began, which did not keep the issuer.
+    /// With the browser, which brings a code (RFC 6749 section 4.1): a login that an older version began, which kept no issuer.
     Code(Flow),
     /// Not at all: the provider is asked until it knows who came (RFC 8628).
     Device(DeviceFlow),

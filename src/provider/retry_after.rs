@@ -12,7 +12,8 @@ const LONGEST: Duration = Duration::from_hours(24);
 /// The forms of a date that are obsolete, and to be understood all the same (RFC 9110 section 5.6.7): of RFC 850, and of asctime.
 const OLD_DATES: [&str; 2] = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
 
-/// How long to wait; nothing, if that is no time at all. A date is taken relative to the answer's own `Date`, so that the two clocks need not agree.
+/// How long to wait; nothing, if that is no time at all. A date is taken relative to the answer's own `Date`, so that the two
+/// clocks need not agree.
 pub(super) fn read(headers: &HeaderMap, now: UnixSeconds) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() {
