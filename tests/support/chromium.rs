@@ -79,10 +79,17 @@ impl Chromium {
         self.ask("POST", &format!("/element/{element}/value"), &json!({ "text": text }));
     }
 
-    /// Presses a button or follows a link.
-    pub(crate) fn click(&self, selector: &str) {
+    /// Presses a button or follows a link that leads to another page, and waits until this one is gone: the driver may
+    /// answer sooner, and a page that is asked for meanwhile would take the other's place.
+    pub(crate) fn leave_by(&self, selector: &str) {
         let element = self.find(selector);
         self.ask("POST", &format!("/element/{element}/click"), &json!({}));
+        let still_here = format!("{}/element/{element}/name", self.session);
+        let deadline = Deadline::after(PATIENCE);
+        while call("GET", &still_here, &Value::Null).is_ok() {
+            assert!(deadline.left().is_some(), "{selector} does not lead away from {}", self.address());
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
     }
 
     /// The cookies of the page, as the browser keeps them.
