@@ -123,6 +123,8 @@ fn replace_first_tokens(home: &Home, people: &People) {
         let mut ask = || match wire.ask(&token_of(*session, Some(FIRST_LIFE - 1))) {
             Reply::Problem(problem) if problem.code == Code::LifetimeTooShort => true,
             Reply::Problem(problem) if problem.code == Code::TryLater => false,
+            // The first one, in the very second that it was obtained in.
+            Reply::Token(_) => false,
             other => panic!("{session} got no new token: {other:?}"),
         };
         while !ask() {
