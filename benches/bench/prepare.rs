@@ -127,7 +127,7 @@ fn session(number: u64, made_at: UnixSeconds) -> anyhow::Result<Session> {
         last_used_at: made_at,
         authentication: Authentication::default(),
         state: State::Active,
-        tokens: Some(Tokens { access, refresh, id }),
+        tokens: Some(Tokens { access, refresh, id, refresh_life: None }),
         generation: 1,
         refreshes: 0,
         trouble: None,

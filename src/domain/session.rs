@@ -95,6 +95,9 @@ pub struct Tokens {
     /// Tells who the user is.
     #[serde(with = "secret::exposed_option")]
     pub id: Option<Secret>,
+    /// How long the refresh token lives unless it is used, from when the access token was obtained; none, if the provider did not
+    /// tell with it.
+    pub refresh_life: Option<Duration>,
 }
 
 /// An access token and what is known of it.

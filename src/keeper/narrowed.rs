@@ -42,7 +42,7 @@ mod tests {
         let (obtained_at, expires_at) = (UnixSeconds(0), UnixSeconds(60));
         let token_type = "Bearer".to_owned();
         let access = AccessToken { token: "at".into(), token_type, scope: scope.to_owned(), obtained_at, expires_at };
-        Tokens { access, refresh: more(), id: more() }
+        Tokens { access, refresh: more(), id: more(), refresh_life: None }
     }
 
     #[test]

@@ -5,8 +5,7 @@ use std::time::Duration;
 use tokenkeeper_protocol::UnixSeconds;
 
 use crate::config::{ProviderSettings, RefreshMode};
-use crate::domain::Session;
-use crate::provider::RefreshLife;
+use crate::domain::{Session, Tokens};
 
 /// Tokens that live less are refreshed at half their life, without jitter: there is no time to be spread.
 const SHORT_LIFE: Duration = Duration::from_mins(1);
@@ -45,9 +44,14 @@ pub(super) fn refresh_due(session: &Session, settings: &ProviderSettings, jitter
     if !session.is_renewable() {
         return Some(access.expires_at.min(session.ends_at));
     }
-    let keep_alive = settings.refresh_token_idle.map_or(Duration::MAX, keep_alive_after);
+    let keep_alive = idle_life(tokens, settings).map_or(Duration::MAX, keep_alive_after);
     let after = refresh_after(life, settings.refresh_at_percent, jitter).min(keep_alive).max(SHORTEST_WAIT);
     Some((access.obtained_at + after).min(session.ends_at))
+}
+
+/// How long a refresh token lives that nobody uses, if that is known.
+fn idle_life(tokens: &Tokens, settings: &ProviderSettings) -> Option<Duration> {
+    settings.refresh_token_idle.or(tokens.refresh_life)
 }
 
 /// How long after it was obtained a refresh token is used for the only reason that it would otherwise die of idleness: early
@@ -56,22 +60,13 @@ fn keep_alive_after(idle: Duration) -> Duration {
     idle.mul_f64(0.7)
 }
 
-/// When a session is put off to that is due at `now` though nobody uses it. Nothing, if it is to be refreshed now: also where its
-/// provider may tell how long refresh tokens live unused, and had no occasion yet.
-pub(super) fn put_off(
-    session: &Session,
-    settings: &ProviderSettings,
-    told: RefreshLife,
-    now: UnixSeconds,
-) -> Option<UnixSeconds> {
-    let access = &session.tokens.as_ref()?.access;
+/// When a session is put off to that is due at `now` though nobody uses it. Nothing, if it is to be refreshed now.
+pub(super) fn put_off(session: &Session, settings: &ProviderSettings, now: UnixSeconds) -> Option<UnixSeconds> {
+    let tokens = session.tokens.as_ref()?;
+    let access = &tokens.access;
     let by_life = if access.life() < Duration::from_hours(1) { RefreshMode::WhenUsed } else { RefreshMode::Always };
     let unused = now.since(session.last_used_at) > IN_USE;
-    let idle = match (settings.refresh_token_idle, told) {
-        (Some(idle), _) | (None, RefreshLife::Told(idle)) => idle,
-        (None, RefreshLife::Untold) => IDLE_LIFE,
-        (None, RefreshLife::Unknown) => return None,
-    };
+    let idle = idle_life(tokens, settings).unwrap_or(IDLE_LIFE);
     let keep_alive = (access.obtained_at + keep_alive_after(idle)).min(session.ends_at);
     // It was put off before: this is its keep-alive, whatever is known by now of how long that can wait.
     let latest = access.obtained_at + refresh_after(access.life(), settings.refresh_at_percent, 1.0).max(SHORTEST_WAIT);

@@ -1,8 +1,7 @@
 //! [`Provider`]: what everything else of this module is an operation of.
 
 use std::fs;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
 use openidconnect::core::CoreJsonWebKeySet;
 use reqwest::header::HeaderValue;
@@ -17,7 +16,7 @@ use super::health::Record;
 use super::http::{Http, Unanswered};
 use super::metadata::{Metadata, Source};
 use super::probe::LastProbe;
-use super::token_answer::{self, Granted, Reading};
+use super::token_answer::{self, Reading};
 use super::url::SafeUrl;
 use super::{Closed, Fault, Gate, Health, Place, SetupError};
 use crate::clock::{Clock, Witness};
@@ -38,21 +37,8 @@ pub struct Provider {
     pub(super) record: Record,
     pub(super) probed: LastProbe,
     gate: Arc<Gate>,
-    refresh_life: Mutex<RefreshLife>,
     /// When it was last told that the ID token of a refresh was not kept.
     pub(super) told_of_dropped: Mutex<Option<UnixSeconds>>,
-}
-
-/// What the answers of a provider since the start tell of how long a refresh token lives that nobody uses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum RefreshLife {
-    /// There was none.
-    #[default]
-    Unknown,
-    /// Nothing.
-    Untold,
-    /// This, the last one that spoke of it.
-    Told(Duration),
 }
 
 impl Provider {
@@ -69,7 +55,6 @@ impl Provider {
             record: Record::default(),
             probed: LastProbe::default(),
             gate,
-            refresh_life: Mutex::default(),
             told_of_dropped: Mutex::default(),
             settings,
         })
@@ -109,21 +94,6 @@ impl Provider {
             health.failure = Some((since, format!("{failure}; {consequence}")));
         }
         health
-    }
-
-    /// How long a refresh token lives there that nobody uses.
-    pub fn refresh_life(&self) -> RefreshLife {
-        *self.refresh_life.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Heeds what an answer tells of that.
-    pub(super) fn note_refresh_life(&self, granted: &Granted) {
-        let mut known = self.refresh_life.lock().unwrap_or_else(PoisonError::into_inner);
-        *known = match granted.refresh_life {
-            Some(life) => RefreshLife::Told(life),
-            None if *known == RefreshLife::Unknown => RefreshLife::Untold,
-            None => *known,
-        };
     }
 
     /// What time it was there when it last said so.

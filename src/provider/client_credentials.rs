@@ -45,7 +45,7 @@ impl Provider {
                 let fallback = Fallback { scope: &scope, life: self.settings().default_life };
                 let tokens = granted.into_tokens(fallback, now);
                 // Section 4.4.3: no refresh token belongs here. One that comes all the same is not kept: it would outlive its use.
-                RefreshOutcome::Renewed(Tokens { refresh: None, id: None, ..tokens })
+                RefreshOutcome::Renewed(Tokens { refresh: None, id: None, refresh_life: None, ..tokens })
             }
         }
     }

@@ -148,7 +148,6 @@ impl Provider {
         nonce: Option<&Secret>,
         now: UnixSeconds,
     ) -> Result<Grant, LoginFault> {
-        self.note_refresh_life(&granted);
         let identified = self.identify(metadata, nonce, &granted, now).await;
         let fallback = Fallback { scope: &scopes.join(" "), life: self.settings().default_life };
         let tokens = granted.into_tokens(fallback, now);

@@ -181,7 +181,7 @@ impl Http {
         let response = request.send().await.map_err(|error| self.unanswered(url, &error))?;
         let status = response.status();
         let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let (content_type, retry_after) = (text(CONTENT_TYPE), retry_after::read(response.headers(), now));
+        let (content_type, retry_after) = (text(CONTENT_TYPE), retry_after::read(status, response.headers(), now));
         let date = retry_after::date(response.headers(), &DATE);
         if let Some(date) = date.filter(|_| url.url().scheme() == "https") {
             *self.time.lock().unwrap_or_else(PoisonError::into_inner) = Some(Witness { asked_at: now, date });

@@ -36,7 +36,7 @@ mod url;
 mod words;
 
 pub use callback::{Answer, Callback, CallbackMalformed};
-pub use client::{Provider, RefreshLife};
+pub use client::Provider;
 pub use device::{DeviceAsk, DevicePoll, DeviceRefused, DeviceStart};
 pub use exchange::{Grant, LoginFault};
 pub use fault::{Fault, Place, SetupError};

@@ -135,7 +135,6 @@ impl Provider {
                 Err(Unverified::NoKeys(fault)) => self.dropped(session, &fault.to_string(), now),
             },
         };
-        self.note_refresh_life(&granted);
         let fallback = Fallback { scope: &before.access.scope, life: self.life_before(before) };
         RefreshOutcome::Renewed(granted.into_tokens(fallback, now))
     }

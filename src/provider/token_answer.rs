@@ -57,7 +57,7 @@ pub(super) struct Granted {
     scope: Option<String>,
     life: Option<Duration>,
     /// How long the refresh token lives unless it is used, where the provider tells.
-    pub(super) refresh_life: Option<Duration>,
+    refresh_life: Option<Duration>,
     /// What the answer itself tells of the user, where the configuration says that it does.
     pub(super) claims: Map<String, Value>,
 }
@@ -171,7 +171,7 @@ impl Granted {
         let scope = self.scope.map_or_else(|| fallback.scope.to_owned(), |granted| spaced(granted, fallback.scope));
         let access =
             AccessToken { token: self.access, token_type: self.token_type, scope, obtained_at: now, expires_at };
-        Tokens { access, refresh: self.refresh, id: self.id }
+        Tokens { access, refresh: self.refresh, id: self.id, refresh_life: self.refresh_life }
     }
 }
 

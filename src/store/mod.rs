@@ -33,7 +33,7 @@ pub use table::Table;
 
 /// The layout of tables and rows that this version writes, and the newest it reads. Whoever changes the layout of anything that is
 /// sealed makes it the next number, and adds a step to `vault/migrate`.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// The oldest that can be changed to that.
 pub const OLDEST_SCHEMA: u32 = 1;

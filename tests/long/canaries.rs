@@ -95,7 +95,7 @@ fn canary(number: u64, now: UnixSeconds) -> Session {
         device: Some(format!("laptop of {PERSON}")),
         opened_at: now,
         ends_at: now + Duration::from_hours(24 * 30),
-        tokens: Some(Tokens { access, refresh: Some(mark("r", 100)), id: Some(mark("i", 900)) }),
+        tokens: Some(Tokens { access, refresh: Some(mark("r", 100)), id: Some(mark("i", 900)), refresh_life: None }),
         due_at: Some(now + Duration::from_hours(17)),
         prune_at: now + Duration::from_hours(24 * 30),
         ..plain

@@ -67,7 +67,12 @@ pub(crate) fn session(number: u64, step: u64) -> Session {
         last_used_at: NOW,
         authentication: Authentication::default(),
         state: State::Active,
-        tokens: Some(Tokens { access, refresh: Some(text("refresh", 64)), id: Some(text("id", 900)) }),
+        tokens: Some(Tokens {
+            access,
+            refresh: Some(text("refresh", 64)),
+            id: Some(text("id", 900)),
+            refresh_life: None,
+        }),
         generation: step,
         refreshes: step,
         trouble: None,

@@ -267,14 +267,14 @@ fn after_a_forced_erasure_and_a_new_identity_nothing_of_before_opens() {
     let copied = Command::new("cp").arg("-a").arg(store(&home)).arg(home.state_dir().join("store.before-2")).status();
     assert!(copied.unwrap().success());
     // What an upgrade keeps goes, and what somebody has moved aside is named.
-    for kept in ["store-schema-1", "store-schema-1.tmp", "store-schema-2"] {
+    for kept in ["store-schema-1", "store-schema-1.tmp", "store-schema-3"] {
         fs::create_dir(home.state_dir().join(kept)).unwrap();
         fs::write(home.state_dir().join(kept).join("000001.sst"), "of alice").unwrap();
     }
 
     let daemon = Daemon::start_command(&home, user(&home));
     let told = home.cli(["erase", "corp", "--user", "alice", "--yes", "--forced"]).ok();
-    for part in ["Erased in ", "setup --rekey", "Not reached: backups", "store.before-2", "store-schema-2"] {
+    for part in ["Erased in ", "setup --rekey", "Not reached: backups", "store.before-2", "store-schema-3"] {
         assert!(told.contains(part), "{told}");
     }
     assert!(!told.contains("store-schema-1") && !home.state_dir().join("store-schema-1").exists(), "{told}");

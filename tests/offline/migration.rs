@@ -48,17 +48,21 @@ fn a_store_of_schema_1_goes_on_as_if_nothing_had_happened() {
     old_host(&provider, &home);
     let daemon = Daemon::start(&home);
     let heard = daemon.notify.heard();
-    for told in ["EXTEND_TIMEOUT_USEC=", "STATUS=changing the store from schema 1 to 2"] {
+    for told in [
+        "EXTEND_TIMEOUT_USEC=",
+        "STATUS=changing the store from schema 1 to 2",
+        "STATUS=changing the store from schema 2 to 3",
+    ] {
         assert!(heard.iter().any(|line| line.starts_with(told)), "{heard:?}");
     }
-    home.syslog.wait_for(&["migrated", "from=\"1\"", "to=\"2\""]);
+    home.syslog.wait_for(&["migrated", "from=\"1\"", "to=\"3\""]);
     assert_eq!(token(&home, 1), "access-of-alice", "a live token is served");
     // Its refresh was interrupted, and its token is long expired.
     provider.wait_for("refresh_token", 1);
     assert!(provider.accepts(&token(&home, 2)));
     home.cli(["store", "verify"]).ok();
     let stats = home.cli(["--json", "store", "stats"]).json();
-    assert_eq!((&stats["schema"], &stats["sessions"]["active"]), (&2.into(), &3.into()), "{stats}");
+    assert_eq!((&stats["schema"], &stats["sessions"]["active"]), (&3.into(), &3.into()), "{stats}");
     let lost = home.cli(["session", SessionRef::from_random([4; 5]).as_str()]).ok();
     assert!(lost.contains("the grant was revoked"), "{lost}");
     assert!(home.state_dir().join("store-schema-1/CURRENT").exists());
@@ -79,7 +83,7 @@ fn the_way_back_from_a_newer_version_is_as_the_refusal_says() {
     let alice = home.login("alice");
     daemon.stop();
     // What a newer version does when it is installed: keeps what was, changes the store, and goes on with it.
-    let kept = home.state_dir().join("store-schema-2");
+    let kept = home.state_dir().join("store-schema-3");
     assert!(Command::new("cp").arg("-a").arg(&store).arg(&kept).status().unwrap().success());
     let daemon = Daemon::start(&home);
     let bob = home.login("bob");
@@ -90,7 +94,7 @@ fn the_way_back_from_a_newer_version_is_as_the_refusal_says() {
     assert_eq!(refused.status.code(), Some(78), "{refused:?}");
     let told = String::from_utf8(refused.stderr).unwrap();
     let this = concat!("this is tokenkeeperd ", env!("CARGO_PKG_VERSION"));
-    for part in ["the store has schema 3, written by tokenkeeperd 9.9.9", this, "schemas up to 2"] {
+    for part in ["the store has schema 4, written by tokenkeeperd 9.9.9", this, "schemas up to 3"] {
         assert!(told.contains(part), "{told}");
     }
     let steps: Vec<_> = told.lines().filter(|line| line.starts_with("  mv ")).collect();
@@ -102,7 +106,7 @@ fn the_way_back_from_a_newer_version_is_as_the_refusal_says() {
     home.cli(["token", "--session", &bob]).fails_with(4);
     let status = home.cli(["status"]);
     assert!(status.stdout.contains("an old copy of the store was put back"), "{status:?}");
-    assert!(home.state_dir().join("store-schema-3").exists(), "what the newer version wrote is still there");
+    assert!(home.state_dir().join("store-schema-4").exists(), "what the newer version wrote is still there");
 }
 
 /// Has a store say that a newer version wrote it.
@@ -110,6 +114,6 @@ fn make_newer(store: &Path) {
     let options = Options::default();
     let tables = DB::list_cf(&options, store).unwrap();
     let database = DB::open_cf(&options, store, tables).unwrap();
-    database.put(b"schema", 3_u32.to_le_bytes()).unwrap();
+    database.put(b"schema", 4_u32.to_le_bytes()).unwrap();
     database.put(b"writer", "9.9.9").unwrap();
 }

@@ -11,7 +11,7 @@ use super::outcome::{Known, not_before};
 use crate::domain::{LoginReason, Session};
 use crate::keeper::attend::{Attended, Wish};
 use crate::keeper::{KeeperError, timing};
-use crate::provider::{Fault, Provider, RefreshLife, RefreshOutcome};
+use crate::provider::{Fault, Provider, RefreshOutcome};
 use crate::vault::Versioned;
 
 /// A session as it was found, and what else decides.
@@ -78,10 +78,8 @@ pub(super) fn needed(found: Found, wish: Wish) -> State {
         if it.due_at.is_none_or(|at| at > now) {
             return State::Landed(Ok(Attended::NothingDue));
         }
-        // An account has no refresh token that could die.
-        let told = if it.account().is_some() { RefreshLife::Untold } else { provider.refresh_life() };
         if it.trouble.is_none()
-            && let Some(keep_alive) = timing::put_off(it, settings, told, now)
+            && let Some(keep_alive) = timing::put_off(it, settings, now)
         {
             return put_off(session, now, keep_alive, Ok(Attended::NothingDue));
         }

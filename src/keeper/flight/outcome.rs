@@ -149,6 +149,7 @@ fn renew(new: &mut Session, tokens: &Tokens, settings: &ProviderSettings, known:
         access: tokens.access.clone(),
         refresh: tokens.refresh.clone().or(old_refresh),
         id: tokens.id.clone().or(old_id),
+        refresh_life: tokens.refresh_life,
     });
     new.generation += 1;
     new.refreshes += 1;

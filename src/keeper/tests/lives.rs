@@ -115,13 +115,13 @@ async fn a_keep_alive_comes_when_it_was_to_come_though_the_daemon_forgot_why() {
 }
 
 #[tokio::test]
-async fn a_daemon_that_does_not_know_how_long_refresh_tokens_live_unused_asks_instead_of_guessing() {
+async fn how_long_a_refresh_token_lives_unused_is_known_after_a_restart() {
     let home = Home::new().await;
     home.server.script("/token", Reply::json(200, &answer("refresh_expires_in", 2 * HOUR)));
     home.sleep_until(24 * HOUR);
     home.attend_to_all_due().await;
     let posts = home.posts();
-    // It starts again before the session was put off: nothing but the provider knows that its refresh token lives for two hours.
+    // It starts again before the session was put off.
     let provider = Arc::new(home.server.provider());
     let providers = Providers::from([(provider.settings().name.clone(), provider)]);
     home.keeper.replace_providers(providers, RETENTION);
@@ -129,8 +129,17 @@ async fn a_daemon_that_does_not_know_how_long_refresh_tokens_live_unused_asks_in
         home.sleep_until(24 * HOUR + minute * 60);
         home.attend_to_all_due().await;
     }
-    let kept_alive = home.posts() - posts;
-    assert!((3..=4).contains(&kept_alive), "once to know, and then after 70% of two hours: {kept_alive}");
+    assert_eq!(home.posts() - posts, 2, "each time after 70% of two hours");
+}
+
+#[tokio::test]
+async fn a_store_of_before_that_was_kept_is_asked_about_instead_of_guessed() {
+    let unknown = |session: &mut Session| session.tokens.as_mut().unwrap().refresh_life = Some(Duration::ZERO);
+    let home = Home::with(|_| {}, unknown).await;
+    home.server.script("/token", Reply::json(200, &answer("refresh_expires_in", 2 * HOUR)));
+    home.sleep_until(2 * DAY);
+    assert_eq!(home.attend_to_all_due().await, 1);
+    assert_eq!(home.posts(), 1, "it was not put off, though nobody uses it");
 }
 
 #[tokio::test]
@@ -139,6 +148,12 @@ async fn a_refresh_token_that_dies_before_the_access_token_does_is_used_before()
     let home = Home::with(|settings| settings.refresh_token_idle = idle, |_| {}).await;
     let body = json!({"access_token": "at-new", "refresh_token": "rt-new-0123456789", "expires_in": DAY});
     home.server.script("/token", Reply::json(200, &body));
+    assert_eq!(home.attend(Wish::NewToken).await, Ok(Attended::Renewed));
+    assert_eq!(home.session().due_at, Some(at(HOUR / 10 * 7)));
+
+    let home = Home::new().await;
+    let told = json!({"access_token": "at-new", "expires_in": DAY, "refresh_expires_in": HOUR});
+    home.server.script("/token", Reply::json(200, &told));
     assert_eq!(home.attend(Wish::NewToken).await, Ok(Attended::Renewed));
     assert_eq!(home.session().due_at, Some(at(HOUR / 10 * 7)));
 }

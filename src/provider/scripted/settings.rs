@@ -116,6 +116,7 @@ pub(crate) fn session(issuer: &str) -> Session {
             },
             refresh: Some(Secret::from("rt-old-0123456789")),
             id: None,
+            refresh_life: None,
         }),
         generation: 1,
         refreshes: 0,

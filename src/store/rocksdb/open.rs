@@ -208,7 +208,7 @@ mod tests {
         }
         for _ in 0..2 {
             let error = RocksStore::open(dir.path()).unwrap_err();
-            assert!(matches!(error, StoreError::NewerSchema { found: 3, known: SCHEMA, .. }), "{error}");
+            assert!(matches!(error, StoreError::NewerSchema { found: 4, known: SCHEMA, .. }), "{error}");
         }
     }
 

@@ -5,6 +5,7 @@
 //! same batch as the rows: a migration that is cut short goes on where it was, and changes no row twice.
 
 mod schema_1;
+mod schema_2;
 
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ struct Step {
 }
 
 /// In the order of their schemas, without a gap.
-const STEPS: [Step; 1] = [schema_1::STEP];
+const STEPS: [Step; 2] = [schema_1::STEP, schema_2::STEP];
 
 /// What is told of a migration while it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

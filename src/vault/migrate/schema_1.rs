@@ -7,10 +7,11 @@ use serde::Deserialize;
 use tokenkeeper_protocol::reply::{Authentication, UserInfo};
 use tokenkeeper_protocol::{ProviderName, SessionRef, UnixSeconds};
 
+use super::schema_2::{self, Tokens};
 use super::{Content, Step};
 use crate::audit::{Event, What};
 use crate::domain::session::Trouble;
-use crate::domain::{self, EndReason, Loss, Owner, Refusal, Tokens};
+use crate::domain::{self, EndReason, Loss, Owner, Refusal};
 use crate::store::Table;
 use crate::vault::VaultError;
 use crate::vault::record::{from_bytes, to_bytes};
@@ -88,7 +89,7 @@ fn change(table: Table, old: &[u8]) -> Result<Option<Content>, VaultError> {
     let table = table.name();
     if table == Table::Sessions.name() {
         let session: Session = from_bytes(table, old)?;
-        return to_bytes(table, &domain::Session::from(session)).map(Some);
+        return to_bytes(table, &schema_2::Session::from(session)).map(Some);
     }
     let (_, kind): Head = from_bytes(table, old.get(..HEAD).ok_or(VaultError::Layout { table })?)?;
     let event = match kind {
@@ -99,7 +100,7 @@ fn change(table: Table, old: &[u8]) -> Result<Option<Content>, VaultError> {
     to_bytes(table, &event).map(Some)
 }
 
-impl From<Session> for domain::Session {
+impl From<Session> for schema_2::Session {
     fn from(old: Session) -> Self {
         Self {
             id: old.id,

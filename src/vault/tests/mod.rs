@@ -76,6 +76,7 @@ fn session(number: u8) -> Session {
             },
             refresh: Some(Secret::from("refresh-canary")),
             id: Some(Secret::from("id-canary")),
+            refresh_life: None,
         }),
         generation: 1,
         refreshes: 0,

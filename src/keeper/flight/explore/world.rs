@@ -191,7 +191,7 @@ pub(super) fn tokens(given: Given, now: UnixSeconds) -> Tokens {
     let expires_at = now + Duration::from_mins(5);
     let (token_type, scope) = ("Bearer".to_owned(), String::new());
     let access = AccessToken { token, token_type, scope, obtained_at: now, expires_at };
-    Tokens { access, refresh: given.refresh.map(|refresh| refresh.to_string().into()), id: None }
+    Tokens { access, refresh: given.refresh.map(|refresh| refresh.to_string().into()), id: None, refresh_life: None }
 }
 
 /// The number of a token.
