@@ -201,6 +201,15 @@ impl KeeperError {
         problem
     }
 
+    /// What happened, for a record that names the provider beside it.
+    pub fn cause(&self) -> String {
+        match self {
+            Self::LoginRequired { reason, .. } => reason.to_string(),
+            Self::ProviderDown { why, .. } => why.clone(),
+            other => other.to_string(),
+        }
+    }
+
     fn code(&self) -> Code {
         match self {
             Self::LoginRequired { .. } | Self::Ended { .. } => Code::LoginRequired,

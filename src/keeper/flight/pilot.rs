@@ -194,7 +194,7 @@ fn events(before: &Session, new: &Session, verdict: &Outcome) -> Vec<What> {
                 domain::State::NeedsLogin { reason, .. } => Some(reason.into()),
                 _ => None,
             };
-            vec![What::RefreshFailed { session, provider, why: error.to_string(), lost }]
+            vec![What::RefreshFailed { session, provider, why: error.cause(), lost }]
         }
     }
 }

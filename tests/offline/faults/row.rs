@@ -110,7 +110,7 @@ impl Row {
                 vec![
                     ("provider", "{provider}"),
                     ("session", "{session}"),
-                    ("why", "{sentence}"),
+                    ("why", "{cause}"),
                     ("needs_login", if code == Some(Code::LoginRequired) { "true" } else { "false" }),
                 ],
             )),
@@ -181,6 +181,14 @@ pub(super) fn misconfigured(why: &str) -> End {
     let sentence =
         format!("{{provider}} does not work as it is configured: {why}; an administrator has to correct that");
     refused(Code::Misconfigured, "misconfigured: ", &sentence)
+}
+
+/// What is left of those sentences, and of [`login_required`]'s, in an event that names the provider beside it.
+pub(super) fn cause(sentence: &str) -> &str {
+    let (_, later) = sentence.split_once(" cannot be used at the moment: ").unwrap_or_default();
+    let login = sentence.strip_prefix("login required at ").and_then(|rest| rest.split_once(": "));
+    let later = later.rsplit_once("; try again in ").map(|(why, _)| why);
+    later.or(login.map(|(_, why)| why)).unwrap_or(sentence)
 }
 
 /// This login came to nothing.

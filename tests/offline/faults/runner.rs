@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokenkeeper_protocol::Code;
 
 use super::over_http;
-use super::row::{How, Kept, Row, When};
+use super::row::{How, Kept, Row, When, cause};
 use super::template::{Known, fill, fits};
 use crate::support::browser::Browser;
 use crate::support::canary::assert_none_leaked;
@@ -372,7 +372,7 @@ fn compare(row: &Row, known: &mut Known, exit: i32, said: &str) -> Result<(), St
     }
     let sentence = said.strip_prefix(row.label).unwrap_or(said);
     let sentence = sentence.strip_suffix(&fill(&advice, known)).unwrap_or(sentence);
-    known.push(("sentence", sentence.to_owned()));
+    known.extend([("sentence", sentence.to_owned()), ("cause", cause(sentence).to_owned())]);
     Ok(())
 }
 
