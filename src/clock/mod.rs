@@ -21,7 +21,7 @@ use self::source::Source;
 
 pub use boot_timer::BootTimer;
 pub use mark::Mark;
-pub use reckoning::{Doubt, Turn, Witness};
+pub use reckoning::{Doubt, Told, Turn, Witness};
 
 /// Tells the time. Cheap to clone; all clones tell the same.
 #[derive(Clone)]

@@ -11,9 +11,9 @@ use tokenkeeper_protocol::UnixSeconds;
 use super::Mark;
 use super::source::Reading;
 
-/// A wall clock that differs by more from what boot time makes of it has jumped. Smaller steps are followed.
+/// A wall clock that differs by more from what boot time makes of it has jumped. Smaller steps are followed, those back if they do not add up.
 const JUMP: i64 = 60;
-/// A wall clock that went along with boot time for so long is believed, if nobody contradicts.
+/// A wall clock that went along with boot time for so long is believed, if nobody contradicts. Small steps back add up for as long.
 const STABLE: Duration = Duration::from_mins(10);
 /// How far a provider's clock may be off what it confirms: its own error, and the time that its answer took.
 const AGREEMENT: i64 = 300;
@@ -25,6 +25,8 @@ const LONGEST_OFF: i64 = 365 * 86_400;
 pub(super) struct Reckoning {
     /// What is added to boot time.
     offset: i64,
+    /// Boot time when that was what the wall clock said.
+    compared_at: Duration,
     /// How often it was set back: times of before that are not to be compared with those of now.
     pub(super) era: u32,
     /// The jump that is not confirmed.
@@ -57,19 +59,30 @@ pub enum Turn {
     Settled(i64),
 }
 
-/// How far the clock of a provider was ahead of what was reckoned when it was asked.
+/// What a provider told of the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Witness {
     /// When it was asked, as it was reckoned.
     pub asked_at: UnixSeconds,
+    /// What it told.
+    pub told: Told,
+}
+
+/// How a provider tells of the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
     /// What time it was there.
-    pub date: UnixSeconds,
+    Date(UnixSeconds),
+    /// Its certificate, which is good as the time is reckoned, is not by the wall clock. So it cannot be heard; but it is as likely
+    /// that the clock is wrong.
+    Certificate,
 }
 
 impl Reckoning {
     /// Believes the wall clock, for want of anything to compare it with.
     pub(super) fn from(reading: Reading) -> Self {
-        Self { offset: reading.wall.0.saturating_sub(reading.boot_seconds()), era: 0, doubt: None }
+        let offset = reading.wall.0.saturating_sub(reading.boot_seconds());
+        Self { offset, compared_at: reading.boot, era: 0, doubt: None }
     }
 
     /// Compares the wall clock with what the last run knew.
@@ -83,6 +96,7 @@ impl Reckoning {
             if (-JUMP..LONGEST_OFF).contains(&off) { reading.wall } else { mark.now }
         };
         self.offset = expected.0.saturating_sub(reading.boot_seconds());
+        self.compared_at = reading.boot;
     }
 
     /// The time.
@@ -118,12 +132,15 @@ impl Reckoning {
             if is_jump(by) {
                 return Some(self.begin_doubt(by, reading));
             }
-            self.offset += by;
+            // Back, a token would be served for longer each time.
+            if by >= 0 || reading.boot.saturating_sub(self.compared_at) >= STABLE {
+                (self.offset, self.compared_at) = (self.offset + by, reading.boot);
+            }
             return None;
         };
         if !is_jump(by) {
             self.doubt = None;
-            self.offset += by;
+            (self.offset, self.compared_at) = (self.offset + by, reading.boot);
             return Some(Turn::Returned);
         }
         if is_jump(by.saturating_sub(doubt.by)) {
@@ -132,15 +149,17 @@ impl Reckoning {
         let heard =
             || witnesses.iter().filter(|witness| witness.asked_at >= doubt.since).map(|witness| witness.says(by));
         let contradicted = heard().any(|says| says == Some(false));
+        let is_unheard = witnesses.iter().any(|it| it.asked_at >= doubt.since && it.told == Told::Certificate);
         let turn = if contradicted {
             None
         } else if heard().any(|says| says == Some(true)) {
             Some(Turn::Agreed(doubt.by))
         } else {
-            (reading.boot.saturating_sub(doubt.stable_since) >= STABLE).then_some(Turn::Settled(doubt.by))
+            let is_steady = reading.boot.saturating_sub(doubt.stable_since) >= STABLE;
+            (is_steady && !is_unheard).then_some(Turn::Settled(doubt.by))
         };
         if turn.is_some() {
-            self.offset = self.offset.saturating_add(by);
+            (self.offset, self.compared_at) = (self.offset.saturating_add(by), reading.boot);
             self.era = self.era.saturating_add(u32::from(by < 0));
             self.doubt = None;
         } else {
@@ -168,7 +187,8 @@ impl Reckoning {
 impl Witness {
     /// Whether it agrees with a jump `by` so many seconds, or with there being none. Nothing, if with neither.
     fn says(self, by: i64) -> Option<bool> {
-        let ahead = self.date.0.saturating_sub(self.asked_at.0);
+        let Told::Date(date) = self.told else { return None };
+        let ahead = date.0.saturating_sub(self.asked_at.0);
         let (to_jump, to_none) = (ahead.saturating_sub(by).saturating_abs(), ahead.saturating_abs());
         (to_jump.min(to_none) <= AGREEMENT).then_some(to_jump < to_none)
     }

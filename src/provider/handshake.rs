@@ -10,6 +10,7 @@ use std::io;
 use chrono::DateTime;
 use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError, InvalidMessage, OtherError};
+use tokenkeeper_protocol::UnixSeconds;
 
 use super::words::harmless;
 
@@ -120,6 +121,23 @@ impl Handshake {
             Self::UnknownAuthority | Self::AuthorityAsServer | Self::WrongName { .. } | Self::NotTls | Self::TooOld
         )
     }
+}
+
+/// Whether `errors` tell of a certificate that the wall clock is past, or not at yet, and that is good at `now`.
+pub(super) fn is_of_a_certificate_that_is_good_at<'a>(
+    now: UnixSeconds,
+    mut errors: impl Iterator<Item = &'a (dyn Error + 'static)>,
+) -> bool {
+    let seconds = |time: &UnixTime| i64::try_from(time.as_secs()).map_or(UnixSeconds::NEVER, UnixSeconds);
+    errors.any(|error| match error.downcast_ref::<rustls::Error>() {
+        Some(rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => {
+            now < seconds(not_after)
+        }
+        Some(rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext { not_before, .. })) => {
+            now >= seconds(not_before)
+        }
+        _ => false,
+    })
 }
 
 impl From<&rustls::Error> for Handshake {

@@ -22,8 +22,8 @@ use zeroize::Zeroizing;
 use super::answer::{BODY_LIMIT, HttpAnswer};
 use super::url::SafeUrl;
 use super::words::harmless;
-use super::{Fault, Gate, Handshake, Place, SetupError, retry_after};
-use crate::clock::Witness;
+use super::{Fault, Gate, Handshake, Place, SetupError, handshake, retry_after};
+use crate::clock::{Told, Witness};
 use crate::config::settings::ProviderSettings;
 
 /// What is asked for unless told.
@@ -178,13 +178,18 @@ impl Http {
     ) -> Result<HttpAnswer, Unanswered> {
         let request = request.header(ACCEPT, accepted).header(ACCEPT_ENCODING, "identity");
         self.gate.leaves();
-        let response = request.send().await.map_err(|error| self.unanswered(url, &error))?;
+        let response = request.send().await.map_err(|error| {
+            if handshake::is_of_a_certificate_that_is_good_at(now, chain(&error)) {
+                self.witness(now, Told::Certificate);
+            }
+            self.unanswered(url, &error)
+        })?;
         let status = response.status();
         let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let (content_type, retry_after) = (text(CONTENT_TYPE), retry_after::read(status, response.headers(), now));
         let date = retry_after::date(response.headers(), &DATE);
         if let Some(date) = date.filter(|_| url.url().scheme() == "https") {
-            *self.time.lock().unwrap_or_else(PoisonError::into_inner) = Some(Witness { asked_at: now, date });
+            self.witness(now, Told::Date(date));
         }
         let correlation = correlation(response.headers());
         let body = match self.read(place, url, response).await {
@@ -213,6 +218,10 @@ impl Http {
             extend(&mut body, &chunk);
         }
         Ok(body)
+    }
+
+    fn witness(&self, asked_at: UnixSeconds, told: Told) {
+        *self.time.lock().unwrap_or_else(PoisonError::into_inner) = Some(Witness { asked_at, told });
     }
 
     fn unanswered(&self, url: &SafeUrl, error: &reqwest::Error) -> Unanswered {

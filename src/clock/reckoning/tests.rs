@@ -23,7 +23,7 @@ fn begun() -> Reckoning {
 
 /// A provider that was asked so many seconds after the beginning, and whose clock was ahead of the true one.
 fn witness(seconds: i64, ahead: i64) -> Witness {
-    Witness { asked_at: at(seconds), date: at(seconds + ahead) }
+    Witness { asked_at: at(seconds), told: Told::Date(at(seconds + ahead)) }
 }
 
 #[test]
@@ -136,4 +136,31 @@ fn a_restart_on_a_running_machine_notices_every_jump() {
     assert_eq!(started(600, 5600, true), (None, at(600), 3));
     assert_eq!(started(600 + DAY, 5600, true), (Some(Turn::Jumped(DAY)), at(601), 3));
     assert_eq!(started(600 - DAY, 5600, true), (Some(Turn::Jumped(-DAY)), at(601), 3));
+}
+
+#[test]
+fn small_steps_back_that_follow_each_other_add_up_to_a_jump() {
+    let mut it = Reckoning::from(reading(0, 0));
+    assert_eq!(it.look(reading(40, -50), &[]), None);
+    assert_eq!(it.now(reading(40, -50)), at(-10), "one is followed");
+    assert!(it.is_surprised(reading(80, -100)));
+    assert_eq!(it.look(reading(80, -100), &[]), Some(Turn::Jumped(-100)));
+    assert!(it.now(reading(80, -100)) >= at(80), "and the sum is not");
+
+    let mut slow = Reckoning::from(reading(0, 0));
+    for step in 1..10_u16 {
+        let reading = reading(u64::from(step) * 700, -50 * i64::from(step));
+        assert_eq!(slow.look(reading, &[]), None, "a clock that is set now and then");
+    }
+}
+
+#[test]
+fn a_jump_past_the_end_of_a_certificate_that_was_good_is_not_settled_by_waiting() {
+    let mut it = begun();
+    it.look(reading(1_000, DAY * 100), &[]);
+    let unheard = Witness { asked_at: at(1_100), told: Told::Certificate };
+    assert_eq!(it.look(reading(2_000, DAY * 100), &[unheard]), None);
+    assert_eq!(it.look(reading(9_000, DAY * 100), &[unheard]), None);
+    let other = witness(1_100, DAY * 100);
+    assert_eq!(it.look(reading(9_001, DAY * 100), &[unheard, other]), Some(Turn::Agreed(DAY * 100)));
 }

@@ -65,7 +65,7 @@ pub(super) fn compare(row: &Row, known: &mut Known, answer: &Answered) -> Result
 fn words_of(outcome: &str) -> &'static str {
     match outcome {
         "pending" => "could not be told yet",
-        "unsupported" => "cannot revoke",
+        "unsupported" => "not revoked",
         _ => "unknown outcome",
     }
 }
