@@ -25,6 +25,7 @@ pub mod clock;
 pub mod domain;
 
 mod failpoint;
+mod vital;
 
 /// Tokens pass through buffers of libraries that wipe nothing. Here, whatever is freed is wiped.
 #[global_allocator]

@@ -27,6 +27,7 @@ mod logout;
 mod metrics;
 mod migration;
 mod move_out;
+mod panics;
 mod policy;
 mod providers;
 mod refresh;
