@@ -41,5 +41,6 @@ mod socket;
 mod startup;
 mod store;
 mod systemd;
+mod unwritable;
 mod user_mode;
 mod why;
