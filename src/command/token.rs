@@ -9,7 +9,7 @@ use tokenkeeper_protocol::{AccountName, Problem, SessionRef};
 use super::purpose::Purpose;
 use super::{Answer, Service};
 use crate::domain::Peer;
-use crate::keeper::{Attended, Keeper, KeeperError, Live, Look, Served, Wish};
+use crate::keeper::{Attended, KeeperError, Live, Look, Served, Wish};
 use crate::policy::{Action, Permit, judge};
 
 /// How long a peer that does not say waits for a refresh.
@@ -109,7 +109,8 @@ impl Service {
             }
         }
         let live = self.live(peer, id, wanted).await?;
-        let error = live.map_or(KeeperError::StillWorking, |live| Keeper::too_short(&live, live.life));
+        let short = |live: Arc<Live>| self.keeper.falls_short(&live, wanted.min_valid());
+        let error = live.map_or(KeeperError::StillWorking, short);
         self.fall_back(peer, id, wanted, error).await
     }
 

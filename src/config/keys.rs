@@ -49,6 +49,7 @@ pub(super) const PROVIDER: Keys = Keys {
         "max_age",
         "refresh_at",
         "refresh",
+        "rotation",
         "reuse_grace",
         "refresh_token_idle",
         "default_life",

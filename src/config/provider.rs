@@ -89,6 +89,7 @@ pub(super) fn read(name: &At<&str>, table: Table<'_>, around: &Surroundings) -> 
     let max_age = layer(table, usual, "max_age").parsed("max_age", value::span(1..=LONGEST));
     let refresh_at = table.parsed("refresh_at", value::percentage(10..=95));
     let refresh = table.parsed("refresh", refresh_mode);
+    let rotates = table.parsed("rotation", rotates);
     let reuse_grace = table.parsed("reuse_grace", value::span(0..=HOUR));
     let refresh_token_idle = table.parsed("refresh_token_idle", value::span(MINUTE..=LONGEST));
     let default_life = layer(table, usual, "default_life").parsed("default_life", value::span(1..=LONGEST));
@@ -113,6 +114,7 @@ pub(super) fn read(name: &At<&str>, table: Table<'_>, around: &Surroundings) -> 
         max_age: max_age.unwrap_or(MAX_AGE),
         refresh_at_percent: refresh_at.unwrap_or(REFRESH_AT_PERCENT),
         refresh,
+        rotates,
         reuse_grace: reuse_grace.unwrap_or_default(),
         refresh_token_idle,
         default_life: default_life.unwrap_or(DEFAULT_LIFE),
@@ -289,6 +291,14 @@ fn refresh_mode(text: &str) -> Result<RefreshMode, Complaint> {
         "always" => Ok(RefreshMode::Always),
         "when_used" => Ok(RefreshMode::WhenUsed),
         other => Err(not_one_of(other, &["always", "when_used"])),
+    }
+}
+
+fn rotates(text: &str) -> Result<bool, Complaint> {
+    match text {
+        "always" => Ok(true),
+        "never" => Ok(false),
+        other => Err(not_one_of(other, &["always", "never"])),
     }
 }
 

@@ -114,6 +114,8 @@ pub struct ProviderSettings {
     pub refresh_at_percent: u8,
     /// Which sessions are refreshed ahead of need; decided by the token's life if not said.
     pub refresh: Option<RefreshMode>,
+    /// Whether a refresh brings another refresh token; what is seen decides if not said.
+    pub rotates: Option<bool>,
     /// How long the provider accepts a spent refresh token again.
     pub reuse_grace: Duration,
     /// How long a refresh token lives that nobody uses; what the provider tells if not said.

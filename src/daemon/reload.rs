@@ -95,7 +95,14 @@ fn is_in_force(new: &DaemonSettings, old: &DaemonSettings) -> bool {
 pub(super) fn providers(configured: &Configured, old: Option<&Providers>) -> Result<Providers, SetupError> {
     let provider = |settings: &Arc<_>| {
         let known = old.and_then(|old| old.values().find(|provider| provider.is_made_from(settings)));
-        known.map_or_else(|| Provider::new(Arc::clone(settings)).map(Arc::new), |known| Ok(Arc::clone(known)))
+        if let Some(known) = known {
+            return Ok(Arc::clone(known));
+        }
+        let settings = Arc::clone(settings);
+        Ok(Arc::new(match old.and_then(|old| old.get(&settings.name)) {
+            Some(old) => Provider::in_place_of(old, settings)?,
+            None => Provider::new(settings)?,
+        }))
     };
     configured.iter().map(|(name, settings)| Ok((name.clone(), provider(settings)?))).collect()
 }

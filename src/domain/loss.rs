@@ -82,6 +82,13 @@ impl From<&LoginReason> for Loss {
     }
 }
 
+impl LoginReason {
+    /// Whether the provider said it in answer to a refresh, and the session let go of its tokens.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::AnswerLost(_) | Self::RolledBack(_))
+    }
+}
+
 impl fmt::Display for LoginReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

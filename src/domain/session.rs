@@ -82,6 +82,8 @@ pub struct Trouble {
     pub unknown_since: Option<UnixSeconds>,
     /// Whether waiting does not help: an administrator has to mend something, here or at the provider.
     pub needs_administrator: bool,
+    /// When that was found.
+    pub noted_at: UnixSeconds,
 }
 
 /// What a provider gave.

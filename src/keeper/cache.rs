@@ -4,7 +4,7 @@
 //! reader per session at a time, and every change is read anew after its commit: so whoever reads last has read what was
 //! written last, in whatever order those who wrote come here. A token that was replaced is not kept here any more.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -49,6 +49,8 @@ pub struct Live {
     pub resource: Vec<String>,
     /// When it was last asked for.
     used_at: AtomicI64,
+    /// Seconds that the token was still good for when it came, if somebody was told that this is not enough.
+    had_left: AtomicU64,
     /// The reply, as it goes over the socket.
     pub reply: Arc<Encoded>,
 }
@@ -80,8 +82,19 @@ impl Live {
             scope: access.scope.clone(),
             resource: session.resource.clone(),
             used_at: AtomicI64::new(session.last_used_at.0),
+            had_left: AtomicU64::new(u64::MAX),
             reply: Arc::new(reply.encode().ok()?),
         })
+    }
+
+    /// For how long a token of this session can be had, as far as is known.
+    pub fn longest(&self) -> Duration {
+        self.life.min(Duration::from_secs(self.had_left.load(Ordering::Relaxed)))
+    }
+
+    /// Notes that a fresh one was good for no longer.
+    pub(super) fn note_longest(&self, left: Duration) {
+        self.had_left.fetch_min(left.as_secs(), Ordering::Relaxed);
     }
 
     /// What rules look at.

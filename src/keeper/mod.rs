@@ -128,7 +128,7 @@ impl Keeper {
     pub fn new(parts: Parts) -> Self {
         let this = Self {
             vault: parts.vault,
-            providers: ArcSwap::from_pointee(parts.providers),
+            providers: ArcSwap::from_pointee(in_force(parts.providers, &parts.clock)),
             cache: cache::Cache::new(parts.cache_sessions),
             flights: flight::Flights::default(),
             lanes: lanes::Lanes::default(),
@@ -181,7 +181,7 @@ impl Keeper {
 
     /// Puts a new configuration in force.
     pub fn replace_providers(&self, providers: Providers, retention: Duration) {
-        self.providers.store(Arc::new(providers));
+        self.providers.store(Arc::new(in_force(providers, &self.clock)));
         self.retention.store(Arc::new(retention));
     }
 
@@ -249,4 +249,11 @@ impl Keeper {
         let known = self.providers.load().get(name).cloned();
         known.ok_or_else(|| KeeperError::ProviderRemoved { provider: name.clone() })
     }
+}
+
+fn in_force(providers: Providers, clock: &Clock) -> Providers {
+    for provider in providers.values() {
+        provider.comes_into_force(clock);
+    }
+    providers
 }

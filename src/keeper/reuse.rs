@@ -1,8 +1,9 @@
 //! What each provider does with refresh tokens, learned from its answers: one that changed says that it rotates; many in a row that
-//! stayed say that it does not. At one that does not, a lost answer has cost nothing, and the same token is sent again at once.
+//! stayed say that it does not, unless the configuration does. At one that does not, a lost answer has cost nothing, and the same
+//! token is sent again at once.
 //! And whether it keeps the grace that it is configured with: a few refusals in a row within it say that it does not.
 //!
-//! Invariant: what is not known counts as rotating, and what was learned is written with the answer that taught it.
+//! Invariant: what is not known counts as rotating, one that rotated does whatever is configured, and what was learned is written with the answer that taught it.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -109,8 +110,8 @@ impl Keeper {
     pub(super) fn grace(&self, settings: &ProviderSettings) -> Duration {
         let mut known = self.reuse_known();
         let seen = self.seen(&mut known, settings);
-        match &seen.known {
-            Some(Reuse { rotates: false, .. }) => FOREVER,
+        match (seen.known.as_ref().map(|known| known.rotates), settings.rotates) {
+            (Some(false), None) | (Some(false) | None, Some(false)) => FOREVER,
             _ if seen.grace.as_ref().is_some_and(|grace| grace.refusals >= REFUSED_IN_A_ROW) => Duration::ZERO,
             _ => settings.reuse_grace,
         }

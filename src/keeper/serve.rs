@@ -10,6 +10,9 @@ use super::{Keeper, KeeperError, Live};
 use crate::domain::{LoginReason, Session, State};
 use crate::policy::Permit;
 
+/// No answer takes longer to become a token that can be served, unless a clock was set.
+const LONGEST_WAY: Duration = Duration::from_mins(1);
+
 /// What is known of a session at a glance.
 pub enum Look {
     /// It is active: enough is known to judge and serve.
@@ -65,8 +68,8 @@ impl Keeper {
         if now >= live.ends_at {
             return Err(required(LoginReason::SessionTooOld));
         }
-        if min_valid.is_some_and(|wanted| wanted >= live.life) {
-            return Err(Self::too_short(live, live.life));
+        if min_valid.is_some_and(|wanted| wanted >= live.longest()) {
+            return Err(Self::too_short(live, live.longest()));
         }
         if live.refreshable && live.ends_at > now + wanted {
             return Ok(Served::AfterRefresh);
@@ -87,8 +90,23 @@ impl Keeper {
         good_enough.then(|| Arc::clone(&live.reply))
     }
 
+    /// What is told of a token that has just been obtained, and is not good for `min_valid` all the same.
+    pub fn falls_short(&self, live: &Live, min_valid: Option<Duration>) -> KeeperError {
+        let judged_at = self.clock.now_for(live.obtained_at, live.era);
+        let left = live.expires_at.min(live.ends_at).since(judged_at);
+        if judged_at.since(live.obtained_at) > LONGEST_WAY {
+            // The clock was set while it was on its way.
+            return KeeperError::StillWorking;
+        }
+        if min_valid.is_none() || left.is_zero() {
+            return Self::too_short(live, live.life);
+        }
+        live.note_longest(left);
+        Self::too_short(live, left)
+    }
+
     /// Tokens that can be had for `longest` cannot be had for longer.
-    pub fn too_short(live: &Live, longest: Duration) -> KeeperError {
+    fn too_short(live: &Live, longest: Duration) -> KeeperError {
         KeeperError::LifetimeTooShort { provider: live.provider.clone(), life: longest.as_secs() }
     }
 }

@@ -1,7 +1,7 @@
 //! [`Provider`]: what everything else of this module is an operation of.
 
 use std::fs;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use openidconnect::core::CoreJsonWebKeySet;
 use reqwest::header::HeaderValue;
@@ -37,6 +37,7 @@ pub struct Provider {
     pub(super) record: Record,
     pub(super) probed: LastProbe,
     gate: Arc<Gate>,
+    in_force_since: OnceLock<UnixSeconds>,
     /// When it was last told that the ID token of a refresh was not kept.
     pub(super) told_of_dropped: Mutex<Option<UnixSeconds>>,
 }
@@ -45,6 +46,20 @@ impl Provider {
     /// A provider as `settings` describe it. Reads the certificate authorities from disk; asks nothing of the network.
     pub fn new(settings: Arc<ProviderSettings>) -> Result<Self, SetupError> {
         let gate = Arc::new(Gate::new(settings.name.clone(), settings.courtesy));
+        Self::behind(gate, settings)
+    }
+
+    /// The same, to take the place of `old`. Where nothing but `concurrency` or `rate` has changed, who waits at its gate goes on
+    /// waiting there, and what it asked for stays.
+    pub fn in_place_of(old: &Self, settings: Arc<ProviderSettings>) -> Result<Self, SetupError> {
+        let at_its_pace = ProviderSettings { courtesy: settings.courtesy, ..ProviderSettings::clone(&old.settings) };
+        if old.is_made_from(&old.settings) && at_its_pace == *settings {
+            return Self::behind(Arc::clone(&old.gate), settings);
+        }
+        Self::new(settings)
+    }
+
+    fn behind(gate: Arc<Gate>, settings: Arc<ProviderSettings>) -> Result<Self, SetupError> {
         Ok(Self {
             files: digest_of_files(&settings),
             credentials: Credentials::new(&settings)?,
@@ -55,6 +70,7 @@ impl Provider {
             record: Record::default(),
             probed: LastProbe::default(),
             gate,
+            in_force_since: OnceLock::new(),
             told_of_dropped: Mutex::default(),
             settings,
         })
@@ -68,6 +84,17 @@ impl Provider {
     /// Whether one that is made from `settings` now would be the same: the files that they name may have changed.
     pub fn is_made_from(&self, settings: &ProviderSettings) -> bool {
         *self.settings == *settings && self.files == digest_of_files(settings)
+    }
+
+    /// It is put in force, at its first time or again.
+    pub fn comes_into_force(&self, clock: &Clock) {
+        self.in_force_since.get_or_init(|| clock.now());
+        self.gate.be_courteous(self.settings.courtesy, clock.boot());
+    }
+
+    /// Since when it is as it is configured now.
+    pub fn in_force_since(&self) -> Option<UnixSeconds> {
+        self.in_force_since.get().copied()
     }
 
     /// Through which every request goes: whoever has something asked here enters it before.

@@ -272,6 +272,19 @@ impl Fault {
         ) || matches!(self, Self::Tls { cause, .. } if cause.is_lasting())
     }
 
+    /// Whether it was found here, and nothing was asked of the provider.
+    pub(super) fn is_of_this_side(&self) -> bool {
+        matches!(
+            self,
+            Self::AnotherIssuer { .. } | Self::NoOperation { .. } | Self::Unsendable { .. } | Self::NoRefreshToken
+        )
+    }
+
+    /// Whether it says that the provider does not know us, whatever we ask.
+    pub(super) fn rejects_client(&self) -> bool {
+        matches!(self, Self::Said { error, .. } if matches!(error.as_str(), "invalid_client" | "incorrect_client_credentials"))
+    }
+
     /// The same when some of the wait is over.
     pub(super) fn later(&self, waited: Duration) -> Self {
         match *self {
@@ -307,7 +320,7 @@ pub(super) fn said(error: &str, description: Option<&str>) -> String {
     let advice = match error {
         // The second is GitHub's name for it.
         "invalid_client" | "incorrect_client_credentials" => CHECK_CLIENT,
-        "unauthorized_client" => "; this client is not registered for this kind of login",
+        "unauthorized_client" => "; this client is not registered for this kind of login, or its secret is wrong",
         "invalid_scope" => "; check scopes",
         _ => "",
     };

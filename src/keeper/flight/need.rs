@@ -71,7 +71,7 @@ pub(super) fn needed(found: Found, wish: Wish) -> State {
             return put_off(session, now, expires_at, then);
         }
     }
-    if let Some((until, why)) = held_back(it, grace, era, now) {
+    if let Some((until, why)) = held_back(it, &provider, grace, era, now) {
         return put_off(session, now, until, Err(why));
     }
     if wish == Wish::Due {
@@ -90,7 +90,7 @@ pub(super) fn needed(found: Found, wish: Wish) -> State {
 /// What is done once the gate was passed, and all is ready. That may have taken longer than a grace.
 pub(super) fn admitted(errand: Errand, known: Known) -> State {
     let Known { now, grace, era, .. } = known;
-    if let Some((until, why)) = held_back(&errand.session.value, grace, era, now) {
+    if let Some((until, why)) = held_back(&errand.session.value, &errand.provider, grace, era, now) {
         return put_off(errand.session, now, until, Err(why));
     }
     if errand.session.value.account().is_some() {
@@ -104,15 +104,26 @@ pub(super) fn admitted(errand: Errand, known: Known) -> State {
 /// than a grace, it is not sent, and the intent is settled with what becomes of the session.
 pub(super) fn intended(errand: Errand, known: Known) -> State {
     let Known { now, grace, era, .. } = known;
-    match held_back(&errand.session.value, grace, era, now) {
+    match held_back(&errand.session.value, &errand.provider, grace, era, now) {
         Some(_) => answered(errand, now, RefreshOutcome::NotSent(Fault::TooLate)),
         None => State::Asking(errand, now),
     }
 }
 
 /// Until when a try is held back that would come too soon after the last one, and what is told of that.
-fn held_back(session: &Session, grace: Duration, era: u32, now: UnixSeconds) -> Option<(UnixSeconds, KeeperError)> {
+fn held_back(
+    session: &Session,
+    by: &Provider,
+    grace: Duration,
+    era: u32,
+    now: UnixSeconds,
+) -> Option<(UnixSeconds, KeeperError)> {
     let trouble = session.trouble.as_ref()?;
+    // Of another configuration than the one in force, which may mend it.
+    let may_be_mended = by.in_force_since().is_some_and(|since| trouble.noted_at < since);
+    if trouble.needs_administrator && may_be_mended && trouble.unknown_since.is_none() {
+        return None;
+    }
     let until = not_before(session, trouble, grace, era, now);
     let (provider, why, wait) = (session.provider.clone(), trouble.what.clone(), until.since(now));
     // By the clock of before it was set back, it could be held back for years.

@@ -62,8 +62,9 @@ pub(super) fn after(session: &Session, answered: &Answered, known: Known) -> (Se
         _ => false,
     };
     let mut troubled = |what: String, wait: Duration, unknown_since| {
-        let trouble = Trouble { what, tries, not_before: now + wait, unknown_since, needs_administrator };
-        let not_before = not_before(session, &trouble, grace, era, now + wait);
+        let not_before = now + wait;
+        let trouble = Trouble { what, tries, not_before, unknown_since, needs_administrator, noted_at: now };
+        let not_before = self::not_before(session, &trouble, grace, era, not_before);
         let why = trouble.what.clone();
         new.due_at = Some(not_before);
         new.trouble = Some(Trouble { not_before, ..trouble });
@@ -178,6 +179,7 @@ pub(in crate::keeper) fn interrupted(
         not_before: at_once,
         unknown_since: Some(earlier.unwrap_or(intent.at)),
         needs_administrator: false,
+        noted_at: now,
     };
     let not_before = not_before(session, &trouble, grace, era, at_once);
     Session { due_at: Some(not_before), trouble: Some(Trouble { not_before, ..trouble }), ..session.clone() }

@@ -62,6 +62,21 @@ async fn trouble_with_our_registration_is_told_as_such_and_ends_no_session() {
 }
 
 #[tokio::test]
+async fn what_an_administrator_may_have_mended_is_tried_when_somebody_asks() {
+    let (home, _) = refreshed(error("invalid_client")).await;
+    home.edit(|session| session.trouble.as_mut().unwrap().not_before = at(290)).await;
+    home.sleep_until(210);
+    assert!(matches!(home.attend(Wish::NewToken).await, Err(KeeperError::Misconfigured { .. })));
+    let posts = home.posts();
+    let mended = Arc::new(home.server.provider());
+    home.keeper.replace_providers(Providers::from([(mended.settings().name.clone(), mended)]), RETENTION);
+    assert!(matches!(home.attend(Wish::NewToken).await, Err(KeeperError::Misconfigured { .. })));
+    assert_eq!(home.posts(), posts + 1, "it is not mended");
+    assert!(matches!(home.attend(Wish::NewToken).await, Err(KeeperError::Misconfigured { .. })));
+    assert_eq!(home.posts(), posts + 1, "and not asked again and again");
+}
+
+#[tokio::test]
 async fn what_was_never_sent_is_tried_again() {
     let home = Home::new().await;
     let token_endpoint = format!("{}/token", home.server.url());

@@ -43,6 +43,20 @@ async fn a_few_that_stayed_say_nothing() {
 }
 
 #[tokio::test]
+async fn what_is_configured_counts_until_a_refresh_token_changes() {
+    let home = Home::with(|settings| settings.rotates = Some(false), |_| {}).await;
+    assert!(is_sent_again(&home).await, "nothing was seen of it yet");
+    let home = Home::with(|settings| settings.rotates = Some(false), |_| {}).await;
+    home.server.script("/token", renewal());
+    refresh(&home, 1).await;
+    assert!(!is_sent_again(&home).await, "it was seen to rotate");
+    let home = Home::with(|settings| settings.rotates = Some(true), |_| {}).await;
+    home.server.script("/token", kept());
+    refresh(&home, 20).await;
+    assert!(!is_sent_again(&home).await, "it may rotate rarely");
+}
+
+#[tokio::test]
 async fn one_answer_is_one_however_often_it_has_to_be_written() {
     let home = Home::new().await;
     home.server.script("/token", kept());

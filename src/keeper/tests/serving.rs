@@ -95,6 +95,23 @@ async fn without_a_refresh_token_there_is_what_there_is() {
 }
 
 #[tokio::test]
+async fn a_fresh_token_that_came_too_late_for_somebody_is_not_fetched_again_for_the_same() {
+    let home = Home::new().await;
+    home.sleep_until(2);
+    let wanted = Some(Duration::from_secs(299));
+    let too_short = |error: KeeperError| matches!(error, KeeperError::LifetimeTooShort { life: 298, .. });
+    assert_eq!(ask(&home, Some(299)), Got::Refresh, "another provider may be quicker");
+    assert!(too_short(home.keeper.falls_short(&live(&home), wanted)), "it took two seconds");
+    assert_eq!(ask(&home, Some(299)), Got::TooShort(298));
+    home.sleep_until(100);
+    assert_eq!(ask(&home, Some(297)), Got::Refresh, "which can be had");
+
+    home.sleep_until(200);
+    let error = home.keeper.falls_short(&live(&home), Some(Duration::ZERO));
+    assert_eq!(error, KeeperError::StillWorking, "it was not on its way for as long: the clock was set");
+}
+
+#[tokio::test]
 async fn after_a_refresh_in_vain_only_those_who_did_not_say_get_the_old_token() {
     let home = Home::new().await;
     home.sleep_until(290);

@@ -10,6 +10,7 @@ mod state;
 mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokenkeeper_protocol::ProviderName;
 use tokio::sync::Notify;
@@ -75,6 +76,13 @@ impl Gate {
         }
     }
 
+    /// Goes by other numbers from now on.
+    pub(super) fn be_courteous(&self, courtesy: Courtesy, now: Duration) {
+        let mut state = self.state();
+        state.be_courteous(courtesy, now);
+        state.ring_next();
+    }
+
     /// Counts a request that leaves, whoever sends it.
     pub(super) fn leaves(&self) {
         self.state().leaves();
@@ -136,8 +144,12 @@ impl Drop for Place<'_> {
 impl From<&RefreshOutcome> for Sign {
     fn from(outcome: &RefreshOutcome) -> Self {
         match outcome {
-            // Nothing was asked.
-            RefreshOutcome::Misconfigured(Fault::AnotherIssuer { .. }) => Self::Nothing,
+            RefreshOutcome::Misconfigured(fault)
+                if fault.needs_administrator() || fault.is_of_this_side() || fault.rejects_client() =>
+            {
+                Self::of(fault)
+            }
+            // What it says of one session says nothing of the others.
             RefreshOutcome::Renewed(_) | RefreshOutcome::Refused { .. } | RefreshOutcome::Misconfigured(_) => {
                 Self::Alive
             }

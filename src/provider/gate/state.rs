@@ -88,10 +88,9 @@ impl Sign {
         }
     }
 
-    /// That of a fault: what an administrator has to mend does not go away by waiting, and what is missing here says nothing
-    /// about there.
+    /// That of a fault. What an administrator has to mend counts as well: until then, every session would ask in vain.
     pub(super) fn of(fault: &Fault) -> Self {
-        if fault.needs_administrator() || *fault == Fault::NoRefreshToken {
+        if fault.is_of_this_side() {
             return Self::Nothing;
         }
         if let Fault::Unexplained | Fault::Status { status: 400 | 401, .. } = fault {
@@ -157,9 +156,12 @@ impl State {
         }
     }
 
-    #[cfg(test)]
-    pub(super) fn be_courteous(&mut self, courtesy: Courtesy) {
-        self.courtesy = courtesy;
+    /// Goes by other numbers; whoever waits for the next place does not wait by a rate that was slower.
+    pub(super) fn be_courteous(&mut self, courtesy: Courtesy, now: Duration) {
+        if self.courtesy != courtesy {
+            self.courtesy = courtesy;
+            self.next_at = self.next_at.min(now + courtesy.gap());
+        }
     }
 
     /// Takes a place in the queue; `bell` rings when it may be its turn.

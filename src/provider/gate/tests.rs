@@ -81,7 +81,7 @@ fn callers_go_before_the_schedule_and_the_soonest_to_expire_before_the_others() 
 fn after_an_outage_of_an_hour_ten_thousand_sessions_leave_at_the_configured_rate_the_soonest_to_expire_first() {
     const SESSIONS: i64 = 10_000;
     let (mut state, opened) = broken(1.0);
-    state.be_courteous(courtesy(8, Some(20 * 60)));
+    state.be_courteous(courtesy(8, Some(20 * 60)), seconds(0));
     let mut now = opened;
     let end_of_outage = opened + seconds(3600);
     let mut tries = 0;
@@ -259,6 +259,18 @@ fn a_person_goes_first_and_past_an_open_breaker_but_past_nothing_else() {
 }
 
 #[test]
+fn who_waits_by_a_slow_rate_does_not_when_a_quicker_one_is_configured() {
+    let mut state = State::new(courtesy(8, Some(1)));
+    let _sent = send(&mut state, seconds(1)).unwrap();
+    let next = state.line_up(Turn::of_caller(UnixSeconds(0)), Arc::default());
+    assert_eq!(state.ask(next, seconds(2)), Answer::NotBefore(seconds(61)));
+    state.be_courteous(courtesy(8, Some(60)), seconds(2));
+    assert_eq!(state.ask(next, seconds(2)), Answer::NotBefore(seconds(3)));
+    state.be_courteous(courtesy(8, Some(60)), seconds(9));
+    assert!(matches!(state.ask(next, seconds(3)), Answer::Go(_)), "one that stays changes nothing");
+}
+
+#[test]
 fn every_request_counts_however_many_one_turn_takes() {
     let mut state = State::new(courtesy(8, Some(60)));
     let login = send(&mut state, seconds(1)).unwrap();
@@ -272,6 +284,19 @@ fn every_request_counts_however_many_one_turn_takes() {
     state.leaves();
     let next = state.line_up(Turn::of_caller(UnixSeconds(0)), Arc::default());
     assert_eq!(state.ask(next, seconds(6)), Answer::NotBefore(seconds(7)), "one that was not sent pays for no other");
+}
+
+#[test]
+fn what_stays_until_somebody_mends_it_counts_unless_it_is_of_one_session_only() {
+    let place = crate::provider::Place::Token;
+    let said = |error: &str| Fault::Said { place, error: error.to_owned(), description: None };
+    let counts = |fault: Fault| matches!(Sign::from(&RefreshOutcome::Misconfigured(fault)), Sign::Fault(_));
+    assert!(counts(said("invalid_client")) && counts(Fault::Redirect { place, status: 302 }));
+    assert!(!counts(said("invalid_scope")) && !counts(said("unauthorized_client")));
+    let unheard_of = Fault::Unfamiliar { error: "shop_closed".to_owned(), description: None };
+    assert_eq!(Sign::from(&RefreshOutcome::Misconfigured(unheard_of)), Sign::Alive);
+    let not_there = Fault::NotThere { place, status: 404 };
+    assert!(matches!(Sign::from(&RefreshOutcome::Transient { fault: not_there, retry_after: None }), Sign::Fault(_)));
 }
 
 #[test]

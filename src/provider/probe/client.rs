@@ -72,7 +72,8 @@ fn judge(provider: &Provider, status: u16, error: &str, description: Option<&str
             passed("accepted by the token endpoint")
         }
         "invalid_client" | "incorrect_client_credentials" => failed(format!("{said}; {}", mend(provider))),
-        "unauthorized_client" => warned(format!(
+        // With 401 it is Keycloak's word for a wrong secret.
+        "unauthorized_client" if status != 401 => warned(format!(
             "{said}: the client is known, but may not refresh tokens; allow it the grant type refresh_token at the provider"
         )),
         "unsupported_grant_type" => warned(format!(

@@ -29,6 +29,7 @@ pub(crate) fn oidc_settings(issuer: &str) -> ProviderSettings {
         max_age: Duration::from_secs(30 * 86_400),
         refresh_at_percent: 70,
         refresh: None,
+        rotates: None,
         reuse_grace: Duration::ZERO,
         refresh_token_idle: None,
         default_life: Duration::from_secs(900),

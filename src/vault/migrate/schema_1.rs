@@ -7,10 +7,9 @@ use serde::Deserialize;
 use tokenkeeper_protocol::reply::{Authentication, UserInfo};
 use tokenkeeper_protocol::{ProviderName, SessionRef, UnixSeconds};
 
-use super::schema_2::{self, Tokens};
+use super::schema_2::{self, Tokens, Trouble};
 use super::{Content, Step};
 use crate::audit::{Event, What};
-use crate::domain::session::Trouble;
 use crate::domain::{self, EndReason, Loss, Owner, Refusal};
 use crate::store::Table;
 use crate::vault::VaultError;

@@ -1,4 +1,4 @@
-//! Schema 2: sessions without what the provider told of how long their refresh tokens live.
+//! Schema 2: sessions without what the provider told of how long their refresh tokens live, and without when a trouble was noted.
 //!
 //! As in `schema_1.rs`, what is written here stays as it was, and the store in `tests/fixtures/schema-2` proves the rest.
 
@@ -9,7 +9,7 @@ use tokenkeeper_protocol::reply::{Authentication, UserInfo};
 use tokenkeeper_protocol::{ProviderName, Secret, SessionRef, UnixSeconds, secret};
 
 use super::{Content, Step};
-use crate::domain::session::{AccessToken, Trouble};
+use crate::domain::session::{self, AccessToken};
 use crate::domain::{self, Owner, State};
 use crate::store::Table;
 use crate::vault::VaultError;
@@ -53,6 +53,15 @@ pub(super) struct Tokens {
     id: Option<Secret>,
 }
 
+#[derive(Serialize, Deserialize)]
+pub(super) struct Trouble {
+    what: String,
+    tries: u32,
+    not_before: UnixSeconds,
+    unknown_since: Option<UnixSeconds>,
+    needs_administrator: bool,
+}
+
 fn change(table: Table, old: &[u8]) -> Result<Option<Content>, VaultError> {
     let session: Session = from_bytes(table.name(), old)?;
     to_bytes(table.name(), &domain::Session::from(session)).map(Some)
@@ -75,7 +84,7 @@ impl From<Session> for domain::Session {
             tokens: old.tokens.map(domain::Tokens::from),
             generation: old.generation,
             refreshes: old.refreshes,
-            trouble: old.trouble,
+            trouble: old.trouble.map(session::Trouble::from),
             due_at: old.due_at,
             prune_at: old.prune_at,
             told: old.told,
@@ -88,5 +97,19 @@ impl From<Session> for domain::Session {
 impl From<Tokens> for domain::Tokens {
     fn from(old: Tokens) -> Self {
         Self { access: old.access, refresh: old.refresh, id: old.id, refresh_life: NOT_KEPT }
+    }
+}
+
+impl From<Trouble> for session::Trouble {
+    fn from(old: Trouble) -> Self {
+        Self {
+            what: old.what,
+            tries: old.tries,
+            not_before: old.not_before,
+            unknown_since: old.unknown_since,
+            needs_administrator: old.needs_administrator,
+            // Before whatever was mended since.
+            noted_at: UnixSeconds::default(),
+        }
     }
 }

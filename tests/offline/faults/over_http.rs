@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::row::{Row, When};
+use super::row::{Row, When, cause};
 use super::template::{Known, fill, fits};
 use crate::support::Backend;
 use crate::support::backend::Answered;
@@ -57,7 +57,7 @@ pub(super) fn compare(row: &Row, known: &mut Known, answer: &Answered) -> Result
             code.name()
         ));
     }
-    known.push(("sentence", detail.to_owned()));
+    known.extend([("sentence", detail.to_owned()), ("cause", cause(detail).to_owned())]);
     Ok(())
 }
 

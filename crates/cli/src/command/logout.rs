@@ -55,7 +55,7 @@ fn describe(ended: &LoggedOut) -> String {
     let outcome = match ended.revoked {
         Revocation::Done => "the provider has revoked its tokens",
         Revocation::Pending => "the provider could not be told yet; the daemon goes on trying",
-        Revocation::Unsupported => "the provider cannot revoke its tokens; they expire by themselves",
+        Revocation::Unsupported => "its tokens are not revoked at the provider; they expire by themselves",
     };
     let browser = ended
         .end_session_url

@@ -50,7 +50,7 @@ fn describe<Zone: TimeZone<Offset: Display>>(detail: &SessionDetail, calendar: &
     let opened = format!("{} by {}", calendar.full(detail.opened_at), plain(&summary.opened_by));
     table.row(["opened".into(), opened.into()]);
     table.row(["login".into(), authentication(detail, calendar).into()]);
-    table.row(["state".into(), state(&summary.state, calendar)]);
+    table.row(["state".into(), state(&summary.state, calendar, usize::MAX)]);
     table.row(["token".into(), token(detail, calendar).into()]);
     table.row(["scope".into(), if detail.scope.is_empty() { "-".into() } else { plain(&detail.scope).into() }]);
     table.row(["refresh".into(), refresh(detail, calendar).into()]);

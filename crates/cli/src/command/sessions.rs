@@ -14,6 +14,9 @@ use crate::moment::Calendar;
 use crate::table::{Cell, Table};
 use crate::{color, complete};
 
+/// Characters of a reason that the table has room for; `tokenkeeper session` shows all of it.
+const LONGEST_REASON: usize = 60;
+
 const EXAMPLES: &str = "\
 Examples:
   tokenkeeper sessions
@@ -74,7 +77,7 @@ fn table<Zone: chrono::TimeZone<Offset: std::fmt::Display>>(
             session.provider.to_string().into(),
             plain_or_dash(session.device.as_deref()).into(),
             plain(&session.opened_by).into(),
-            state(&session.state, calendar),
+            state(&session.state, calendar, LONGEST_REASON),
             session.token_expires_at.filter(|_| active).map_or_else(|| "-".to_owned(), token).into(),
             if active { end(session.ends_at, |at| calendar.day(at)) } else { "-".to_owned() }.into(),
         ]);
@@ -87,17 +90,26 @@ pub(super) fn end(at: UnixSeconds, tell: impl Fn(UnixSeconds) -> String) -> Stri
     if at == UnixSeconds::NEVER { "-".to_owned() } else { tell(at) }
 }
 
-/// `active`, or what it is instead, why, and since when.
+/// `active`, or what it is instead, why in so many characters, and since when.
 pub(super) fn state<Zone: chrono::TimeZone<Offset: std::fmt::Display>>(
     state: &SessionState,
     calendar: &Calendar<Zone>,
+    longest: usize,
 ) -> Cell {
-    let with =
-        |what: &str, reason: &str, since: UnixSeconds| format!("{what} ({} {})", plain(reason), calendar.brief(since));
+    let with = |what: &str, reason: &str, since: UnixSeconds| {
+        format!("{what} ({} {})", shortened(&plain(reason), longest), calendar.brief(since))
+    };
     match state {
         SessionState::Active => Cell("active".to_owned(), color::GOOD),
         SessionState::NeedsLogin { reason, since } => Cell(with("needs login", reason, *since), color::FAIR),
         SessionState::Ended { reason, since } => Cell(with("ended", reason, *since), color::FAINT),
+    }
+}
+
+fn shortened(text: &str, longest: usize) -> String {
+    match text.char_indices().nth(longest) {
+        Some((end, _)) => format!("{}…", text[..end].trim_end()),
+        None => text.to_owned(),
     }
 }
 

@@ -149,7 +149,7 @@ pub(super) fn entries() -> Vec<Entry> {
 
 const HALF_AN_HOUR: &[&str] = &["default_life = \"30m\""];
 const UNSUPPORTED: &str =
-    "Logged out of session {session}: the provider cannot revoke its tokens; they expire by themselves.";
+    "Logged out of session {session}: its tokens are not revoked at the provider; they expire by themselves.";
 
 const ALL_SCOPES: &str = "openid profile email offline_access";
 const WRITTEN_OUT: &str =

@@ -137,7 +137,9 @@ pub(super) fn entries() -> Vec<Entry> {
                     "unauthorized_client",
                     When::Exchange,
                     How::Does(error(400, r#"{"error":"unauthorized_client"}"#)),
-                    misconfigured("unauthorized_client; this client is not registered for this kind of login"),
+                    misconfigured(
+                        "unauthorized_client; this client is not registered for this kind of login, or its secret is wrong",
+                    ),
                 ),
                 Row::new(
                     "invalid_client",
@@ -151,7 +153,7 @@ pub(super) fn entries() -> Vec<Entry> {
                     How::Does(error(400, r#"{"error":"unauthorized_client"}"#)),
                     misconfigured(
                         "the token endpoint answered unauthorized_client; \
-                         this client is not registered for this kind of login",
+                         this client is not registered for this kind of login, or its secret is wrong",
                     ),
                 ),
                 Row::new(
