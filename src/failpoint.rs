@@ -1,8 +1,9 @@
 //! Points at which a test kills the process, or makes an operation fail. They exist with the feature `failpoints` alone.
 //!
 //! Invariant: without the feature [`failpoint!`] is nothing at all, and a release build with it does not compile. What is to
-//! happen stands in `TOKENKEEPER_FAILPOINTS`: `kill@NAME:N` or `fail@NAME:N`, for the N-th pass of the point, with commas between
-//! them; `*` is every point. Each pass is written to the file `TOKENKEEPER_FAILPOINTS_LOG`, before anything happens at it.
+//! happen stands in `TOKENKEEPER_FAILPOINTS`: `kill@NAME:N`, `panic@NAME:N` or `fail@NAME:N`, for the N-th pass of the point,
+//! with commas between them; `*` is every point. Each pass is written to the file `TOKENKEEPER_FAILPOINTS_LOG`, before anything
+//! happens at it.
 
 #[cfg(all(feature = "failpoints", not(debug_assertions)))]
 compile_error!("the feature `failpoints` is for tests, and does not belong into a release build");
@@ -66,6 +67,7 @@ mod switched_on {
     #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
     enum Deed {
         Fail,
+        Panic,
         Kill,
     }
 
@@ -77,12 +79,13 @@ mod switched_on {
                 let (name, pass) = rest.split_once(':')?;
                 let deed = match deed {
                     "kill" => Deed::Kill,
+                    "panic" => Deed::Panic,
                     "fail" => Deed::Fail,
                     _ => return None,
                 };
                 Some(Self { deed, name: name.to_owned(), pass: pass.parse().ok()?, passed: AtomicU64::new(0) })
             };
-            read().expect("an order is kill@NAME:N or fail@NAME:N")
+            read().expect("an order is kill@NAME:N, panic@NAME:N or fail@NAME:N")
         }
 
         /// Counts a pass; whether it is the one.
@@ -91,9 +94,9 @@ mod switched_on {
         }
     }
 
-    /// Passes a point at which nothing but the process can end.
+    /// Passes a point at which nothing can fail, but the process or the thread can end.
     pub(crate) fn pass(name: &str, session: &dyn Display) {
-        note_and_do(name, session, Deed::Kill, &mut || ());
+        note_and_do(name, session, Deed::Panic, &mut || ());
     }
 
     /// Passes a point at which an operation can fail; whether it does.
@@ -115,6 +118,7 @@ mod switched_on {
         let said = match deed {
             None => "",
             Some(Deed::Fail) => " failed",
+            Some(Deed::Panic) => " panicked",
             Some(Deed::Kill) => " killed",
         };
         if let Some(mut log) = LOG.as_ref() {
@@ -126,6 +130,7 @@ mod switched_on {
         if deed == Some(Deed::Kill) {
             raise(Signal::SIGKILL).expect("a process may kill itself");
         }
+        assert!(deed != Some(Deed::Panic), "as it was told to");
         deed
     }
 }

@@ -1,5 +1,8 @@
 //! The daemon, as a list of its floors: a module uses only those below it. `tests/architecture.rs` sees to that.
 
+// Where standard output or standard error cannot be written, these panic: `daemon/log.rs` has what does not.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod daemon;
 
 pub mod ipc;
@@ -25,6 +28,7 @@ pub mod clock;
 pub mod domain;
 
 mod failpoint;
+mod vital;
 
 /// Tokens pass through buffers of libraries that wipe nothing. Here, whatever is freed is wiped.
 #[global_allocator]

@@ -23,7 +23,7 @@ const FLOORS: &[&[&str]] = &[
     &["policy"],
     &["clock"],
     &["domain"],
-    &["failpoint"],
+    &["failpoint", "vital"],
 ];
 
 /// Uses that break the rule of the floors nevertheless: (from, to, reason).

@@ -11,6 +11,7 @@ use super::receiver::{NotTaken, Receiver};
 use super::{Outbox, OutboxError};
 use crate::config::AuditTarget;
 use crate::failpoint::failpoint;
+use crate::vital::Vital;
 
 /// Events read at a time: some kilobytes of memory, and few enough that a reload takes effect soon.
 const BATCH: usize = 64;
@@ -90,9 +91,6 @@ impl Relay {
 
     /// Why nothing gets through at the moment, in a sentence.
     pub fn fault(&self) -> Option<String> {
-        if self.thread.is_finished() {
-            return Some("audit records wait: the thread that sends them died; restart the daemon".to_owned());
-        }
         self.desk.notes().fault.clone()
     }
 
@@ -181,6 +179,7 @@ enum Found {
 
 impl Worker {
     fn run(mut self) {
+        let _vital = Vital("the thread that sends audit records");
         let delivered = self.carry();
         // Whoever waits for the end may close the store next: nothing here holds it any more.
         let desk = Arc::clone(&self.desk);

@@ -19,6 +19,7 @@ use crate::ipc;
 use crate::seal::{KeepKeyring, KeptError, Keyring};
 use crate::store::MemoryStore;
 use crate::vault::{Rotation, Vault};
+use crate::vital::vital;
 
 /// The longest wait for requests that are under way when the keys are opened.
 const GRACE: Duration = Duration::from_secs(5);
@@ -36,7 +37,8 @@ pub(super) async fn wait(
     let identity_source = "none".to_owned();
     let parts = Parts { vault, rotation, identity_source, identity: None, lock: Some(lock) };
     let (service, relay) = build(ground, parts, &tasks, &stop)?;
-    tasks.spawn(ipc::serve(Arc::clone(sockets), Arc::clone(&service), tasks.clone(), stop.clone()));
+    let served = ipc::serve(Arc::clone(sockets), Arc::clone(&service), tasks.clone(), stop.clone());
+    tasks.spawn(vital("what listens at the sockets", served));
     tasks.spawn(notify::run_watchdog(|| true, stop.clone()));
     tell(why);
     let opened = loop {

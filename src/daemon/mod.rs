@@ -75,7 +75,7 @@ pub fn run(options: &Options) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}", error.words());
+            log::complain(error.words());
             ExitCode::from(error.exit_status())
         }
     }
@@ -84,12 +84,13 @@ pub fn run(options: &Options) -> ExitCode {
 fn check(options: &Options) -> Result<(), StartError> {
     let loaded = load(&options.source(), &Environment::of_process())?;
     for warning in &loaded.warnings {
-        eprintln!("warning: {warning}");
+        log::complain(format_args!("warning: {warning}"));
     }
     reload::providers(&loaded.settings.providers, None)?;
     let counted = |number: usize, noun| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
     let (files, providers) = (loaded.files.len(), loaded.settings.providers.len());
-    println!("the configuration is valid: {}, {}", counted(files, "file"), counted(providers, "provider"));
+    let (files, providers) = (counted(files, "file"), counted(providers, "provider"));
+    log::say(format_args!("the configuration is valid: {files}, {providers}"));
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use tokenkeeper_protocol::Secret;
 use tokenkeeper_protocol::json::rfc3339;
 
 use super::anchor::Anchors;
+use super::log::say;
 use super::{Options, StartError, keys, start};
 use crate::clock::Clock;
 use crate::config::{Environment, load};
@@ -87,17 +88,19 @@ pub(super) async fn restore(options: &Options, restore: &Restore) -> Result<(), 
     opened.vault.restore(content, lines, is_fresh, now).await.map_err(refused)?;
     // Those of a store that was here before would not be of this one.
     Arc::new(Anchors::new(opened.vault, settings)).catch_up().await;
-    println!("{} sessions are restored. Start the daemon.", content.sessions);
+    say(format_args!("{} sessions are restored. Start the daemon.", content.sessions));
     if content.is_move {
-        println!("The store that they were moved out of must not be used again, and neither must this file.");
+        say("The store that they were moved out of must not be used again, and neither must this file.");
     } else {
         let at = rfc3339(content.at);
-        println!("The backup is of {at}. Who was erased since then is back: erase them again (`tokenkeeper erase`).");
+        say(format_args!(
+            "The backup is of {at}. Who was erased since then is back: erase them again (`tokenkeeper erase`)."
+        ));
     }
     if !is_fresh {
-        println!(
+        say(
             "Their refresh tokens may have been spent since: each is tried when its access token has expired. If you know that \
-             nothing was refreshed since, run: tokenkeeper store accept-rollback"
+             nothing was refreshed since, run: tokenkeeper store accept-rollback",
         );
     }
     Ok(())

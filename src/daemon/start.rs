@@ -24,6 +24,7 @@ use crate::keeper::{self, Eraser, Keeper};
 use crate::policy::judge;
 use crate::schedule::{Cron, run_clock_watch, run_due_timer};
 use crate::vault::{Rotation, Vault};
+use crate::vital::vital;
 
 /// What there is before there are keys.
 pub(super) struct Ground {
@@ -113,30 +114,33 @@ async fn run(ground: Ground, opened: Opened, sockets: Arc<ipc::Sockets>) -> Resu
             tracing::error!(%error, "the due timer cannot run; the sweep of [schedule] does its work");
         }
     };
-    tasks.spawn_on(timer, &ground.work);
+    tasks.spawn_on(vital("the due timer", timer), &ground.work);
     let watch = run_clock_watch(Arc::clone(&keeper), stop.clone());
-    tasks.spawn(async move {
+    let watch = async move {
         if let Err(error) = watch.await {
             tracing::error!(%error, "the clock is not watched; a jump of it goes unnoticed until a token is asked for");
         }
-    });
-    tasks.spawn(ipc::serve(sockets, Arc::clone(&service), tasks.clone(), stop.clone()));
-    tasks.spawn({
+    };
+    tasks.spawn(vital("the watch of the clock", watch));
+    let served = ipc::serve(sockets, Arc::clone(&service), tasks.clone(), stop.clone());
+    tasks.spawn(vital("what listens at the sockets", served));
+    let reopened = {
         let (keeper, stop) = (Arc::clone(&keeper), stop.clone());
         async move {
             let _ = stop.run_until_cancelled(keeper.heed_reopened_store()).await;
         }
-    });
-    tasks.spawn(rotation.run(stop.clone()));
-    tasks.spawn(Arc::clone(&service.eraser).run(stop.clone()));
-    tasks.spawn(Arc::clone(&anchors).follow(stop.clone()));
-    tasks.spawn(notify::run_watchdog(is_well(&service), stop.clone()));
+    };
+    tasks.spawn(vital("what takes up a store that healed", reopened));
+    tasks.spawn(vital("the rotation of the keys", rotation.run(stop.clone())));
+    tasks.spawn(vital("what erases users", Arc::clone(&service.eraser).run(stop.clone())));
+    tasks.spawn(vital("what keeps the anchors", Arc::clone(&anchors).follow(stop.clone())));
+    tasks.spawn(vital("the watchdog", notify::run_watchdog(is_well(&service), stop.clone())));
 
     failpoint!("start.before-ready");
     service.record(crate::audit::What::DaemonStarted { version: env!("CARGO_PKG_VERSION").to_owned() }).await;
     notify::ready(&counts::first_line(&service));
     // Counts the sessions, which nobody should wait for.
-    tasks.spawn(counts::run(Arc::clone(&service), stop.clone()));
+    tasks.spawn(vital("what writes the counts", counts::run(Arc::clone(&service), stop.clone())));
     let Ground { source, environment, settings, signals, .. } = ground;
     tracing::info!(providers = settings.providers.len(), "ready");
     Ok(Running { source, environment, settings, service, anchors, relay, cron: Some(cron), tasks, stop, signals })

@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::config::ScheduleSettings;
 use crate::keeper::Keeper;
 use crate::vault::Rotation;
+use crate::vital::Vital;
 
 /// Why the jobs could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +97,7 @@ impl Jobs {
 }
 
 async fn heed_jumps(mut jobs: Jobs, clock: Clock, stop: CancellationToken) {
+    let _vital = Vital("the schedule");
     let mut turns = clock.turns();
     while let Some(Ok(())) = stop.run_until_cancelled(turns.changed()).await {
         if let Err(error) = jobs.add_anew().await {
@@ -141,6 +143,7 @@ async fn rotate(rotation: &Arc<Rotation>) {
 }
 
 async fn answer(bell: Arc<Bell>, keeper: Arc<Keeper>, chore: Chore, stop: CancellationToken) {
+    let _vital = Vital("the schedule");
     loop {
         tokio::select! {
             biased;

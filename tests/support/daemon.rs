@@ -38,10 +38,15 @@ impl Daemon {
     }
 
     /// The same, and does not wait: it may not live so long.
-    pub(crate) fn launch(home: &Home, mut command: Command) -> Self {
+    pub(crate) fn launch(home: &Home, command: Command) -> Self {
+        let stderr = OpenOptions::new().create(true).append(true).open(home.path("stderr")).expect("the home is there");
+        Self::launch_with_log(home, command, stderr)
+    }
+
+    /// The same with another standard error.
+    pub(crate) fn launch_with_log(home: &Home, mut command: Command, stderr: impl Into<Stdio>) -> Self {
         let socket = home.path("run/notify");
         let notify = NotifySocket::bind(&socket);
-        let stderr = OpenOptions::new().create(true).append(true).open(home.path("stderr")).expect("the home is there");
         // What a test has put on standard input stays: socket activation hands a listener over there.
         let child = command.env("NOTIFY_SOCKET", &socket).stdout(Stdio::null()).stderr(stderr).spawn();
         let mut child = child.unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));

@@ -15,6 +15,7 @@ use std::path::Path;
 use nix::unistd::{User, geteuid};
 
 use self::credential::{CredentialStore, Found};
+use super::log::{complain, say};
 use super::{Options, StartError, keys};
 use crate::config::{DaemonSettings, Environment, Mode, load};
 use crate::seal::{HostIdentity, IdentityError, IdentitySource};
@@ -40,7 +41,7 @@ pub(super) fn set_up(options: &Options, rekey: bool, file: bool) -> Result<(), S
     let credentials = may_seal.then(CredentialStore::of_host).flatten();
     let host = Host { settings: &loaded.settings.daemon, credentials };
     let done = if rekey { host.rekey()? } else { host.set_up()? };
-    println!("{done}");
+    say(done);
     Ok(())
 }
 
@@ -84,7 +85,7 @@ impl Host<'_> {
         if let Some(store) = &self.credentials {
             match store.seal(identity).and_then(|sealed| store.keep(&sealed).map(|()| sealed.with)) {
                 Ok(with) => return Ok(IdentitySource::Credential(Some(with))),
-                Err(error) => eprintln!("tokenkeeperd: {error}; it is kept in a file instead"),
+                Err(error) => complain(format_args!("tokenkeeperd: {error}; it is kept in a file instead")),
             }
         }
         let file = &self.settings.identity_file;

@@ -11,6 +11,7 @@
 
 use super::credential::Sealed;
 use super::{Found, Host, give_to_owner_of_directory};
+use crate::daemon::log::complain;
 use crate::daemon::{StartError, keys};
 use crate::seal::{
     Alone, HostIdentity, IdentityError, IdentitySource, KeptError, KeptKeyring, Keyring, Recipients, SealError,
@@ -56,7 +57,7 @@ impl Host<'_> {
             // A credential goes before a file: if it cannot be replaced, nothing is.
             (Some(Err(error)), IdentitySource::Credential(_)) => Err(error.into()),
             (Some(Err(error)), _) => {
-                eprintln!("tokenkeeperd: {error}; it is kept in a file instead");
+                complain(format_args!("tokenkeeperd: {error}; it is kept in a file instead"));
                 Ok(None)
             }
         }
@@ -85,7 +86,7 @@ impl Host<'_> {
             && let Err(error) = remove_wiped(file)
         {
             let file = file.display();
-            eprintln!("tokenkeeperd: {file} opens nothing any more, and cannot be removed: {error}");
+            complain(format_args!("tokenkeeperd: {file} opens nothing any more, and cannot be removed: {error}"));
         }
         Ok(())
     }

@@ -3,14 +3,20 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokenkeeper_protocol::{SessionRef, UnixSeconds};
 
 use super::course::Errand;
 use crate::config::ProviderSettings;
 use crate::domain::{Session, Tokens};
+use crate::keeper::{Keeper, Wish};
 use crate::provider::RefreshOutcome;
 use crate::vault::Versioned;
+
+/// The longest pause between two looks at what still waits.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// What came of a refresh.
 pub(in crate::keeper) struct Answered {
@@ -69,5 +75,28 @@ impl Unwritten {
 
     fn waiting(&self) -> MutexGuard<'_, HashMap<SessionRef, Arc<Answered>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Keeper {
+    /// Sessions whose newest answer is in memory only.
+    pub fn unwritten(&self) -> Vec<SessionRef> {
+        self.unwritten.sessions()
+    }
+
+    /// Writes what waits, as soon as the store takes it; returns when nothing waits.
+    ///
+    /// # Cancel safety
+    /// Safe: what is not written goes on waiting.
+    pub async fn write_what_waits(self: &Arc<Self>) {
+        while let waiting @ [_, ..] = self.unwritten().as_slice() {
+            if self.vault.fault().is_none() {
+                join_all(waiting.iter().map(|session| self.attend(*session, Wish::Due).outcome())).await;
+            }
+            if !self.unwritten().is_empty() {
+                // It may have healed before anybody waited for that.
+                let _ = tokio::time::timeout(PAUSE, self.vault.reopened()).await;
+            }
+        }
     }
 }

@@ -93,6 +93,22 @@ async fn tokens_that_cannot_be_written_are_served_from_memory_and_written_once_t
 }
 
 #[tokio::test]
+async fn a_stop_has_what_waits_written_as_soon_as_the_store_takes_it_and_knows_what_is_left() {
+    let home = Home::new().await;
+    home.store.take_only(1);
+    assert_eq!(home.attend(Wish::NewToken).await, Ok(Attended::Renewed));
+    home.stop.cancel();
+    let mut written = std::pin::pin!(home.keeper.write_what_waits());
+    assert_eq!(written.as_mut().now_or_never(), None);
+    assert_eq!(home.keeper.unwritten(), [home.id]);
+    home.store.recover();
+    written.await;
+    assert_eq!(home.keeper.unwritten(), []);
+    assert_eq!((home.session().generation, home.posts()), (2, 1));
+    assert_eq!(home.vault.unsettled().unwrap(), []);
+}
+
+#[tokio::test]
 async fn an_answer_that_still_cannot_be_written_does_not_ring_for_another_try() {
     let home = Home::new().await;
     home.sleep_until(200);

@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::failpoint::failpoint;
 use crate::store::batch::{Before, Change};
 use crate::store::{Batch, StoreError, Written};
+use crate::vital::Vital;
 
 /// Batches that wait; beyond, callers do. Never full in practice: a refresh adds three.
 const QUEUE: usize = 1024;
@@ -130,7 +131,7 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.queue = None;
         if let Some(thread) = self.thread.take() {
-            // A panic there was reported when it happened, and its orders were answered `Closed`.
+            // It does not panic, or the process would have ended.
             let _ = thread.join();
         }
     }
@@ -150,6 +151,7 @@ struct Worker<T> {
 impl<T: Target> Worker<T> {
     /// Works until nobody can order any more.
     fn work(mut self) {
+        let _vital = Vital("the thread that writes to the store");
         loop {
             let wait = self.next_look.saturating_sub(self.clock.boot());
             if wait.is_zero() {
