@@ -144,6 +144,24 @@ async fn a_provider_that_is_down_is_left_alone_while_live_tokens_are_served() {
 }
 
 #[tokio::test]
+async fn a_provider_that_rejects_our_client_is_not_asked_by_every_session_again_and_again() {
+    let home = Home::new().await;
+    many(&home, 60).await;
+    home.server.script("/token", Reply::json(401, &json!({"error": "invalid_client"})));
+    for second in 200..300 {
+        home.sleep_until(second);
+        home.attend_to_all_due().await;
+    }
+    assert!((60..160).contains(&home.posts()), "some for each, and then one now and then: {}", home.posts());
+    home.server.script("/token", renewal());
+    for second in 300..380 {
+        home.sleep_until(second);
+        home.attend_to_all_due().await;
+    }
+    assert!(!home.provider().gate().is_broken());
+}
+
+#[tokio::test]
 async fn what_one_session_is_told_to_wait_for_holds_for_all_of_the_provider() {
     let home = Home::new().await;
     many(&home, 1).await;
