@@ -115,3 +115,10 @@ pub struct Flow {
     /// When it began.
     pub begun_at: UnixSeconds,
 }
+
+impl Flow {
+    /// What nobody may see of it.
+    pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        [&self.state, &self.nonce, &self.verifier].into_iter()
+    }
+}

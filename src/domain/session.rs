@@ -102,6 +102,13 @@ pub struct Tokens {
     pub refresh_life: Option<Duration>,
 }
 
+impl Tokens {
+    /// All of them.
+    pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        [&self.access.token].into_iter().chain(&self.refresh).chain(&self.id)
+    }
+}
+
 /// An access token and what is known of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccessToken {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use tokenkeeper_protocol::Secret;
 use url::form_urlencoded;
 
-use super::words::harmless;
+use super::secrets::Secrets;
 
 /// What the browser brought back. Nothing of it may be believed before `state` was compared with that of the flow.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,19 +51,20 @@ pub enum CallbackMalformed {
 
 impl Callback {
     /// Reads a query of the standards. A leading `?` is tolerated, and so is the whole address, as a person pastes it.
-    pub(super) fn parse(query: &Secret) -> Result<Self, CallbackMalformed> {
-        Self::read(query, ["state", "code", "error", "error_description", "iss"].map(Some))
+    pub(super) fn parse(query: &Secret, secrets: &Secrets) -> Result<Self, CallbackMalformed> {
+        Self::read(query, ["state", "code", "error", "error_description", "iss"].map(Some), secrets)
     }
 
     /// The same with other names for what is in it.
     pub(super) fn parse_as(
         query: &Secret,
+        secrets: &Secrets,
         state: Option<&str>,
         code: &str,
         error: &str,
         description: &str,
     ) -> Result<Self, CallbackMalformed> {
-        Self::read(query, [state, Some(code), Some(error), Some(description), None])
+        Self::read(query, [state, Some(code), Some(error), Some(description), None], secrets)
     }
 
     /// Whether it belongs to the flow with `state`, as far as it can tell.
@@ -71,7 +72,7 @@ impl Callback {
         self.state.as_ref().is_none_or(|found| found == state)
     }
 
-    fn read(query: &Secret, names: [Option<&str>; 5]) -> Result<Self, CallbackMalformed> {
+    fn read(query: &Secret, names: [Option<&str>; 5], secrets: &Secrets) -> Result<Self, CallbackMalformed> {
         let mut seen = HashSet::new();
         let [mut state, mut code, mut error, mut description, mut iss] = [const { None }; 5];
         for (name, value) in form_urlencoded::parse(query_of(query.expose()).as_bytes()) {
@@ -86,8 +87,8 @@ impl Callback {
         if names[0].is_some() && state.is_none() {
             return Err(CallbackMalformed::NoState);
         }
-        let secrets: Vec<_> = state.iter().collect();
-        let shown = |text: &Secret| harmless(text.expose(), &secrets);
+        let secrets = secrets.with(&state);
+        let shown = |text: &Secret| secrets.show(text.expose());
         let answer = match (code, error) {
             (Some(code), None) => Answer::Code(code),
             (None, Some(error)) => Answer::Error { error: shown(&error), description: description.as_ref().map(shown) },
@@ -112,9 +113,10 @@ fn query_of(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::provider::scripted::oidc_settings;
 
     fn parse(query: &str) -> Result<Callback, CallbackMalformed> {
-        Callback::parse(&Secret::from(query))
+        Callback::parse(&Secret::from(query), &Secrets::of(&oidc_settings("https://id.example")))
     }
 
     #[test]

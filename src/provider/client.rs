@@ -16,7 +16,7 @@ use super::health::Record;
 use super::http::{Http, Unanswered};
 use super::metadata::{Metadata, Source};
 use super::probe::LastProbe;
-use super::token_answer::{self, Reading};
+use super::secrets::Secrets;
 use super::url::SafeUrl;
 use super::{Closed, Fault, Gate, Health, Place, SetupError};
 use crate::clock::{Clock, Witness};
@@ -30,6 +30,8 @@ pub struct Provider {
     /// What was in the files that they name.
     files: [u8; 32],
     credentials: Credentials,
+    /// Those of our registration.
+    pub(super) secrets: Secrets,
     pub(super) http: Http,
     pub(super) source: Source,
     pub(super) dialect: Dialect,
@@ -63,6 +65,7 @@ impl Provider {
         Ok(Self {
             files: digest_of_files(&settings),
             credentials: Credentials::new(&settings)?,
+            secrets: Secrets::of(&settings),
             http: Http::new(&settings, Arc::clone(&gate))?,
             source: Source::new(&settings.kind)?,
             dialect: Dialect::new(&settings)?,
@@ -136,7 +139,7 @@ impl Provider {
     /// Asks it, for [`Provider::time_there`]. Whatever else comes of that does not matter here.
     pub async fn ask_time(&self, now: UnixSeconds) {
         if let Some(url) = self.source.address() {
-            drop(self.http.get(Place::Discovery, url, None, now).await);
+            drop(self.http.get(Place::Discovery, url, None, &self.secrets, now).await);
         }
     }
 
@@ -162,7 +165,7 @@ impl Provider {
 
     /// The metadata, at most an hour old if a newer can be had.
     pub(super) async fn metadata(&self, now: UnixSeconds) -> Result<Arc<Metadata>, Fault> {
-        self.source.metadata(&self.http, &self.record, now).await
+        self.source.metadata(&self.http, &self.secrets, &self.record, now).await
     }
 
     /// The keys that ID tokens are signed with.
@@ -181,25 +184,20 @@ impl Provider {
     }
 
     async fn fetch_keys(&self, url: &SafeUrl, now: UnixSeconds) -> Result<CoreJsonWebKeySet, Fault> {
-        self.http.get(Place::Keys, url, None, now).await?.ok_json()
+        self.http.get(Place::Keys, url, None, &self.secrets, now).await?.ok_json()
     }
 
-    /// Posts `fields` with our credentials, once.
+    /// Posts `fields` with our credentials, once. `sent` are our secrets and those among them, struck out where the
+    /// provider quotes them.
     pub(super) async fn post(
         &self,
         place: Place,
         url: &SafeUrl,
         fields: &[(&str, &str)],
+        sent: &Secrets,
         now: UnixSeconds,
     ) -> Result<HttpAnswer, Unanswered> {
-        self.http.post(place, url, self.credentials.header(), self.credentials.form(fields), now).await
-    }
-
-    /// What an answer of a token endpoint says; `sent` are the tokens of the request. They and our own secret are struck out
-    /// where the provider quotes them.
-    pub(super) fn read(&self, answer: &HttpAnswer, sent: &[&Secret]) -> Result<Reading, Fault> {
-        let sent: Vec<_> = sent.iter().copied().chain(&self.settings.client_secret).collect();
-        token_answer::read(answer, &sent)
+        self.http.post(place, url, self.credentials.header(), self.credentials.form(fields), sent, now).await
     }
 
     /// Our registration as a header, if it goes there.

@@ -7,7 +7,7 @@ use tokenkeeper_protocol::UnixSeconds;
 use super::dialect::Spoken;
 use super::http::Unanswered;
 use super::refresh::{RefreshOutcome, Verdict, judge};
-use super::token_answer::Fallback;
+use super::token_answer::{self, Fallback};
 use super::{Fault, Place, Provider};
 use crate::domain::Tokens;
 
@@ -33,12 +33,12 @@ impl Provider {
         let mut fields = vec![("grant_type", "client_credentials")];
         fields.extend((!scope.is_empty()).then_some(("scope", scope.as_str())));
         fields.extend(resource.iter().map(|resource| ("resource", resource.as_str())));
-        let answer = match self.post(Place::Token, &metadata.token, &fields, now).await {
+        let answer = match self.post(Place::Token, &metadata.token, &fields, &self.secrets, now).await {
             Err(Unanswered::NotSent(fault)) => return RefreshOutcome::NotSent(fault),
             Err(Unanswered::Lost(fault)) => return RefreshOutcome::Unknown(fault),
             Ok(answer) => answer,
         };
-        let spoken = Spoken { reading: self.read(&answer, &[]), answer, told: None };
+        let spoken = Spoken { reading: token_answer::read(&answer), answer, told: None };
         match judge(spoken) {
             Verdict::Settled(outcome) => outcome,
             Verdict::Granted(granted) => {

@@ -14,9 +14,9 @@ use super::exchange::refusal;
 use super::fault::said;
 use super::flow::{check_words, parameters, scopes};
 use super::loose::Loose;
-use super::token_answer::Reading;
+use super::token_answer::{self, Reading};
 use super::url::SafeUrl;
-use super::words::{harmless, plain};
+use super::words::plain;
 use super::{Fault, FlowRefused, Grant, LoginFault, Place, Provider};
 use crate::config::settings::ProviderSettings;
 use crate::domain::DeviceFlow;
@@ -141,9 +141,8 @@ impl Provider {
             fields.push(("acr_values", acr_values.as_str()));
         }
         fields.extend(ask.resource.iter().map(|resource| ("resource", resource.as_str())));
-        let answer = self.post(Place::Device, url, &fields, now).await.map_err(Fault::from)?;
-        let secret: Vec<_> = self.settings().client_secret.iter().collect();
-        started(&answer, &secret, ask, &metadata.issuer)
+        let answer = self.post(Place::Device, url, &fields, &self.secrets, now).await.map_err(Fault::from)?;
+        started(&answer, ask, &metadata.issuer)
     }
 
     /// Asks whether the user of `flow` has come: at most one POST.
@@ -176,11 +175,12 @@ impl Provider {
         }
         let mut fields = vec![("grant_type", GRANT_TYPE), ("device_code", flow.device_code.expose())];
         fields.extend(flow.resource.iter().map(|resource| ("resource", resource.as_str())));
-        let answer = match self.post(Place::Token, &metadata.token, &fields, now).await {
+        let sent = self.secrets.with([&flow.device_code]);
+        let answer = match self.post(Place::Token, &metadata.token, &fields, &sent, now).await {
             Ok(answer) => answer,
             Err(unanswered) => return later(unanswered.into()),
         };
-        match judge(&answer, self.read(&answer, &[&flow.device_code]), flow) {
+        match judge(&answer, token_answer::read(&answer), flow) {
             Verdict::Settled(outcome) => outcome,
             // No nonce: the request that brings the ID token is ours, over TLS, with a code that nobody else has seen.
             Verdict::Granted(granted) => match self.take(&metadata, granted, &flow.scopes, None, now).await {
@@ -236,15 +236,15 @@ struct Wire {
     error_description: Loose,
 }
 
-/// What an answer says. `sent` are the secrets of the request, struck out where the provider quotes them.
-fn started(answer: &HttpAnswer, sent: &[&Secret], ask: &DeviceAsk, issuer: &str) -> Result<DeviceStart, DeviceRefused> {
+/// What an answer says.
+fn started(answer: &HttpAnswer, ask: &DeviceAsk, issuer: &str) -> Result<DeviceStart, DeviceRefused> {
     let is_success = answer.status.is_success();
     let wire: Wire = answer.json().map_err(|fault| if is_success { fault } else { answer.bad_status() })?;
     if answer.is_busy() {
         return Err(answer.bad_status().into());
     }
     if let Some(error) = wire.error.text() {
-        let shown = |text: Secret| harmless(text.expose(), sent);
+        let shown = |text: Secret| answer.secrets.show(text.expose());
         let (error, description) = (shown(error), wire.error_description.text().map(shown));
         if matches!(answer.status.as_u16(), 408 | 429 | 500..=599) {
             return Err(Fault::Said { place: Place::Device, error, description }.into());
@@ -255,7 +255,10 @@ fn started(answer: &HttpAnswer, sent: &[&Secret], ask: &DeviceAsk, issuer: &str)
         return Err(answer.bad_status().into());
     }
     let missing = |member| DeviceRefused::from(Fault::Missing { place: Place::Device, member });
-    let address = |address: Loose| SafeUrl::for_people(address.text()?.expose());
+    // An address with our secret in it is for nobody's eyes.
+    let address = |address: Loose| {
+        SafeUrl::for_people(address.text()?.expose()).filter(|address| !answer.secrets.are_in(address))
+    };
     let device_code = wire.device_code.text().filter(|code| code.len() <= DEVICE_CODE_LIMIT);
     let user_code = wire.user_code.text().and_then(|code| plain(code.expose().trim(), USER_CODE_LIMIT));
     let verification_uri = address(wire.verification_uri).or_else(|| address(wire.verification_url));

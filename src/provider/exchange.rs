@@ -6,8 +6,8 @@ use tokenkeeper_protocol::{Secret, UnixSeconds, UserName};
 use super::fault::said;
 use super::id_token::{Presented, Unverified};
 use super::metadata::Metadata;
+use super::secrets::Secrets;
 use super::token_answer::{Fallback, Granted, Reading};
-use super::words::harmless;
 use super::{Answer, Callback, Fault, Place, Provider};
 use crate::domain::{Flow, Tokens};
 
@@ -128,11 +128,13 @@ impl Provider {
             return Err(LoginFault::WrongState);
         }
         let metadata = self.metadata(now).await?;
-        check_issuer(&metadata, callback.iss.as_deref())?;
+        let secrets = self.secrets.with(flow.secrets());
+        check_issuer(&metadata, callback.iss.as_deref(), &secrets)?;
         let code = match &callback.answer {
             Answer::Code(code) => code,
             Answer::Error { error, description } => {
-                return Err(refusal(&flow.scopes, error.clone(), description.clone()));
+                let description = description.as_deref().map(|it| secrets.show(it));
+                return Err(refusal(&flow.scopes, secrets.show(error), description));
             }
         };
         let granted = self.spend_code(&metadata, flow, code, now).await?;
@@ -193,18 +195,17 @@ impl Provider {
         granted: &Granted,
         now: UnixSeconds,
     ) -> Result<(UserInfo, Authentication), LoginFault> {
-        let access = &granted.access;
         if metadata.proof.is_none() {
             let user = self.user_of_token(metadata, granted, now).await?;
             return Ok((user, Authentication::default()));
         }
         let token = granted.id.as_ref().ok_or(LoginFault::NoIdToken)?;
-        let presented = Presented { token, access, nonce };
+        let presented = Presented { token, access: &granted.access, nonce, secrets: &granted.secrets };
         let claims = self.verify(metadata, presented, now).await.map_err(|unverified| match unverified {
             Unverified::Foreign(words) | Unverified::Unproven(words) => LoginFault::IdToken(words),
             Unverified::NoKeys(fault) => LoginFault::Fault(fault),
         })?;
-        let user = self.user_of_claims(metadata, &claims.all, claims.subject, access, now).await?;
+        let user = self.user_of_claims(metadata, &claims.all, claims.subject, granted, now).await?;
         Ok((user, claims.authentication))
     }
 }
@@ -226,12 +227,12 @@ pub(super) fn refusal(scopes: &[String], error: String, description: Option<Stri
 }
 
 /// RFC 9207 section 2.4: compared to the letter where it is there, and required where the provider says it sends it.
-fn check_issuer(metadata: &Metadata, found: Option<&str>) -> Result<(), LoginFault> {
+fn check_issuer(metadata: &Metadata, found: Option<&str>, secrets: &Secrets) -> Result<(), LoginFault> {
     let fits = match found {
         Some(found) => found == metadata.issuer,
         None => !metadata.callback_has_issuer,
     };
-    let found = found.map(|found| harmless(found, &[]));
+    let found = found.map(|found| secrets.show(found));
     if fits { Ok(()) } else { Err(LoginFault::WrongIssuer { expected: metadata.issuer.clone(), found }) }
 }
 

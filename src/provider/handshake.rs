@@ -12,7 +12,7 @@ use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError, InvalidMessage, OtherError};
 use tokenkeeper_protocol::UnixSeconds;
 
-use super::words::harmless;
+use super::secrets::Secrets;
 
 /// What is wrong with a handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,11 +99,15 @@ impl fmt::Display for Handshake {
 
 impl Handshake {
     /// What went wrong, if `errors`, each the cause of the one before it, tell of a handshake. `secure` says whether there was to be one.
-    pub(super) fn of<'a>(errors: impl Iterator<Item = &'a (dyn Error + 'static)>, secure: bool) -> Option<Self> {
+    pub(super) fn of<'a>(
+        errors: impl Iterator<Item = &'a (dyn Error + 'static)>,
+        secure: bool,
+        secrets: &Secrets,
+    ) -> Option<Self> {
         let mut cut_off = false;
         for error in errors {
             if let Some(error) = error.downcast_ref::<rustls::Error>() {
-                return Some(Self::from(error));
+                return Some(Self::of_tls(error, secrets));
             }
             let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
             cut_off |= matches!(
@@ -120,6 +124,39 @@ impl Handshake {
             self,
             Self::UnknownAuthority | Self::AuthorityAsServer | Self::WrongName { .. } | Self::NotTls | Self::TooOld
         )
+    }
+
+    fn of_tls(error: &rustls::Error, secrets: &Secrets) -> Self {
+        match error {
+            rustls::Error::InvalidCertificate(why) => Self::of_certificate(why, secrets),
+            rustls::Error::InvalidMessage(
+                InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
+            ) => Self::NotTls,
+            rustls::Error::AlertReceived(AlertDescription::ProtocolVersion)
+            | rustls::Error::PeerIncompatible(
+                rustls::PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
+                | rustls::PeerIncompatible::ServerDoesNotSupportTls12Or13,
+            ) => Self::TooOld,
+            rustls::Error::AlertReceived(alert) => Self::Declined { alert: format!("{alert:?}") },
+            other => Self::Other { words: secrets.show(&other.to_string()) },
+        }
+    }
+
+    fn of_certificate(error: &CertificateError, secrets: &Secrets) -> Self {
+        match error {
+            CertificateError::UnknownIssuer => Self::UnknownAuthority,
+            CertificateError::NotValidForName => Self::WrongName { names: Vec::new() },
+            CertificateError::NotValidForNameContext { presented, .. } => Self::WrongName {
+                names: presented.iter().take(NAMES_SHOWN).map(|name| secrets.show(bare(name))).collect(),
+            },
+            CertificateError::Expired => Self::Expired { since: None },
+            CertificateError::ExpiredContext { not_after, .. } => Self::Expired { since: day(*not_after) },
+            CertificateError::NotValidYet => Self::NotYetValid { until: None },
+            CertificateError::NotValidYetContext { not_before, .. } => Self::NotYetValid { until: day(*not_before) },
+            CertificateError::Revoked => Self::Revoked,
+            CertificateError::Other(OtherError(other)) if is_authority(other.as_ref()) => Self::AuthorityAsServer,
+            other => Self::Other { words: secrets.show(&format!("its certificate is not accepted: {other}")) },
+        }
     }
 }
 
@@ -140,50 +177,13 @@ pub(super) fn is_of_a_certificate_that_is_good_at<'a>(
     })
 }
 
-impl From<&rustls::Error> for Handshake {
-    fn from(error: &rustls::Error) -> Self {
-        match error {
-            rustls::Error::InvalidCertificate(why) => Self::from(why),
-            rustls::Error::InvalidMessage(
-                InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
-            ) => Self::NotTls,
-            rustls::Error::AlertReceived(AlertDescription::ProtocolVersion)
-            | rustls::Error::PeerIncompatible(
-                rustls::PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
-                | rustls::PeerIncompatible::ServerDoesNotSupportTls12Or13,
-            ) => Self::TooOld,
-            rustls::Error::AlertReceived(alert) => Self::Declined { alert: format!("{alert:?}") },
-            other => Self::Other { words: harmless(&other.to_string(), &[]) },
-        }
-    }
-}
-
-impl From<&CertificateError> for Handshake {
-    fn from(error: &CertificateError) -> Self {
-        match error {
-            CertificateError::UnknownIssuer => Self::UnknownAuthority,
-            CertificateError::NotValidForName => Self::WrongName { names: Vec::new() },
-            CertificateError::NotValidForNameContext { presented, .. } => {
-                Self::WrongName { names: presented.iter().take(NAMES_SHOWN).map(|name| shown(name)).collect() }
-            }
-            CertificateError::Expired => Self::Expired { since: None },
-            CertificateError::ExpiredContext { not_after, .. } => Self::Expired { since: day(*not_after) },
-            CertificateError::NotValidYet => Self::NotYetValid { until: None },
-            CertificateError::NotValidYetContext { not_before, .. } => Self::NotYetValid { until: day(*not_before) },
-            CertificateError::Revoked => Self::Revoked,
-            CertificateError::Other(OtherError(other)) if is_authority(other.as_ref()) => Self::AuthorityAsServer,
-            other => Self::Other { words: harmless(&format!("its certificate is not accepted: {other}"), &[]) },
-        }
-    }
-}
-
 /// Names of a certificate that are worth showing: some are for hundreds.
 const NAMES_SHOWN: usize = 3;
 
 /// The name out of `DnsName("id.example")` or `IpAddress(127.0.0.1)`, which is how the library gives it.
-fn shown(presented: &str) -> String {
+fn bare(presented: &str) -> &str {
     let name = presented.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(presented);
-    harmless(name.trim_matches('"'), &[])
+    name.trim_matches('"')
 }
 
 /// The library that judges certificates is not ours to name: its error is known by its word.

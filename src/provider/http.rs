@@ -11,18 +11,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderValue,
-};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Certificate, Client, Method, Proxy, RequestBuilder, Response, redirect, retry};
 use rustls::crypto::ring;
 use tokenkeeper_protocol::UnixSeconds;
 use zeroize::Zeroizing;
 
 use super::answer::{BODY_LIMIT, HttpAnswer};
+use super::secrets::Secrets;
 use super::url::SafeUrl;
-use super::words::harmless;
-use super::{Fault, Gate, Handshake, Place, SetupError, handshake, retry_after};
+use super::{Fault, Gate, Handshake, Place, SetupError, handshake};
 use crate::clock::{Told, Witness};
 use crate::config::settings::ProviderSettings;
 
@@ -31,19 +29,6 @@ const JSON: &str = "application/json";
 
 /// What bodies are compressed by (RFC 9110 section 8.4.1, RFC 7932, RFC 8878).
 const COMPRESSIONS: [&str; 7] = ["gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd"];
-
-/// Headers that name an answer, those of the provider itself before those of what stands in front of it.
-const CORRELATION: [&str; 9] = [
-    "x-ms-request-id",
-    "x-okta-request-id",
-    "x-correlation-id",
-    "x-request-id",
-    "request-id",
-    "x-amzn-requestid",
-    "traceparent",
-    "x-amz-cf-id",
-    "cf-ray",
-];
 
 const USER_AGENT: &str = concat!("tokenkeeper/", env!("CARGO_PKG_VERSION"));
 
@@ -65,6 +50,8 @@ pub(super) struct Outgoing {
     pub(super) url: SafeUrl,
     pub(super) headers: HeaderMap,
     pub(super) body: Option<Bytes>,
+    /// What is secret in it.
+    pub(super) secrets: Secrets,
 }
 
 /// A request without an answer.
@@ -110,30 +97,32 @@ impl Http {
         Ok(Self { client, timeout: settings.timeout, gate, time: Mutex::default() })
     }
 
-    /// Gets `url`. Repeating it does no harm, so a fault need not say whether it arrived.
+    /// Gets `url`; `secrets` are what is sent, and what else may be quoted. Repeating it does no harm, so a fault need not say whether it arrived.
     pub(super) async fn get(
         &self,
         place: Place,
         url: &SafeUrl,
         authorization: Option<&HeaderValue>,
+        secrets: &Secrets,
         now: UnixSeconds,
     ) -> Result<HttpAnswer, Fault> {
         let request = self.client.get(url.url().clone());
-        Ok(self.send(place, url, authorize(request, authorization), now).await?)
+        Ok(self.send(place, url, authorize(request, authorization), secrets, now).await?)
     }
 
-    /// Posts a form to `url`, once.
+    /// Posts a form with `secrets` in it to `url`, once.
     pub(super) async fn post(
         &self,
         place: Place,
         url: &SafeUrl,
         authorization: Option<&HeaderValue>,
         form: Bytes,
+        secrets: &Secrets,
         now: UnixSeconds,
     ) -> Result<HttpAnswer, Unanswered> {
         let request = self.client.post(url.url().clone());
         let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form);
-        self.send(place, url, authorize(request, authorization), now).await
+        self.send(place, url, authorize(request, authorization), secrets, now).await
     }
 
     /// Sends `outgoing`, once.
@@ -143,14 +132,14 @@ impl Http {
         outgoing: Outgoing,
         now: UnixSeconds,
     ) -> Result<HttpAnswer, Unanswered> {
-        let Outgoing { method, url, mut headers, body } = outgoing;
+        let Outgoing { method, url, mut headers, body, secrets } = outgoing;
         let accepted = headers.remove(ACCEPT);
         let mut request = self.client.request(method, url.url().clone()).headers(headers);
         if let Some(body) = body {
             request = request.body(body);
         }
         let accepted = accepted.unwrap_or(HeaderValue::from_static(JSON));
-        self.send_accepting(place, &url, request, accepted, now).await
+        self.send_accepting(place, &url, request, accepted, &secrets, now).await
     }
 
     /// What time it was there when it last said so over TLS: who is in between could make up anything else.
@@ -163,9 +152,10 @@ impl Http {
         place: Place,
         url: &SafeUrl,
         request: RequestBuilder,
+        secrets: &Secrets,
         now: UnixSeconds,
     ) -> Result<HttpAnswer, Unanswered> {
-        self.send_accepting(place, url, request, HeaderValue::from_static(JSON), now).await
+        self.send_accepting(place, url, request, HeaderValue::from_static(JSON), secrets, now).await
     }
 
     async fn send_accepting(
@@ -174,6 +164,7 @@ impl Http {
         url: &SafeUrl,
         request: RequestBuilder,
         accepted: HeaderValue,
+        secrets: &Secrets,
         now: UnixSeconds,
     ) -> Result<HttpAnswer, Unanswered> {
         let request = request.header(ACCEPT, accepted).header(ACCEPT_ENCODING, "identity");
@@ -182,36 +173,38 @@ impl Http {
             if handshake::is_of_a_certificate_that_is_good_at(now, chain(&error)) {
                 self.witness(now, Told::Certificate);
             }
-            self.unanswered(url, &error)
+            self.unanswered(url, secrets, &error)
         })?;
-        let status = response.status();
-        let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let (content_type, retry_after) = (text(CONTENT_TYPE), retry_after::read(status, response.headers(), now));
-        let date = retry_after::date(response.headers(), &DATE);
-        if let Some(date) = date.filter(|_| url.url().scheme() == "https") {
+        let mut answer = HttpAnswer::begun(place, response.status(), response.headers(), secrets.clone(), now);
+        if let Some(date) = answer.date.filter(|_| url.url().scheme() == "https") {
             self.witness(now, Told::Date(date));
         }
-        let correlation = correlation(response.headers());
-        let body = match self.read(place, url, response).await {
-            Ok(body) => body,
-            // The status alone says what is to be done.
-            Err(_) if !status.is_success() => Zeroizing::default(),
+        match self.read(place, url, secrets, response).await {
+            Ok(body) => answer.body = body,
+            // The status may say what is to be done.
+            Err(fault) if !answer.status.is_success() => answer.unread = Some(fault),
             Err(fault) => return Err(Unanswered::Lost(fault)),
-        };
-        Ok(HttpAnswer { place, status, content_type, retry_after, date, correlation, body })
+        }
+        Ok(answer)
     }
 
     /// The body, of which no more than the limit is ever held.
-    async fn read(&self, place: Place, url: &SafeUrl, mut response: Response) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    async fn read(
+        &self,
+        place: Place,
+        url: &SafeUrl,
+        secrets: &Secrets,
+        mut response: Response,
+    ) -> Result<Zeroizing<Vec<u8>>, Fault> {
         if let Some(encoding) = response.headers().get(CONTENT_ENCODING).filter(|encoding| is_compression(encoding)) {
-            let encoding = harmless(&String::from_utf8_lossy(encoding.as_bytes()), &[]);
+            let encoding = secrets.show(&String::from_utf8_lossy(encoding.as_bytes()));
             return Err(Fault::Compressed { place, encoding });
         }
         let too_large = Fault::BodyTooLarge { place, limit: BODY_LIMIT };
         let announced = response.content_length().map_or(Ok(16 * 1024), usize::try_from);
         let Some(announced) = announced.ok().filter(|length| *length <= BODY_LIMIT) else { return Err(too_large) };
         let mut body = Zeroizing::new(Vec::with_capacity(announced));
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.broken(url, &error))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.broken(url, secrets, &error))? {
             if body.len() + chunk.len() > BODY_LIMIT {
                 return Err(too_large);
             }
@@ -224,10 +217,10 @@ impl Http {
         *self.time.lock().unwrap_or_else(PoisonError::into_inner) = Some(Witness { asked_at, told });
     }
 
-    fn unanswered(&self, url: &SafeUrl, error: &reqwest::Error) -> Unanswered {
+    fn unanswered(&self, url: &SafeUrl, secrets: &Secrets, error: &reqwest::Error) -> Unanswered {
         let host = url.host();
-        let cause = || innermost(error);
-        let handshake = || Handshake::of(chain(error), url.url().scheme() == "https");
+        let cause = || innermost(error, secrets);
+        let handshake = || Handshake::of(chain(error), url.url().scheme() == "https", secrets);
         if error.is_dns() {
             Unanswered::NotSent(Fault::Dns { host, cause: cause() })
         } else if let Some(cause) = error.is_connect().then(handshake).flatten() {
@@ -238,25 +231,17 @@ impl Http {
         } else if error.is_connect() || error.is_builder() {
             Unanswered::NotSent(Fault::Connect { host, cause: cause() })
         } else {
-            Unanswered::Lost(self.broken(url, error))
+            Unanswered::Lost(self.broken(url, secrets, error))
         }
     }
 
-    fn broken(&self, url: &SafeUrl, error: &reqwest::Error) -> Fault {
+    fn broken(&self, url: &SafeUrl, secrets: &Secrets, error: &reqwest::Error) -> Fault {
         if error.is_timeout() {
             Fault::Timeout { host: url.host(), seconds: self.timeout.as_secs() }
         } else {
-            Fault::Broken { host: url.host(), cause: innermost(error) }
+            Fault::Broken { host: url.host(), cause: innermost(error, secrets) }
         }
     }
-}
-
-/// The first of the headers by which providers call an answer in their logs.
-fn correlation(headers: &HeaderMap) -> Option<String> {
-    CORRELATION.iter().find_map(|name| {
-        let id = headers.get(*name)?.to_str().ok().filter(|id| !id.is_empty())?;
-        Some(harmless(&format!("{name} {id}"), &[]))
-    })
 }
 
 /// Whatever else stands there, such as `utf-8`, is a slip of a server whose body is as it is.
@@ -291,9 +276,9 @@ fn authorities(settings: &ProviderSettings) -> Result<Vec<Certificate>, SetupErr
 }
 
 /// The words of the error that began it: those above only say that something failed.
-fn innermost(error: &reqwest::Error) -> String {
+fn innermost(error: &reqwest::Error, secrets: &Secrets) -> String {
     let last = chain(error).last();
-    harmless(&last.map_or_else(String::new, ToString::to_string), &[])
+    secrets.show(&last.map_or_else(String::new, ToString::to_string))
 }
 
 /// What is behind `error`, and behind that. The `source` of an I/O error leaves out the very error that it wraps.

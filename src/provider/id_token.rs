@@ -13,7 +13,8 @@ use tokenkeeper_protocol::reply::Authentication;
 use tokenkeeper_protocol::{Secret, UnixSeconds};
 
 use super::metadata::{Metadata, Proof};
-use super::words::{harmless, plain};
+use super::secrets::Secrets;
+use super::words::plain;
 use super::{Fault, Place, Provider};
 
 /// How far the provider's clock and ours may be apart. Machines that keep time by NTP differ by less than a second.
@@ -54,6 +55,8 @@ pub(super) struct Presented<'a> {
     pub(super) access: &'a Secret,
     /// That of the login; a refresh has none.
     pub(super) nonce: Option<&'a Secret>,
+    /// What must not be seen of what it says.
+    pub(super) secrets: &'a Secrets,
 }
 
 /// An ID token that is not verified.
@@ -134,8 +137,7 @@ fn check(
     now: UnixSeconds,
 ) -> Result<Claims, Rejected> {
     let unproven = |words: &str| Rejected::Unproven(words.to_owned());
-    let token: CoreIdToken =
-        presented.token.expose().parse().map_err(|_| Rejected::Unproven(unreadable(presented.token)))?;
+    let token: CoreIdToken = presented.token.expose().parse().map_err(|_| Rejected::Unproven(unreadable(presented)))?;
     let issuer_url = IssuerUrl::new(issuer.to_owned()).map_err(|_| unproven("the issuer is no URL"))?;
     let client = ClientId::new(client_id.to_owned());
     let verifier = CoreIdTokenVerifier::new_public_client(client, issuer_url, keys.cloned().unwrap_or_default())
@@ -150,8 +152,7 @@ fn check(
         Some(expected) if found.is_some_and(|found| same(found, expected)) => Ok(()),
         Some(_) => Err("another nonce".to_owned()),
     };
-    let claims =
-        token.claims(&verifier, nonce).map_err(|error| reject(&error, presented.token, &token, issuer, now))?;
+    let claims = token.claims(&verifier, nonce).map_err(|error| reject(&error, presented, &token, issuer, now))?;
 
     let authorized_party = claims.authorized_party().map(|party| party.as_str());
     if authorized_party.is_some_and(|party| party != client_id) {
@@ -190,7 +191,7 @@ fn check(
 /// Why, in words that tell what to look at.
 fn reject(
     error: &ClaimsVerificationError,
-    text: &Secret,
+    presented: Presented<'_>,
     token: &CoreIdToken,
     issuer: &str,
     now: UnixSeconds,
@@ -219,13 +220,13 @@ fn reject(
             "several keys of the provider fit the ID token, and it names none (kid)".to_owned()
         }
         Claim::Expired(_) => {
-            let expiry = payload(text).and_then(|claims| claims.get("exp")?.as_i64());
+            let expiry = payload(presented.token).and_then(|claims| claims.get("exp")?.as_i64());
             match expiry {
                 Some(expiry) => clocks("expired", time(UnixSeconds(expiry)), now),
                 None => "the ID token is expired, or the clock of this machine is wrong".to_owned(),
             }
         }
-        other => format!("the ID token is not accepted: {}", harmless(&other.to_string(), &[])),
+        other => format!("the ID token is not accepted: {}", presented.secrets.show(&other.to_string())),
     })
 }
 
@@ -235,7 +236,7 @@ fn algorithm(token: &CoreIdToken) -> String {
 }
 
 /// Why a token that the library cannot read is refused. It may be a good one, made in a way that the library does not know.
-fn unreadable(token: &Secret) -> String {
+fn unreadable(Presented { token, secrets, .. }: Presented<'_>) -> String {
     let header = token.expose().split('.').next().and_then(|header| BASE64URL_NOPAD.decode(header.as_bytes()).ok());
     let header: Map<String, Value> = header.and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default();
     if header.contains_key("enc") {
@@ -244,7 +245,7 @@ fn unreadable(token: &Secret) -> String {
     }
     match header.get("alg") {
         Some(Value::String(alg)) if serde_json::from_value::<Alg>(alg.as_str().into()).is_err() => {
-            not_accepted(&harmless(alg, &[]))
+            not_accepted(&secrets.show(alg))
         }
         Some(Value::String(_)) if payload(token).is_some() => {
             "the ID token lacks a claim that must be there, or has one of the wrong type, such as a sub that is no text"

@@ -12,8 +12,8 @@ use super::cache::Cached;
 use super::health::Record;
 use super::http::Http;
 use super::loose::{Loose, Truth};
+use super::secrets::Secrets;
 use super::url::SafeUrl;
-use super::words::harmless;
 use super::{Fault, Place, SetupError};
 use crate::config::custom::{CustomSettings, IdTokenRule, Keys, Operation};
 use crate::config::settings::{Endpoints, ProviderKind};
@@ -117,6 +117,7 @@ impl Source {
     pub(super) async fn metadata(
         &self,
         http: &Http,
+        secrets: &Secrets,
         record: &Record,
         now: UnixSeconds,
     ) -> Result<Arc<Metadata>, Fault> {
@@ -124,8 +125,8 @@ impl Source {
             Self::Fixed(metadata) => Ok(Arc::clone(metadata)),
             Self::Discovered { issuer, url, untold, document } => {
                 let fetch = async {
-                    let answer = http.get(Place::Discovery, url, None, now).await?;
-                    let said = answer.ok_json::<Document>()?.check(issuer)?;
+                    let answer = http.get(Place::Discovery, url, None, secrets, now).await?;
+                    let said = answer.ok_json::<Document>()?.check(issuer, secrets)?;
                     Ok(untold.complete(said))
                 };
                 let recorded = async {
@@ -212,10 +213,10 @@ pub(super) struct Document {
 
 impl Document {
     /// The metadata, if this is the document of the issuer that is configured.
-    pub(super) fn check(self, expected: &str) -> Result<Metadata, Fault> {
+    pub(super) fn check(self, expected: &str, secrets: &Secrets) -> Result<Metadata, Fault> {
         let issuer = self.issuer.text().ok_or(missing("issuer"))?.expose().to_owned();
         if issuer != expected {
-            return Err(Fault::IssuerMismatch { expected: expected.to_owned(), found: harmless(&issuer, &[]) });
+            return Err(Fault::IssuerMismatch { expected: expected.to_owned(), found: secrets.show(&issuer) });
         }
         // A provider elsewhere has no business with what listens on this machine in the clear.
         let is_here = issuer.starts_with("http:");
@@ -249,6 +250,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::provider::scripted::oidc_settings;
 
     fn check(changes: &[(&str, serde_json::Value)]) -> Result<Metadata, Fault> {
         let mut document = json!({
@@ -260,7 +262,9 @@ mod tests {
         for (member, value) in changes {
             document[member] = value.clone();
         }
-        serde_json::from_str::<Document>(&document.to_string()).expect("a document").check("https://id.example")
+        let secrets = Secrets::of(&oidc_settings("https://id.example"));
+        let document = serde_json::from_str::<Document>(&document.to_string()).expect("a document");
+        document.check("https://id.example", &secrets)
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 use tokenkeeper_protocol::reply::UserInfo;
-use tokenkeeper_protocol::{Secret, UnixSeconds, UserName};
+use tokenkeeper_protocol::{UnixSeconds, UserName};
 
 use super::id_token::SUBJECT_LIMIT;
 use super::metadata::Metadata;
@@ -58,13 +58,13 @@ impl Provider {
         metadata: &Metadata,
         claims: &Map<String, Value>,
         subject: String,
-        access: &Secret,
+        granted: &Granted,
         now: UnixSeconds,
     ) -> Result<UserInfo, LoginFault> {
         let claim = &self.settings().user_name_claim;
         let mut profile = Profile::read(claims, claim);
         if !profile.is_complete() && metadata.userinfo.is_some() {
-            match self.claims_for(metadata, access, now).await {
+            match self.claims_for(metadata, granted, now).await {
                 // OpenID Connect Core 5.3.2: else it may be about anyone.
                 Ok(more) if more.get("sub").and_then(self::subject).as_ref() != Some(&subject) => {
                     return Err(Fault::AnotherUser.into());
@@ -93,7 +93,7 @@ impl Provider {
         let claims = if granted.claims.contains_key("sub") {
             granted.claims.clone()
         } else {
-            self.claims_for(metadata, &granted.access, now).await?
+            self.claims_for(metadata, granted, now).await?
         };
         let subject = claims.get(subject_claim).and_then(subject).ok_or(LoginFault::NoSubject)?;
         Profile::read(&claims, &self.settings().user_name_claim).of(subject, &metadata.issuer)

@@ -125,7 +125,7 @@ impl Provider {
     ) -> RefreshOutcome {
         granted.id = match granted.id.take().filter(|_| metadata.proof.is_some()) {
             None => None,
-            Some(token) => match self.id_token_of(metadata, session, &token, &granted.access, now).await {
+            Some(token) => match self.id_token_of(metadata, session, &token, &granted, now).await {
                 Ok(()) => Some(token),
                 // Whose tokens came with it is not known: they must not be anybody's.
                 Err(Unverified::Foreign(words)) => return RefreshOutcome::Unknown(Fault::IdToken(words)),
@@ -145,7 +145,7 @@ impl Provider {
         metadata: &Metadata,
         session: &Session,
         token: &Secret,
-        access: &Secret,
+        granted: &Granted,
         now: UnixSeconds,
     ) -> Result<(), Unverified> {
         let of_another_user = || {
@@ -157,7 +157,8 @@ impl Provider {
         if payload(token).is_some_and(|claims| claims.get("sub").is_some_and(|sub| *sub != subject)) {
             return of_another_user();
         }
-        let claims = self.verify(metadata, Presented { token, access, nonce: None }, now).await?;
+        let presented = Presented { token, access: &granted.access, nonce: None, secrets: &granted.secrets };
+        let claims = self.verify(metadata, presented, now).await?;
         if claims.subject != subject {
             return of_another_user();
         }
@@ -212,7 +213,7 @@ pub(super) fn judge(spoken: Spoken) -> Verdict {
             return Verdict::Settled(RefreshOutcome::Refused {
                 error,
                 description: None,
-                correlation: answer.correlation,
+                correlation: answer.correlation(),
             });
         }
         (Some(Told::Later), _) => return Verdict::Settled(later(fault(reading))),
@@ -225,10 +226,7 @@ pub(super) fn judge(spoken: Spoken) -> Verdict {
         (502 | 504 | 520 | 524, reading) => RefreshOutcome::Unknown(fault(reading)),
         (408 | 429 | 500..=599, reading) => later(fault(reading)),
         (_, Ok(Reading::Said { error, description, correlation })) => match error.as_str() {
-            // Beside the error of the standard: those by which Entra ID and GitHub ask for a new login.
-            "invalid_grant" | "interaction_required" | "login_required" | "consent_required" | "bad_refresh_token" => {
-                RefreshOutcome::Refused { error, description, correlation }
-            }
+            refusal if is_refusal(refusal) => RefreshOutcome::Refused { error, description, correlation },
             "temporarily_unavailable" | "slow_down" | "server_error" => later(said(error, description)),
             "invalid_client"
             | "incorrect_client_credentials"
@@ -243,6 +241,14 @@ pub(super) fn judge(spoken: Spoken) -> Verdict {
         (400, Err(Fault::Status { .. })) => later(Fault::Unexplained),
         (_, Err(fault)) => later(fault),
     })
+}
+
+/// Beside the error of the standard: those by which Entra ID and GitHub ask for a new login.
+pub(super) fn is_refusal(error: &str) -> bool {
+    matches!(
+        error,
+        "invalid_grant" | "interaction_required" | "login_required" | "consent_required" | "bad_refresh_token"
+    )
 }
 
 #[cfg(test)]

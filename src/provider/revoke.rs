@@ -2,7 +2,7 @@
 
 use tokenkeeper_protocol::{Secret, UnixSeconds};
 
-use super::token_answer::Reading;
+use super::token_answer::{self, Reading};
 use super::url::SafeUrl;
 use super::{Fault, Place, Provider};
 use crate::domain::Tokens;
@@ -80,7 +80,7 @@ impl Provider {
         now: UnixSeconds,
     ) -> RevokeOutcome {
         let fields = [("token", token.expose()), ("token_type_hint", hint)];
-        let answer = match self.post(Place::Revocation, url, &fields, now).await {
+        let answer = match self.post(Place::Revocation, url, &fields, &self.secrets.with(tokens.secrets()), now).await {
             Ok(answer) => answer,
             Err(unanswered) => return RevokeOutcome::TryAgain(unanswered.into()),
         };
@@ -90,8 +90,7 @@ impl Provider {
             408 | 429 | 500..=599 => return RevokeOutcome::TryAgain(answer.bad_status()),
             _ => {}
         }
-        let sent: Vec<_> = tokens.refresh.iter().chain([&tokens.access.token]).collect();
-        match self.read(&answer, &sent) {
+        match token_answer::read(&answer) {
             Ok(Reading::Said { error, description, .. }) => {
                 let fault = |error| Fault::Said { place: Place::Revocation, error, description };
                 match error.as_str() {
@@ -107,6 +106,7 @@ impl Provider {
                     _ => RevokeOutcome::Refused(fault(error)),
                 }
             }
+            Err(fault @ Fault::Unread { .. }) => RevokeOutcome::TryAgain(fault),
             // A page of something in front of the provider, or an error without a word: it may let us through later.
             Err(fault) if matches!(answer.status.as_u16(), 401 | 403) => RevokeOutcome::TryAgain(fault),
             Ok(Reading::Granted(_)) | Err(_) => RevokeOutcome::Refused(answer.bad_status()),

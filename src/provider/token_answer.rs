@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use super::Fault;
 use super::answer::HttpAnswer;
 use super::loose::Loose;
-use super::words::harmless;
+use super::secrets::Secrets;
 use crate::domain::{AccessToken, Tokens};
 
 /// A larger access token fits into no request header.
@@ -58,6 +58,8 @@ pub(super) struct Granted {
     life: Option<Duration>,
     /// How long the refresh token lives unless it is used, where the provider tells.
     refresh_life: Option<Duration>,
+    /// They, and what was sent for them: the provider may still quote any of it.
+    pub(super) secrets: Secrets,
     /// What the answer itself tells of the user, where the configuration says that it does.
     pub(super) claims: Map<String, Value>,
 }
@@ -72,22 +74,21 @@ pub(super) struct Fallback<'a> {
 }
 
 /// Reads `answer`. An error is believed whatever the status is: some providers send theirs with 200.
-/// `sent` are the secrets of the request, struck out where the provider quotes them.
-pub(super) fn read(answer: &HttpAnswer, sent: &[&Secret]) -> Result<Reading, Fault> {
+pub(super) fn read(answer: &HttpAnswer) -> Result<Reading, Fault> {
     let is_success = answer.status.is_success();
     let wire: Wire = answer
         .json()
         .or_else(|fault| Wire::of_form(answer).ok_or(fault))
         .map_err(|fault| if is_success { fault } else { answer.bad_status() })?;
-    wire.reading(answer, sent)
+    wire.reading(answer)
 }
 
 impl Wire {
     /// What stands in a form: so answered providers before RFC 6749 settled on JSON, and some still do.
     fn of_form(answer: &HttpAnswer) -> Option<Self> {
-        let content_type = answer.content_type.as_deref()?.split(';').next()?.trim();
-        let forms = ["application/x-www-form-urlencoded", "text/plain"];
-        forms.into_iter().find(|form| content_type.eq_ignore_ascii_case(form))?;
+        if !answer.is_one_of(&["application/x-www-form-urlencoded", "text/plain"]) {
+            return None;
+        }
         let mut wire = Self::default();
         for (name, value) in form_urlencoded::parse(&answer.body) {
             if let Some(member) = wire.member(&name) {
@@ -116,8 +117,8 @@ impl Wire {
         })
     }
 
-    /// What it says, being in `answer`; the rest as for [`read`].
-    pub(super) fn reading(self, answer: &HttpAnswer, sent: &[&Secret]) -> Result<Reading, Fault> {
+    /// What it says, being in `answer`.
+    pub(super) fn reading(self, answer: &HttpAnswer) -> Result<Reading, Fault> {
         let (wire, is_success) = (self, answer.status.is_success());
         if is_success && let Some(access) = wire.access_token.text() {
             let member = |member| Fault::Missing { place: answer.place, member };
@@ -126,15 +127,16 @@ impl Wire {
             let bearer = |it: &Secret| it.expose().trim().eq_ignore_ascii_case("Bearer");
             let token_type = wire.token_type.text().filter(|it| !bearer(it)).unwrap_or_else(|| Secret::from("Bearer"));
             let is_token_type = token_type.expose().bytes().all(|byte| byte.is_ascii_graphic());
+            let access = within(ACCESS_LIMIT, "the access token", access)
+                .and_then(|access| if is_presentable { Ok(access) } else { Err(member("access_token")) })?;
+            let refresh =
+                wire.refresh_token.text().map(|it| within(REFRESH_LIMIT, "the refresh token", it)).transpose()?;
+            let id = wire.id_token.text().map(|it| within(ID_LIMIT, "the ID token", it)).transpose()?;
             return Ok(Reading::Granted(Granted {
-                access: within(ACCESS_LIMIT, "the access token", access)
-                    .and_then(|access| if is_presentable { Ok(access) } else { Err(member("access_token")) })?,
-                refresh: wire
-                    .refresh_token
-                    .text()
-                    .map(|it| within(REFRESH_LIMIT, "the refresh token", it))
-                    .transpose()?,
-                id: wire.id_token.text().map(|it| within(ID_LIMIT, "the ID token", it)).transpose()?,
+                secrets: answer.secrets.with([&access].into_iter().chain(&refresh).chain(&id)),
+                access,
+                refresh,
+                id,
                 token_type: Some(token_type.expose().to_owned())
                     .filter(|it| is_token_type && it.len() <= TOKEN_TYPE_LIMIT)
                     .ok_or_else(|| member("token_type"))?,
@@ -144,7 +146,7 @@ impl Wire {
                 claims: Map::new(),
             }));
         }
-        let shown = |text: Secret| harmless(text.expose(), sent);
+        let shown = |text: Secret| answer.secrets.show(text.expose());
         match wire.error.text() {
             Some(error) => {
                 let in_body = [("correlation_id", wire.correlation_id), ("trace_id", wire.trace_id)];
@@ -152,7 +154,7 @@ impl Wire {
                 Ok(Reading::Said {
                     error: shown(error),
                     description: wire.error_description.text().map(shown),
-                    correlation: in_body.or_else(|| answer.correlation.as_deref().map(|it| harmless(it, sent))),
+                    correlation: in_body.or_else(|| answer.correlation()),
                 })
             }
             None if is_success => Err(Fault::Missing { place: answer.place, member: "access_token" }),

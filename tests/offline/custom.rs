@@ -166,7 +166,11 @@ fn only_the_errors_that_the_configuration_names_end_a_session() {
     odd.json("/refresh", 200, &said("who knows", "E9"));
     let Reply::Problem(problem) = home.token_reply(Some(99)) else { panic!("a token") };
     assert_eq!(problem.code, Code::Misconfigured, "{}", problem.message);
-    assert!(problem.message.contains("E9 (correlation id t-4711: who knows)"), "{}", problem.message);
+    assert!(
+        problem.message.contains("E9 (who knows; the provider's log has it under correlation_id t-4711)"),
+        "{}",
+        problem.message
+    );
     assert_eq!(access_token(home.token_reply(None)), "odd-access-1", "what is alive is served");
 }
 
@@ -181,7 +185,9 @@ fn a_dead_refresh_token_asks_for_a_new_login_and_is_not_repeated_in_words() {
     let Reply::Problem(problem) = home.token_reply(Some(99)) else { panic!("a token") };
     assert_eq!(problem.code, Code::LoginRequired);
     assert!(
-        problem.message.contains("TOKEN_DEAD (correlation id t-4711: [redacted] was revoked)"),
+        problem
+            .message
+            .contains("TOKEN_DEAD ([redacted] was revoked); the provider's log has it under correlation_id t-4711"),
         "{}",
         problem.message
     );

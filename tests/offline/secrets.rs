@@ -1,7 +1,7 @@
 //! Nothing secret is written down in the clear, whatever happens.
 
 use crate::support::browser::Browser;
-use crate::support::canary::assert_none_leaked;
+use crate::support::canary::{assert_none_leaked, assert_not_shown};
 use crate::support::config::CLIENT_SECRET;
 use crate::support::wire::{Wire, complete};
 use crate::support::{Config, Daemon, Fault, Home, Lie, ScriptedProvider};
@@ -39,6 +39,21 @@ fn no_secret_is_in_the_log_the_audit_trail_or_the_state_directory() {
     provider.fault("refresh_token", Fault::Answer(401, quoted));
     home.age_token();
     home.cli(["token", "--session", &alice, "--min-valid", "999s"]).fails_with(78);
+    let mut shown = Vec::new();
+    for (user, said, code) in [
+        ("carol", Fault::Parrot(400, "invalid_grant"), 3),
+        ("dave", Fault::Parrot(401, "invalid_client"), 78),
+        ("erin", Fault::Parrot(200, ""), 75),
+        ("frank", Fault::CutError(400, r#"{"error":"invalid_grant"}"#), 75),
+    ] {
+        let session = home.login(user);
+        home.age_token();
+        provider.fault("refresh_token", said);
+        shown.push(home.cli(["token", "--session", &session, "--min-valid", "999s"]).fails_with(code));
+        for look in [["session", &session], ["--json", "sessions"], ["--json", "status"]] {
+            shown.push(format!("{:?}", home.cli(look)));
+        }
+    }
     // A crash leaves the log of the database behind, a stop its tables.
     daemon.kill();
     let daemon = Daemon::start(&home);
@@ -54,6 +69,10 @@ fn no_secret_is_in_the_log_the_audit_trail_or_the_state_directory() {
     secrets.push(identity.lines().find(|line| line.starts_with("AGE-SECRET-KEY-1")).unwrap().to_owned());
     assert!(secrets.len() > 20, "{}", secrets.len());
     assert_none_leaked(&home, &secrets);
+    let shown = shown.join("\n");
+    assert_not_shown(&shown, &secrets);
+    assert!(shown.contains("(Basic [redacted]= [redacted] [redacted] [redacted]"), "{shown}");
+    assert!(shown.contains("its reason could not be read: the connection to "), "{shown}");
     // Nor who the users are: a stolen disk tells nothing.
     let personal = ["alice@corp.example", "sub-alice"].map(str::to_owned);
     let on_disk = crate::support::canary::places_with(&home, &personal);

@@ -18,6 +18,14 @@ pub(crate) fn assert_none_leaked(home: &Home, secrets: &[String]) {
     assert!(found.is_empty(), "secrets are to be found: {found:?}");
 }
 
+/// Fails if one of `secrets` is to be found in what somebody was shown.
+pub(crate) fn assert_not_shown(shown: &str, secrets: &[String]) {
+    // Where a line ends is up to whoever shows it.
+    let unbroken: String = shown.split_whitespace().collect();
+    let found = Needles::disguised(secrets).within(Path::new("what was shown"), unbroken.as_bytes());
+    assert!(found.is_empty(), "{found:?} in {shown}");
+}
+
 /// A place where one of `secrets` is: the path of a file, or a word for what is none. The other half is the secret as it stands there.
 pub(crate) fn places_with(home: &Home, secrets: &[String]) -> Vec<(PathBuf, String)> {
     let needles = Needles::disguised(secrets);

@@ -8,7 +8,7 @@ use tokenkeeper_protocol::{Secret, UnixSeconds};
 use url::form_urlencoded::byte_serialize;
 
 use super::fill::Known;
-use super::pointers::Body;
+use super::pointers::{Body, described};
 use super::{Spoken, Told};
 use crate::config::custom::{CustomSettings, IdTokenRule, Operation, Piece, Placeholder};
 use crate::config::settings::ProviderSettings;
@@ -16,7 +16,9 @@ use crate::domain::{Flow, Session, Tokens};
 use crate::provider::answer::HttpAnswer;
 use crate::provider::flow::challenge;
 use crate::provider::http::Unanswered;
-use crate::provider::token_answer::Reading;
+use crate::provider::refresh::is_refusal;
+use crate::provider::secrets::Secrets;
+use crate::provider::token_answer::{Granted, Reading};
 use crate::provider::url::SafeUrl;
 use crate::provider::{Callback, CallbackMalformed, Fault, Place, Provider, RevokeOutcome, SetupError};
 
@@ -76,9 +78,9 @@ impl Custom {
         Secret::from(parts.collect::<String>())
     }
 
-    pub(super) fn read_callback(&self, query: &Secret) -> Result<Callback, CallbackMalformed> {
+    pub(super) fn read_callback(&self, query: &Secret, secrets: &Secrets) -> Result<Callback, CallbackMalformed> {
         let names = &self.described.callback;
-        Callback::parse_as(query, names.state.as_deref(), &names.code, &names.error, &names.error_description)
+        Callback::parse_as(query, secrets, names.state.as_deref(), &names.code, &names.error, &names.error_description)
     }
 
     pub(super) async fn send_code(
@@ -89,7 +91,12 @@ impl Custom {
         now: UnixSeconds,
     ) -> Result<Spoken, Unanswered> {
         let scope = flow.scopes.join(" ");
-        let known = Known { flow: Some(flow), code: Some(code), scope: &scope, ..Known::new(provider.settings()) };
+        let known = Known {
+            flow: Some(flow),
+            code: Some(code),
+            scope: &scope,
+            ..Known::new(provider.settings(), &provider.secrets)
+        };
         self.ask_for_tokens(provider, &self.described.exchange, &self.exchange, known, now).await
     }
 
@@ -108,7 +115,7 @@ impl Custom {
             access: Some(&tokens.access.token),
             scope: &tokens.access.scope,
             subject: &session.user.subject,
-            ..Known::new(provider.settings())
+            ..Known::new(provider.settings(), &provider.secrets)
         };
         self.ask_for_tokens(provider, renew, url, known, now).await
     }
@@ -122,9 +129,8 @@ impl Custom {
         now: UnixSeconds,
     ) -> Result<Spoken, Unanswered> {
         let answer = send(provider, Place::Token, operation, url, known, now).await?;
-        let sent = known.secrets();
-        let reading = Body::of(&answer, &operation.answer).and_then(|body| {
-            let mut reading = body.reading(&answer, &sent, now)?;
+        let mut reading = Body::of(&answer, &operation.answer).and_then(|body| {
+            let mut reading = body.reading(&answer, now)?;
             if let Reading::Granted(granted) = &mut reading {
                 granted.claims = body.claims(&provider.settings().user_name_claim);
                 // One that can never be spent would only be asked for in vain when the access token expires.
@@ -139,22 +145,30 @@ impl Custom {
             Err(_) => None,
         };
         let told = told(operation, &answer, error);
+        // A refused refresh has a place of its own for it.
+        let is_refusal = known.refresh.is_some() && (told == Some(Told::Refused) || error.is_some_and(is_refusal));
+        if let Ok(Reading::Said { description, correlation, .. }) = &mut reading
+            && operation.answer.correlation_id.is_some()
+            && !is_refusal
+        {
+            *description = described(description.take(), correlation.take());
+        }
         Ok(Spoken { answer, reading, told })
     }
 
     pub(super) async fn user_info(
         &self,
         provider: &Provider,
-        access: &Secret,
+        granted: &Granted,
         now: UnixSeconds,
     ) -> Result<Map<String, Value>, Fault> {
         let (Some(operation), Some(url)) = (&self.described.user_info, &self.user_info) else {
             return Err(Fault::NoOperation { operation: "user_info" });
         };
-        let known = Known { access: Some(access), ..Known::new(provider.settings()) };
+        let known = Known { access: Some(&granted.access), ..Known::new(provider.settings(), &granted.secrets) };
         let answer = send(provider, Place::Userinfo, operation, url, known, now).await?;
         let body = Body::of(&answer, &operation.answer)?;
-        if let Some((error, description)) = body.said(&known.secrets()) {
+        if let Some((error, description)) = body.said(&answer) {
             return Err(Fault::Said { place: Place::Userinfo, error, description });
         }
         if !answer.status.is_success() {
@@ -180,10 +194,10 @@ impl Custom {
             refresh: tokens.refresh.as_ref(),
             access: Some(&tokens.access.token),
             id: tokens.id.as_ref(),
-            ..Known::new(provider.settings())
+            ..Known::new(provider.settings(), &provider.secrets)
         };
         match send(provider, Place::Revocation, operation, url, known, now).await {
-            Ok(answer) => judge_sign_out(operation, &answer, &known.secrets()),
+            Ok(answer) => judge_sign_out(operation, &answer),
             Err(unanswered) => RevokeOutcome::TryAgain(unanswered.into()),
         }
     }
@@ -212,9 +226,9 @@ fn told(operation: &Operation, answer: &HttpAnswer, error: Option<&str>) -> Opti
 }
 
 /// A body is not needed: a status of success is enough, unless an error stands in the body all the same.
-fn judge_sign_out(operation: &Operation, answer: &HttpAnswer, sent: &[&Secret]) -> RevokeOutcome {
+fn judge_sign_out(operation: &Operation, answer: &HttpAnswer) -> RevokeOutcome {
     let place = Place::Revocation;
-    let said = Body::of(answer, &operation.answer).ok().and_then(|body| body.said(sent));
+    let said = Body::of(answer, &operation.answer).ok().and_then(|body| body.said(answer));
     let fault = match &said {
         Some((error, description)) => Fault::Said { place, error: error.clone(), description: description.clone() },
         None => answer.bad_status(),
@@ -227,6 +241,7 @@ fn judge_sign_out(operation: &Operation, answer: &HttpAnswer, sent: &[&Secret]) 
             Some(page) => RevokeOutcome::TryAgain(page),
             None => RevokeOutcome::Done,
         },
+        (None, _) if matches!(fault, Fault::Unread { .. }) => RevokeOutcome::TryAgain(fault),
         (None, _) => RevokeOutcome::Refused(fault),
     }
 }

@@ -13,12 +13,15 @@ use crate::config::settings::ProviderSettings;
 use crate::domain::Flow;
 use crate::provider::credentials::sensitive;
 use crate::provider::http::Outgoing;
+use crate::provider::secrets::Secrets;
 use crate::provider::url::SafeUrl;
 
 /// What can be filled in. What is not known is empty; that it is not needed was checked with the configuration.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Known<'a> {
     pub(super) settings: &'a ProviderSettings,
+    /// What else the provider may quote.
+    pub(super) secrets: &'a Secrets,
     pub(super) flow: Option<&'a Flow>,
     pub(super) code: Option<&'a Secret>,
     pub(super) access: Option<&'a Secret>,
@@ -30,16 +33,15 @@ pub(super) struct Known<'a> {
 
 impl<'a> Known<'a> {
     /// Our registration, and nothing else yet.
-    pub(super) fn new(settings: &'a ProviderSettings) -> Self {
+    pub(super) fn new(settings: &'a ProviderSettings, secrets: &'a Secrets) -> Self {
         let [code, access, refresh, id] = [None; 4];
-        Self { settings, flow: None, code, access, refresh, id, scope: "", subject: "" }
+        Self { settings, secrets, flow: None, code, access, refresh, id, scope: "", subject: "" }
     }
 
-    /// The secrets in it, which are struck out of what the provider says.
-    pub(super) fn secrets(&self) -> Vec<&'a Secret> {
-        let flow = self.flow.map(|flow| &flow.verifier);
-        let all = [self.code, self.access, self.refresh, self.id, flow, self.settings.client_secret.as_ref()];
-        all.into_iter().flatten().collect()
+    /// All secrets in it, which are struck out of what the provider says.
+    fn secrets(&self) -> Secrets {
+        let sent = [self.code, self.access, self.refresh, self.id].into_iter().flatten();
+        self.secrets.with(sent.chain(self.flow.into_iter().flat_map(Flow::secrets)))
     }
 
     fn value(&self, placeholder: Placeholder) -> &'a str {
@@ -102,7 +104,7 @@ impl<'a> Known<'a> {
             Method::Put => reqwest::Method::PUT,
             Method::Delete => reqwest::Method::DELETE,
         };
-        Some(Outgoing { method, url, headers, body })
+        Some(Outgoing { method, url, headers, body, secrets: self.secrets() })
     }
 
     fn text(&self, value: &FieldValue) -> Zeroizing<String> {

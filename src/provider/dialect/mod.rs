@@ -16,7 +16,7 @@ use tokenkeeper_protocol::{Secret, UnixSeconds};
 use super::answer::HttpAnswer;
 use super::http::Unanswered;
 use super::metadata::Metadata;
-use super::token_answer::Reading;
+use super::token_answer::{Granted, Reading};
 use super::{Callback, CallbackMalformed, Fault, Provider, RevokeOutcome, SetupError};
 use crate::config::settings::{ProviderKind, ProviderSettings};
 use crate::domain::{Flow, Session, Tokens};
@@ -72,8 +72,8 @@ impl Provider {
     /// Reads what the browser brought back. A leading `?` is tolerated, and so is the whole address, as a person pastes it.
     pub fn read_callback(&self, query: &Secret) -> Result<Callback, CallbackMalformed> {
         match &self.dialect {
-            Dialect::Standard => Callback::parse(query),
-            Dialect::Custom(custom) => custom.read_callback(query),
+            Dialect::Standard => Callback::parse(query, &self.secrets),
+            Dialect::Custom(custom) => custom.read_callback(query, &self.secrets),
         }
     }
 
@@ -123,16 +123,16 @@ impl Provider {
         }
     }
 
-    /// The claims that the provider tells for an access token.
+    /// The claims that the provider tells for the access token of `granted`.
     pub(super) async fn claims_for(
         &self,
         metadata: &Metadata,
-        access: &Secret,
+        granted: &Granted,
         now: UnixSeconds,
     ) -> Result<Map<String, Value>, Fault> {
         match &self.dialect {
-            Dialect::Standard => self.userinfo(metadata, access, now).await,
-            Dialect::Custom(custom) => custom.user_info(self, access, now).await,
+            Dialect::Standard => self.userinfo(metadata, granted, now).await,
+            Dialect::Custom(custom) => custom.user_info(self, granted, now).await,
         }
     }
 }

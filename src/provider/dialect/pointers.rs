@@ -10,7 +10,6 @@ use crate::provider::Fault;
 use crate::provider::answer::HttpAnswer;
 use crate::provider::loose::Loose;
 use crate::provider::token_answer::{Reading, Wire};
-use crate::provider::words::harmless;
 
 /// Where an error stands unless told.
 const ERROR: &str = "/error";
@@ -52,8 +51,8 @@ impl<'a> Body<'a> {
         Ok(Self { json: Wiped(json), at })
     }
 
-    /// Tokens, or an error. `sent` are the secrets of the request.
-    pub(super) fn reading(&self, answer: &HttpAnswer, sent: &[&Secret], now: UnixSeconds) -> Result<Reading, Fault> {
+    /// Tokens, or an error.
+    pub(super) fn reading(&self, answer: &HttpAnswer, now: UnixSeconds) -> Result<Reading, Fault> {
         let wire = Wire {
             access_token: self.loose(self.at.access_token.as_ref()),
             refresh_token: self.loose(self.at.refresh_token.as_ref()),
@@ -62,16 +61,20 @@ impl<'a> Body<'a> {
             scope: self.loose(self.at.scope.as_ref()),
             expires_in: self.life(now),
             error: self.error().map_or_else(Loose::default, |error| Loose::Text(Secret::from(error))),
-            error_description: self.description().map_or_else(Loose::default, |it| Loose::Text(Secret::from(it))),
+            error_description: self.text(self.description_at()),
+            correlation_id: self.at.correlation_id.as_deref().map_or_else(Loose::default, |it| self.text(it)),
             ..Wire::default()
         };
-        wire.reading(answer, sent)
+        wire.reading(answer)
     }
 
-    /// The error in it, fit to be shown, and its description.
-    pub(super) fn said(&self, sent: &[&Secret]) -> Option<(String, Option<String>)> {
-        let error = harmless(&self.error()?, sent);
-        Some((error, self.description().map(|description| harmless(&description, sent))))
+    /// The error in it, being in `answer`, fit to be shown, and its description.
+    pub(super) fn said(&self, answer: &HttpAnswer) -> Option<(String, Option<String>)> {
+        let shown = |text: Secret| answer.secrets.show(text.expose());
+        let error = answer.secrets.show(&self.error()?);
+        let description = self.text(self.description_at()).text().map(shown);
+        let correlation = self.at.correlation_id.as_deref().and_then(|it| self.text(it).text());
+        Some((error, described(description, correlation.map(|it| format!("correlation_id {}", shown(it))))))
     }
 
     /// What it tells of the user, under the names of the standard; `name_claim` is that of the name.
@@ -101,15 +104,14 @@ impl<'a> Body<'a> {
         }
     }
 
-    fn description(&self) -> Option<String> {
-        let text = |pointer: &str| {
-            self.find(pointer).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
-        };
-        let description = text(self.at.error_description.as_deref().unwrap_or(ERROR_DESCRIPTION));
-        let Some(correlation) = self.at.correlation_id.as_deref().and_then(text) else { return description };
-        // First: a long description is cut off at its end.
-        let correlation = format!("correlation id {correlation}");
-        Some(description.map_or(correlation.clone(), |description| format!("{correlation}: {description}")))
+    fn description_at(&self) -> &str {
+        self.at.error_description.as_deref().unwrap_or(ERROR_DESCRIPTION)
+    }
+
+    /// For people: a number or an object as it is written.
+    fn text(&self, pointer: &str) -> Loose {
+        let text = self.find(pointer).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        text.map_or_else(Loose::default, |text| Loose::Text(Secret::from(text)))
     }
 
     fn life(&self, now: UnixSeconds) -> Loose {
@@ -129,6 +131,14 @@ impl<'a> Body<'a> {
         };
         seconds.map_or_else(Loose::default, Loose::Number)
     }
+}
+
+/// A description with what the provider's own log calls the answer, where there is no other place for that.
+pub(super) fn described(description: Option<String>, correlation: Option<String>) -> Option<String> {
+    let Some(correlation) = correlation.map(|it| format!("the provider's log has it under {it}")) else {
+        return description;
+    };
+    Some(description.map_or(correlation.clone(), |description| format!("{description}; {correlation}")))
 }
 
 /// Tokens whose end is past live no longer than those of which nothing is said; the keeper finds out soon enough.

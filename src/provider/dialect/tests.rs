@@ -258,9 +258,12 @@ async fn only_what_the_configuration_names_ends_a_session() {
     let dead = json!({"Code": "TOKEN_DEAD", "Message": "rt-old-0123456789 is dead", "Trace": "t-77"});
     for status in [200, 400, 500] {
         let refused = outcome(Reply::json(status, &dead)).await;
-        let RefreshOutcome::Refused { error, description, .. } = refused else { panic!("{status}: {refused:?}") };
+        let RefreshOutcome::Refused { error, description, correlation } = refused else {
+            panic!("{status}: {refused:?}")
+        };
         assert_eq!(error, "TOKEN_DEAD");
-        assert_eq!(description.as_deref(), Some("correlation id t-77: [redacted] is dead"));
+        assert_eq!(description.as_deref(), Some("[redacted] is dead"));
+        assert_eq!(correlation.as_deref(), Some("correlation_id t-77"));
     }
     let gone = outcome(Reply::text(410, "text/html", "<h1>Gone</h1>")).await;
     assert_eq!(gone, RefreshOutcome::Refused { error: "HTTP 410".to_owned(), description: None, correlation: None });
@@ -268,9 +271,11 @@ async fn only_what_the_configuration_names_ends_a_session() {
     assert!(matches!(standard, RefreshOutcome::Refused { .. }), "{standard:?}");
     let busy = outcome(Reply::json(200, &json!({"Code": "BUSY"}))).await;
     assert!(matches!(busy, RefreshOutcome::Transient { .. }), "{busy:?}");
-    for unknown in [json!({"Code": "E4711"}), json!({"Code": 4711})] {
-        let unknown = outcome(Reply::json(200, &unknown)).await;
-        assert!(matches!(unknown, RefreshOutcome::Misconfigured(Fault::Unfamiliar { .. })), "{unknown:?}");
+    for unknown in [json!({"Code": "E4711"}), json!({"Code": 4711, "Trace": 9})] {
+        let outcome = outcome(Reply::json(200, &unknown)).await;
+        let RefreshOutcome::Misconfigured(fault @ Fault::Unfamiliar { .. }) = outcome else { panic!("{outcome:?}") };
+        let traced = fault.to_string().contains("4711 (the provider's log has it under correlation_id 9);");
+        assert_eq!(traced, unknown["Trace"] == 9, "{fault}");
     }
 }
 
@@ -317,6 +322,7 @@ async fn a_sign_out_is_done_when_the_provider_says_so_and_not_before() {
         (Reply::text(200, "text/html", "<html>log in</html>"), false),
         (Reply::text(404, "text/plain", ""), false),
         (Reply::text(503, "text/plain", ""), false),
+        (Reply::Cut(400, "{\"Code\":".to_owned()), false),
         (Reply::HangUpAfter, false),
     ] {
         server.script("/GlobalSignOut", reply.clone());

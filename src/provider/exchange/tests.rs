@@ -272,7 +272,7 @@ async fn refusals_of_the_provider_say_whose_turn_it_is() {
 
 #[tokio::test]
 async fn a_code_is_posted_once_whatever_happens_to_the_connection() {
-    for reply in [Reply::HangUpAfter, Reply::Cut("{}".to_owned()), Reply::Endless, Reply::redirect("/token2")] {
+    for reply in [Reply::HangUpAfter, Reply::Cut(200, "{}".to_owned()), Reply::Endless, Reply::redirect("/token2")] {
         let server = Server::oauth2().await;
         let provider = server.provider();
         let flow = begin(&provider);

@@ -93,7 +93,9 @@ impl Sign {
         if fault.is_of_this_side() {
             return Self::Nothing;
         }
-        if let Fault::Unexplained | Fault::Status { status: 400 | 401, .. } = fault {
+        if let Fault::Unexplained | Fault::Status { status: 400 | 401, .. } | Fault::Unread { status: 400 | 401, .. } =
+            fault
+        {
             // It says no to this request, and may say yes to the next one.
             return Self::Alive;
         }

@@ -4,7 +4,7 @@ use serde_json::json;
 use sha2::Digest;
 
 use super::*;
-use crate::provider::scripted::{NOW, Signer};
+use crate::provider::scripted::{NOW, Signer, oidc_settings};
 
 const ISSUER: &str = "https://id.example";
 
@@ -16,7 +16,8 @@ fn verdict_with(signer: &Signer, keys: &Signer, changes: &[(&str, Value)]) -> Re
         claims[name] = value.clone();
     }
     let (token, access, nonce) = (signer.sign(&claims), Secret::from("at"), Secret::from("n0nce"));
-    let presented = Presented { token: &token, access: &access, nonce: Some(&nonce) };
+    let secrets = Secrets::of(&oidc_settings(ISSUER));
+    let presented = Presented { token: &token, access: &access, nonce: Some(&nonce), secrets: &secrets };
     check(Some(&keys.key_set()), ISSUER, "shop", presented, NOW).map_err(|rejected| match rejected {
         Rejected::Foreign(words) | Rejected::Unproven(words) => words,
         Rejected::UnknownKey => "unknown key".to_owned(),
@@ -116,13 +117,15 @@ fn a_token_that_is_made_in_an_unknown_way_is_refused_by_the_name_of_that_way() {
     for (header, words) in [
         (json!({"alg": "Ed25519"}), "the ID token is signed with Ed25519, which is not accepted"),
         (json!({"alg": "ML-DSA-44", "kid": "k1"}), "the ID token is signed with ML-DSA-44, which is not accepted"),
+        (json!({"alg": "rt-0\u{200b}123456789"}), "the ID token is signed with [redacted], which is not accepted"),
         (json!({"alg": "RSA-OAEP", "enc": "A256GCM"}), "the ID token is encrypted; register this client"),
         (json!({"alg": "EdDSA"}), "the ID token lacks a claim"),
         (json!({"alg": 7}), "the ID token is no signed JSON Web Token"),
         (json!([]), "the ID token is no signed JSON Web Token"),
     ] {
         let token = Secret::from([&BASE64URL_NOPAD.encode(header.to_string().as_bytes()), "e30", "AAAA"].join("."));
-        let presented = Presented { token: &token, access: &token, nonce: None };
+        let secrets = Secrets::of(&oidc_settings(ISSUER)).with([&Secret::from("rt-0123456789")]);
+        let presented = Presented { token: &token, access: &token, nonce: None, secrets: &secrets };
         let refusal =
             check(Some(&Signer::ed25519("k1").key_set()), ISSUER, "shop", presented, NOW).expect_err("a refusal");
         assert!(matches!(&refusal, Rejected::Unproven(said) if said.starts_with(words)), "{header}");
@@ -134,7 +137,8 @@ fn what_is_no_token_is_refused() {
     let keys = Signer::ed25519("k1").key_set();
     for text in ["", "a.b", "a.b.c", "....", "e30.e30.e30", "e30.e30.e30.e30.e30"] {
         let (token, access) = (Secret::from(text), Secret::from("at"));
-        let presented = Presented { token: &token, access: &access, nonce: None };
+        let secrets = Secrets::of(&oidc_settings(ISSUER));
+        let presented = Presented { token: &token, access: &access, nonce: None, secrets: &secrets };
         assert!(check(Some(&keys), ISSUER, "shop", presented, NOW).is_err(), "{text:?}");
     }
 }

@@ -5,8 +5,8 @@ use tokenkeeper_protocol::UnixSeconds;
 use super::super::fault::words;
 use super::super::http::Unanswered;
 use super::super::metadata::Metadata;
-use super::super::token_answer::Reading;
-use super::super::{Place, Provider};
+use super::super::token_answer::{self, Reading};
+use super::super::{Fault, Place, Provider};
 use super::{Found, failed, passed, warned};
 use crate::config::settings::{ClientAuthentication, ProviderSettings};
 
@@ -39,11 +39,11 @@ pub(super) fn configured(settings: &ProviderSettings) -> Found {
 /// A client must be authenticated before its token is looked at (RFC 6749 section 5.2): `invalid_grant` then says that it was.
 pub(super) async fn accepted(provider: &Provider, metadata: &Metadata, now: UnixSeconds) -> Found {
     let fields = [("grant_type", "refresh_token"), ("refresh_token", MADE_UP)];
-    let answer = match provider.post(Place::Token, &metadata.token, &fields, now).await {
+    let answer = match provider.post(Place::Token, &metadata.token, &fields, &provider.secrets, now).await {
         Ok(answer) => answer,
         Err(Unanswered::NotSent(fault) | Unanswered::Lost(fault)) => return failed(fault.to_string()),
     };
-    match provider.read(&answer, &[]) {
+    match token_answer::read(&answer) {
         Ok(Reading::Said { error, description, .. }) => {
             judge(provider, answer.status.as_u16(), &error, description.as_deref())
         }
@@ -51,6 +51,7 @@ pub(super) async fn accepted(provider: &Provider, metadata: &Metadata, now: Unix
         Ok(Reading::Granted(_)) => {
             warned("the token endpoint gave tokens for a refresh token that was made up: do not trust this provider")
         }
+        Err(fault @ Fault::Unread { .. }) => failed(format!("{fault}; try again later")),
         Err(fault) => match answer.status.as_u16() {
             // Glewlwyd says no more of a token that it does not know, nor of a wrong secret.
             400 => warned(format!("{fault}: {UNTOLD}")),

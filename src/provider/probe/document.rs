@@ -23,7 +23,7 @@ pub(super) struct Said {
 
 /// Reads the document of `issuer`.
 pub(super) fn read(answer: &HttpAnswer, issuer: &str) -> Result<(Metadata, Said), Fault> {
-    let metadata = answer.ok_json::<Document>()?.check(issuer)?;
+    let metadata = answer.ok_json::<Document>()?.check(issuer, &answer.secrets)?;
     Ok((metadata, answer.json()?))
 }
 

@@ -125,7 +125,7 @@ impl Probe<'_> {
     /// Asks for `url`. Nothing if there is nobody, which ends the test; a fault of the answer is for the next step.
     async fn connect(&mut self, place: Place, url: &SafeUrl) -> Option<Result<HttpAnswer, Fault>> {
         let begun = self.clock.boot();
-        let answer = self.provider.http.get(place, url, None, self.clock.now()).await;
+        let answer = self.provider.http.get(place, url, None, &self.provider.secrets, self.clock.now()).await;
         let took = self.clock.boot().saturating_sub(begun);
         let next = match &answer {
             Err(Fault::Dns { .. } | Fault::Tls { .. }) => "",
@@ -152,7 +152,7 @@ impl Probe<'_> {
 
     async fn keys(&mut self, url: &SafeUrl) {
         let begun = self.clock.boot();
-        let answer = self.provider.http.get(Place::Keys, url, None, self.clock.now()).await;
+        let answer = self.provider.http.get(Place::Keys, url, None, &self.provider.secrets, self.clock.now()).await;
         let took = self.clock.boot().saturating_sub(begun);
         self.note("keys", took, keys::judge(answer));
     }

@@ -2,6 +2,7 @@
 
 mod id_tokens;
 
+use data_encoding::BASE64;
 use serde_json::{Value, json};
 
 use super::*;
@@ -85,6 +86,103 @@ async fn whatever_secret_a_provider_quotes_it_is_told_to_nobody() {
         assert!(outcome.contains("[redacted] [redacted] [redacted]"), "{outcome}");
         assert!(!secrets.iter().any(|secret| outcome.contains(secret)), "{outcome}");
     }
+}
+
+#[tokio::test]
+async fn no_header_and_no_disguise_brings_a_secret_into_an_outcome() {
+    let secrets = ["rt-old-0123456789", "at-old-0123456789", "s3cr3t"];
+    // As it stands in `Authorization: Basic`, and a token alone.
+    let encoded = ["shop:s3cr3t", "rt-old-0123456789"].map(|it| BASE64.encode(it.as_bytes()));
+    for secret in secrets.into_iter().chain(encoded.iter().map(String::as_str)) {
+        let split = |by: &str| format!("{}{by}{}", &secret[..3], &secret[3..]);
+        let gone = |description: &str| json!({"error": "invalid_grant", "error_description": description});
+        let page = |content_type: &str| Reply::text(200, content_type, "<html>");
+        for reply in [
+            page(&format!("text/{secret}")),
+            page(&format!("text/rt.ct.{secret}; charset=utf-8")),
+            page(&format!("text/html; charset={secret}")),
+            page(secret),
+            Reply::json(200, &json!({})).with("Content-Encoding", &format!("gzip, {secret}")),
+            Reply::json(503, &json!({})).with("Content-Encoding", &format!("gzip, {secret}")),
+            Reply::json(400, &gone("")).with("x-request-id", secret),
+            Reply::redirect(&format!("/{secret}")),
+            Reply::json(400, &gone(&split("\u{200b}"))),
+            Reply::json(400, &gone(&split("\u{1}"))),
+            Reply::json(400, &gone(&split("\r\n"))),
+            Reply::json(400, &gone(&format!("Authorization: Basic {secret}"))),
+            Reply::json(400, &json!({"error": split("\u{feff}"), "trace_id": split("\u{2066}")})),
+        ] {
+            let outcome = format!("{:?}", outcome_of(reply.clone()).await);
+            let seen: String = outcome.split_whitespace().collect();
+            assert!(!seen.contains(secret), "{reply:?}: {outcome}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_a_content_type_no_more_is_told_than_what_it_is() {
+    let long = format!("text/{}", "x".repeat(65));
+    for (said, shown) in [
+        ("text/html; charset=utf-8; id=7", "text/html"),
+        ("application/vnd.example.v1+xml", "application/vnd.example.v1+xml"),
+        ("whatever", "another content type"),
+        ("text/a b", "another content type"),
+        (&long, "another content type"),
+    ] {
+        let outcome = outcome_of(Reply::text(200, said, "<html>")).await;
+        let RefreshOutcome::Unknown(fault) = outcome else { panic!("{outcome:?}") };
+        assert!(
+            fault.to_string().starts_with(&format!("the token endpoint answered with {shown} instead of JSON;")),
+            "{fault}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_error_that_could_not_be_read_ends_no_session_and_advises_nothing() {
+    let gone = json!({"error": "invalid_grant"}).to_string();
+    let long = || Reply::text(400, "application/json", &format!("{gone}{}", " ".repeat(256 * 1024)));
+    for (reply, words) in [
+        (Reply::Cut(400, gone.clone()), "could not be read: the connection to "),
+        (long(), "could not be read: the token endpoint answered with more than 262144 bytes"),
+        (
+            Reply::json(400, &json!({})).with("Content-Encoding", "gzip"),
+            "could not be read: the token endpoint answered with a body compressed by gzip",
+        ),
+    ] {
+        // What says it is refused_status only where nothing else is said.
+        for refused_status in [vec![], vec![400]] {
+            let server = Server::oauth2().await;
+            server.script("/token", reply.clone());
+            let provider = server.provider_with(|settings| settings.refused_status = refused_status);
+            let outcome = refresh(&provider, &session(server.url()), NOW).await;
+            let RefreshOutcome::Transient { fault, .. } = &outcome else { panic!("{outcome:?}") };
+            let said = fault.to_string();
+            assert!(
+                said.starts_with("the token endpoint answered HTTP 400, and its reason") && said.contains(words),
+                "{said}"
+            );
+            assert!(!said.contains("refused_status"), "{said}");
+            assert_eq!(Sign::from(&outcome), Sign::Alive);
+        }
+    }
+    let wait = outcome_of(long().with("Retry-After", "17")).await;
+    assert!(matches!(wait, RefreshOutcome::Transient { retry_after: Some(it), .. } if it.as_secs() == 17), "{wait:?}");
+}
+
+#[tokio::test]
+async fn what_a_status_alone_says_holds_whether_or_not_its_body_could_be_read() {
+    for status in [502, 504] {
+        let outcome = outcome_of(Reply::Cut(status, String::new())).await;
+        assert!(matches!(outcome, RefreshOutcome::Unknown(Fault::Unread { .. })), "{outcome:?}");
+    }
+    let encoded = |status| Reply::text(status, "text/html", "").with("Content-Encoding", "gzip");
+    let outcome = outcome_of(encoded(503).with("Retry-After", "17")).await;
+    assert!(matches!(outcome, RefreshOutcome::Transient { fault: Fault::Busy { .. }, .. }), "{outcome:?}");
+    let outcome = outcome_of(encoded(404)).await;
+    assert!(matches!(outcome, RefreshOutcome::Transient { fault: Fault::NotThere { .. }, .. }), "{outcome:?}");
+    let outcome = outcome_of(encoded(302)).await;
+    assert!(matches!(outcome, RefreshOutcome::Misconfigured(Fault::Redirect { .. })), "{outcome:?}");
 }
 
 #[tokio::test]
@@ -194,7 +292,7 @@ async fn a_success_that_cannot_be_used_may_have_spent_the_token() {
         (Reply::json(200, &json!({"token_type": "Bearer"})), "no usable access_token"),
         (Reply::json(200, &large), "the refresh token of 16385 bytes is too large"),
         (Reply::json(200, &json!({"access_token": "at"})).with("Content-Encoding", "gzip"), "compressed by gzip"),
-        (Reply::Cut("{\"access_token\": \"at\"}".to_owned()), "broke before its answer was complete"),
+        (Reply::Cut(200, "{\"access_token\": \"at\"}".to_owned()), "broke before its answer was complete"),
         (Reply::Endless, "more than 262144 bytes"),
         (Reply::HangUpAfter, "broke before its answer was complete"),
     ] {

@@ -68,6 +68,7 @@ async fn what_may_work_later_is_tried_again() {
         Reply::json(401, &json!({"error": "invalid_client"})),
         Reply::text(401, "text/plain", ""),
         Reply::text(403, "text/html", "<html>blocked</html>"),
+        Reply::Cut(400, "{\"error\":".to_owned()),
         Reply::HangUpAfter,
     ] {
         let outcome = outcome_of(reply).await;

@@ -44,8 +44,8 @@ pub(crate) enum Reply {
     HangUpBefore,
     /// Reads the request, then hangs up.
     HangUpAfter,
-    /// Announces a longer body than it sends, then hangs up.
-    Cut(String),
+    /// With this status, announces a longer body than it sends, then hangs up.
+    Cut(u16, String),
     /// Sends a body without an end.
     Endless,
     /// Reads the request, and says nothing.
@@ -274,9 +274,10 @@ async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, script: &Mute
         Reply::Silence => {
             stream.read_to_end(&mut Vec::new()).await?;
         }
-        Reply::Cut(body) => {
+        Reply::Cut(status, body) => {
+            let announced = body.len() + 1;
             let head =
-                format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}", body.len() + 1);
+                format!("HTTP/1.1 {status} Said\r\nContent-Type: application/json\r\nContent-Length: {announced}");
             stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await?;
         }
         Reply::Endless => {

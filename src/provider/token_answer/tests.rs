@@ -1,28 +1,31 @@
 //! Answers as providers really write them.
 
 use reqwest::StatusCode;
+use reqwest::header::CONTENT_TYPE;
 use serde_json::json;
 
 use super::*;
 use crate::provider::Place;
+use crate::provider::scripted::oidc_settings;
 
 const NOW: UnixSeconds = UnixSeconds(1_000_000);
 
 fn answer(status: u16, body: &[u8]) -> HttpAnswer {
-    HttpAnswer {
-        place: Place::Token,
-        status: StatusCode::from_u16(status).expect("a status"),
-        content_type: Some("application/json".to_owned()),
-        retry_after: None,
-        date: None,
-        correlation: None,
-        body: Zeroizing::new(body.to_vec()),
-    }
+    answer_of_type("application/json", status, body)
+}
+
+fn answer_of_type(content_type: &str, status: u16, body: &[u8]) -> HttpAnswer {
+    let status = StatusCode::from_u16(status).expect("a status");
+    let headers = [(CONTENT_TYPE, content_type.parse().expect("a header"))].into_iter().collect();
+    let secrets = Secrets::of(&oidc_settings("https://id.example"));
+    let mut answer = HttpAnswer::begun(Place::Token, status, &headers, secrets, NOW);
+    answer.body = Zeroizing::new(body.to_vec());
+    answer
 }
 
 fn tokens(body: &Value) -> Tokens {
     let answer = answer(200, body.to_string().as_bytes());
-    match read(&answer, &[]).expect("an answer") {
+    match read(&answer).expect("an answer") {
         Reading::Granted(granted) => {
             granted.into_tokens(Fallback { scope: "before", life: Duration::from_secs(900) }, NOW)
         }
@@ -59,7 +62,7 @@ fn lives_are_understood_however_they_are_written() {
 #[test]
 fn a_scope_that_was_asked_for_with_a_comma_in_it_stays_whole() {
     let answer = answer(200, br#"{"access_token": "at", "scope": "a,b c"}"#);
-    let Ok(Reading::Granted(granted)) = read(&answer, &[]) else { panic!("no tokens") };
+    let Ok(Reading::Granted(granted)) = read(&answer) else { panic!("no tokens") };
     let fallback = Fallback { scope: "a,b c", life: Duration::from_secs(900) };
     assert_eq!(granted.into_tokens(fallback, NOW).access.scope, "a,b c");
 }
@@ -72,10 +75,7 @@ fn a_life_that_is_longer_than_there_is_time_is_the_time_of_its_end() {
 
 #[test]
 fn a_form_is_read_like_json_where_it_is_one() {
-    let form = |status, content_type: &str, body: &str| {
-        let content_type = Some(content_type.to_owned());
-        read(&HttpAnswer { content_type, ..answer(status, body.as_bytes()) }, &[])
-    };
+    let form = |status, content_type: &str, body: &str| read(&answer_of_type(content_type, status, body.as_bytes()));
     let body = "access_token=a%2Bt&token_type=bearer&scope=b%2Ca&expires_in=300&refresh_token=rt";
     for content_type in ["application/x-www-form-urlencoded; charset=utf-8", "text/plain"] {
         let Ok(Reading::Granted(granted)) = form(200, content_type, body) else { panic!("{content_type}") };
@@ -141,7 +141,7 @@ fn numbers_that_no_machine_can_hold_and_members_that_come_twice_cost_no_token() 
         (r#"{"access_token": "at", "expires_in": 1e999, "not_before_policy": -1e999}"#, 900),
         (r#"{"expires_in": 5, "access_token": "old", "expires_in": 60, "access_token": "at"}"#, 60),
     ] {
-        let Ok(Reading::Granted(granted)) = read(&answer(200, body.as_bytes()), &[]) else { panic!("{body}") };
+        let Ok(Reading::Granted(granted)) = read(&answer(200, body.as_bytes())) else { panic!("{body}") };
         let tokens = granted.into_tokens(Fallback { scope: "", life: Duration::from_secs(900) }, NOW);
         assert_eq!((tokens.access.token.expose(), tokens.access.life().as_secs()), ("at", seconds), "{body}");
     }
@@ -152,7 +152,7 @@ fn lists_within_lists_are_not_followed_however_deep_they_go() {
     let deep = format!(r#"{{"access_token": "at", "scope": {}{}}}"#, "[".repeat(60_000), "]".repeat(60_000));
     let wide = format!(r#"{{"access_token": "at", "scope": [{}0]}}"#, "[],".repeat(60_000));
     for body in [deep, wide] {
-        assert!(matches!(read(&answer(200, body.as_bytes()), &[]), Ok(Reading::Granted(_))));
+        assert!(matches!(read(&answer(200, body.as_bytes())), Ok(Reading::Granted(_))));
     }
 }
 
@@ -161,9 +161,9 @@ fn tokens_that_are_too_large_are_refused_with_their_size() {
     for (member, limit) in [("access_token", 16_384), ("refresh_token", 16_384), ("id_token", 32_768)] {
         let mut body = json!({"access_token": "at"});
         body[member] = "x".repeat(limit).into();
-        assert!(read(&answer(200, body.to_string().as_bytes()), &[]).is_ok(), "{member}");
+        assert!(read(&answer(200, body.to_string().as_bytes())).is_ok(), "{member}");
         body[member] = "x".repeat(limit + 1).into();
-        let fault = read(&answer(200, body.to_string().as_bytes()), &[]).expect_err("a fault");
+        let fault = read(&answer(200, body.to_string().as_bytes())).expect_err("a fault");
         assert!(fault.to_string().contains(&format!("of {} bytes is too large", limit + 1)), "{fault}");
     }
 }
@@ -172,18 +172,20 @@ fn tokens_that_are_too_large_are_refused_with_their_size() {
 fn a_token_that_would_break_a_header_line_is_refused() {
     for token in ["a\r\nb", "a\u{0}", "ä"] {
         let body = json!({"access_token": token}).to_string();
-        let fault = read(&answer(200, body.as_bytes()), &[]).expect_err("a fault");
+        let fault = read(&answer(200, body.as_bytes())).expect_err("a fault");
         assert_eq!(fault, Fault::Missing { place: Place::Token, member: "access_token" });
     }
     let body = json!({"access_token": "at", "token_type": "a\nb"}).to_string();
-    assert!(read(&answer(200, body.as_bytes()), &[]).is_err());
+    assert!(read(&answer(200, body.as_bytes())).is_err());
 }
 
 #[test]
 fn errors_are_read_with_any_status_and_without_what_was_sent() {
     let body = json!({"error": "invalid_grant", "error_description": "no token rt-0123456789"}).to_string();
     for status in [200, 400, 401, 403, 500] {
-        let reading = read(&answer(status, body.as_bytes()), &[&Secret::from("rt-0123456789")]);
+        let mut answer = answer(status, body.as_bytes());
+        answer.secrets = answer.secrets.with([&Secret::from("rt-0123456789")]);
+        let reading = read(&answer);
         let Ok(Reading::Said { error, description, .. }) = reading else { panic!("{reading:?}") };
         assert_eq!((error.as_str(), description.as_deref()), ("invalid_grant", Some("no token [redacted]")));
     }
@@ -192,13 +194,13 @@ fn errors_are_read_with_any_status_and_without_what_was_sent() {
 #[test]
 fn a_byte_order_mark_and_another_character_set_hide_no_error() {
     let body = b"\xef\xbb\xbf{\"error\": \"invalid_grant\", \"error_description\": \"ung\xfcltig\"}";
-    let Ok(Reading::Said { error, description, .. }) = read(&answer(400, body), &[]) else { panic!("no error") };
+    let Ok(Reading::Said { error, description, .. }) = read(&answer(400, body)) else { panic!("no error") };
     assert_eq!((error.as_str(), description.as_deref()), ("invalid_grant", Some("ung\u{fffd}ltig")));
 }
 
 #[test]
 fn broken_bodies_are_faults_of_their_own() {
-    let fault = |status, body: &str| read(&answer(status, body.as_bytes()), &[]).expect_err("a fault");
+    let fault = |status, body: &str| read(&answer(status, body.as_bytes())).expect_err("a fault");
     assert_eq!(fault(200, "{\"access_token\":\"a"), Fault::NotJson { place: Place::Token });
     assert_eq!(fault(200, ""), Fault::Empty { place: Place::Token });
     assert_eq!(fault(200, "{}"), Fault::Missing { place: Place::Token, member: "access_token" });

@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::sync::MutexGuard;
 use std::time::Duration;
 
+use data_encoding::BASE64;
 use nix::sys::signal::{Signal, kill};
 use serde_json::json;
 
@@ -57,6 +58,8 @@ pub(super) fn answer(stream: &TcpStream, request: &Received, shared: &Shared) ->
             let description = format!("I do not like {}", sent.unwrap_or_default());
             Response::json(*status, &json!({ "error": error, "error_description": description }))
         }
+        Some(Fault::Parrot(status, error)) => parrot(request, *status, error),
+        Some(Fault::CutError(status, body)) => Response::text(*status, "application/json", (*body).to_owned()),
         Some(fault @ (Fault::CutShort | Fault::Endless | Fault::Bomb)) => {
             drop(state);
             return match fault {
@@ -90,7 +93,9 @@ pub(super) fn answer(stream: &TcpStream, request: &Received, shared: &Shared) ->
     match &fault {
         Some(Fault::DropAfter) => return Ok(()),
         Some(Fault::KillAfter(client)) => return Ok(kill(*client, Signal::SIGKILL)?),
-        Some(Fault::CutAfter) => return http::cut_half(stream, response.status, &response.headers, &response.body),
+        Some(Fault::CutAfter | Fault::CutError(..)) => {
+            return http::cut_half(stream, response.status, &response.headers, &response.body);
+        }
         Some(Fault::Late(milliseconds)) => pause(*milliseconds),
         _ => {}
     }
@@ -152,4 +157,21 @@ impl Drop for Flight<'_> {
             state.oracle.answered(&self.sent);
         }
     }
+}
+
+/// What was sent, said again in every way that has been seen, and in some that have not.
+fn parrot(request: &Received, status: u16, error: &str) -> Response {
+    let sent = ["code", "refresh_token", "token"].iter().find_map(|name| request.parameter(name)).unwrap_or_default();
+    let authorization = request.header("authorization").unwrap_or_default();
+    let split = |by: &str| format!("{}{by}{}", &sent[..sent.len() / 2], &sent[sent.len() / 2..]);
+    let (hidden, broken, encoded) = (split("\u{200b}"), split("\n"), BASE64.encode(sent.as_bytes()));
+    let mut response = if error.is_empty() {
+        Response::text(status, &format!("text/{sent}; for={sent}"), "<html>".to_owned())
+    } else {
+        let said =
+            json!({ "error": error, "error_description": format!("{authorization} {hidden} {broken} {encoded}") });
+        Response::json(status, &said)
+    };
+    response.headers.push(("X-Request-Id".to_owned(), sent));
+    response
 }

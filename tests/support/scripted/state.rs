@@ -32,6 +32,8 @@ pub(crate) enum Fault {
     CutShort,
     /// Everything was done, and the answer ends in its middle.
     CutAfter,
+    /// Nothing was done, and an answer with this status and body ends in its middle.
+    CutError(u16, &'static str),
     /// Nothing was done, and the client is killed.
     KillBefore(Pid),
     /// Everything was done, and the client is killed before it hears of it.
@@ -46,6 +48,8 @@ pub(crate) enum Fault {
     Bomb,
     /// Nothing was done; an OAuth error that quotes what was sent.
     Quote(u16, &'static str),
+    /// Nothing was done; an OAuth error, or a page where there is none, that quotes what was sent in headers and in disguise.
+    Parrot(u16, &'static str),
     /// Everything is done, and the JSON of the answer changed.
     Alter(fn(&mut serde_json::Value)),
     /// Everything is done, and the JSON of the answer written in another way, which is called this.

@@ -55,6 +55,12 @@ pub(super) fn entries() -> Vec<Entry> {
                     How::At("/jwks", Fault::CutShort),
                     unidentified(BROKEN),
                 ),
+                Row::new(
+                    "an error that is closed in its middle",
+                    When::Refresh,
+                    How::Does(Fault::CutError(400, r#"{"error":"invalid_grant"}"#)),
+                    later(&format!("the token endpoint answered HTTP 400, and its reason could not be read: {BROKEN}")),
+                ),
                 Row::new("closed after everything was done", When::Refresh, How::Does(Fault::DropAfter), later(BROKEN)),
                 pending(
                     "closed before the answer",
