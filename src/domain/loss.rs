@@ -87,7 +87,7 @@ impl From<&LoginReason> for Loss {
 impl LoginReason {
     /// Whether the provider said it in answer to a refresh, and the session let go of its tokens.
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::Refused(_) | Self::AnswerLost(_) | Self::RolledBack(_))
+        matches!(self, Self::Refused(_) | Self::AnswerLost(_) | Self::RolledBack(_) | Self::Unusable(_))
     }
 }
 
