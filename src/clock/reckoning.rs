@@ -169,9 +169,9 @@ impl Reckoning {
     }
 
     /// From here on the wall clock is not followed. A second is skipped, so that whatever was obtained before has an earlier time
-    /// than whatever is obtained from now on.
+    /// than whatever is obtained from now on; and one for what it is ahead where its seconds begin before those of boot time.
     fn begin_doubt(&mut self, by: i64, reading: Reading) -> Turn {
-        self.offset = self.offset.saturating_add(1);
+        self.offset = self.offset.saturating_add(2);
         let (since, _) = self.compare(reading);
         self.doubt = Some(Doubt { by, since, contradicted: false, stable_since: reading.boot });
         Turn::Jumped(by)

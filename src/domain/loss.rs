@@ -19,12 +19,14 @@ pub enum LoginReason {
     SignedOut,
     /// The store was put back from an older copy, and the provider does not take the refresh token in it any more.
     RolledBack(Refusal),
+    /// Each refresh brings what cannot be used for this session: that of another login.
+    Unusable(Refusal),
 }
 
-/// What the provider said when it refused a refresh token.
+/// What the provider said when it refused a refresh token, or what it gave that cannot be used.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
-    /// `error` of RFC 6749 section 5.2.
+    /// `error` of RFC 6749 section 5.2, or what is wrong with what it gave, in words.
     pub error: String,
     /// `error_description`.
     pub description: Option<String>,
@@ -75,7 +77,7 @@ impl From<&LoginReason> for Loss {
             LoginReason::Refused(_) => Self::Refused,
             LoginReason::SessionTooOld => Self::TooOld,
             LoginReason::NoRefreshToken => Self::NoRefreshToken,
-            LoginReason::AnswerLost(_) => Self::AnswerLost,
+            LoginReason::AnswerLost(_) | LoginReason::Unusable(_) => Self::AnswerLost,
             LoginReason::SignedOut => Self::SignedOut,
             LoginReason::RolledBack(_) => Self::RolledBack,
         }
@@ -85,7 +87,7 @@ impl From<&LoginReason> for Loss {
 impl LoginReason {
     /// Whether the provider said it in answer to a refresh, and the session let go of its tokens.
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::Refused(_) | Self::AnswerLost(_) | Self::RolledBack(_))
+        matches!(self, Self::Refused(_) | Self::AnswerLost(_) | Self::RolledBack(_) | Self::Unusable(_))
     }
 }
 
@@ -96,6 +98,9 @@ impl fmt::Display for LoginReason {
             Self::SessionTooOld => f.write_str("the session reached its greatest age"),
             Self::NoRefreshToken => f.write_str("the token expired and the provider gave no refresh token"),
             Self::SignedOut => f.write_str("the user logged out elsewhere, which ends all sessions at this provider"),
+            Self::Unusable(refusal) => {
+                write!(f, "the provider's answers to refreshes could not be used: {refusal}")
+            }
             Self::RolledBack(refusal) => write!(
                 f,
                 "the store was put back from an older copy, and the provider does not accept its refresh token: {refusal}"

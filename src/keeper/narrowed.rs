@@ -20,11 +20,12 @@ fn event(session: &Session, missing: &[&str]) -> Option<What> {
     (!missing.is_empty()).then(|| What::ScopeNarrowed { session: id, provider, missing: missing.join(" ") })
 }
 
-/// Some providers do not list the two scopes that show by what came: an ID token, a refresh token.
+/// Two scopes show by what came, an ID token and a refresh token: some providers do not list them. Others list the second and
+/// give no refresh token all the same.
 fn missing<'a>(wanted: impl Iterator<Item = &'a str>, tokens: &Tokens) -> Vec<&'a str> {
     let is_granted = |wanted: &str| match wanted {
         "openid" if tokens.id.is_some() => true,
-        "offline_access" if tokens.refresh.is_some() => true,
+        "offline_access" => tokens.refresh.is_some(),
         _ => has_scope(&tokens.access.scope, wanted),
     };
     wanted.filter(|wanted| !wanted.is_empty() && !is_granted(wanted)).collect()
@@ -51,6 +52,7 @@ mod tests {
         assert_eq!(missing(wanted.into_iter(), &tokens("files mail", true)), [""; 0]);
         assert_eq!(missing(wanted.into_iter(), &tokens("files", true)), ["mail"]);
         assert_eq!(missing(wanted.into_iter(), &tokens("files mail", false)), ["openid", "offline_access"]);
+        assert_eq!(missing(wanted.into_iter(), &tokens("openid offline_access mail files", false)), ["offline_access"]);
         assert_eq!(missing("".split(' '), &tokens("", false)), [""; 0]);
     }
 }

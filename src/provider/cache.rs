@@ -2,7 +2,8 @@
 //!
 //! One caller fetches while the others wait for what it brings, be it a failure. What is old is still used when no newer can be
 //! had, and is not asked for again for a while then, nor before the provider wants it: a thousand sessions that come due together
-//! do not each wait for the same dead server.
+//! do not each wait for the same dead server. What turns out not to be enough is fetched anew, however young it is, but only now
+//! and then.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ const FAILURE_STANDS: Duration = Duration::from_secs(1);
 /// The same where something old will do: whoever wants it does not wait for a server that says nothing, but now and then.
 const FAILURE_STANDS_BY_OLD: Duration = Duration::from_mins(1);
 
-/// What is known not to be enough is fetched anew at most this often: anyone can make up an ID token with an unknown key.
+/// What is known not to be enough is fetched anew at most this often: a provider may go on sending what no key of its fits.
 const RENEWAL_INTERVAL: Duration = Duration::from_mins(1);
 
 /// A cached value.
@@ -39,13 +40,38 @@ pub(super) struct Cached<T> {
 
 #[derive(Debug)]
 struct Slot<T> {
-    value: Option<(Arc<T>, UnixSeconds)>,
+    held: Option<Held<T>>,
     failure: Option<(Fault, UnixSeconds)>,
+}
+
+#[derive(Debug)]
+struct Held<T> {
+    value: Arc<T>,
+    fetched_at: UnixSeconds,
+    /// It was fetched by [`Cached::renew`].
+    is_renewal: bool,
+}
+
+/// What [`Cached::renew`] comes to.
+#[derive(Debug)]
+pub(super) struct Renewed<T> {
+    pub(super) value: Arc<T>,
+    /// It was fetched for this, or for the same reason less than a minute ago. Else it is what there was: no newer can be had.
+    pub(super) is_new: bool,
+}
+
+/// Why a value is wanted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Want {
+    /// Any that is current.
+    Current,
+    /// Another one.
+    Renewal,
 }
 
 impl<T> Default for Cached<T> {
     fn default() -> Self {
-        Self { slot: Mutex::new(Slot { value: None, failure: None }), fetches: AtomicU64::new(0) }
+        Self { slot: Mutex::new(Slot { held: None, failure: None }), fetches: AtomicU64::new(0) }
     }
 }
 
@@ -55,58 +81,63 @@ impl<T> Cached<T> {
         self.slot.try_lock().is_ok_and(|slot| slot.younger_than(FRESH, now).is_some())
     }
 
-    /// Whether the value at hand is as new as [`Cached::renew`] makes it.
-    pub(super) fn is_renewed(&self, now: UnixSeconds) -> bool {
-        self.slot.try_lock().is_ok_and(|slot| slot.younger_than(RENEWAL_INTERVAL, now).is_some())
-    }
-
     /// The value; `fetch` is only begun when there is none that will do.
     pub(super) async fn obtain(
         &self,
         now: UnixSeconds,
         fetch: impl Future<Output = Result<T, Fault>>,
     ) -> Result<Arc<T>, Fault> {
-        self.younger_than(FRESH, now, fetch).await
+        self.get(Want::Current, now, fetch).await.map(|got| got.value)
     }
 
-    /// A newer value than the one at hand, unless that was fetched less than a minute ago.
+    /// A newer value than the one at hand, however young that is, unless it was renewed less than a minute ago.
     pub(super) async fn renew(
         &self,
         now: UnixSeconds,
         fetch: impl Future<Output = Result<T, Fault>>,
-    ) -> Result<Arc<T>, Fault> {
-        self.younger_than(RENEWAL_INTERVAL, now, fetch).await
+    ) -> Result<Renewed<T>, Fault> {
+        self.get(Want::Renewal, now, fetch).await
     }
 
-    async fn younger_than(
+    async fn get(
         &self,
-        age: Duration,
+        want: Want,
         now: UnixSeconds,
         fetch: impl Future<Output = Result<T, Fault>>,
-    ) -> Result<Arc<T>, Fault> {
+    ) -> Result<Renewed<T>, Fault> {
         let before = self.fetches.load(Ordering::Relaxed);
         let mut slot = self.slot.lock().await;
         let has_waited = self.fetches.load(Ordering::Relaxed) != before;
-        if let Some((value, at)) = &slot.value
-            && (is_within(age, *at, now) || (has_waited && slot.failure.is_none()))
+        if let Some(held) = &slot.held
+            && (held.will_do(want, now) || (has_waited && slot.failure.is_none()))
         {
-            return Ok(Arc::clone(value));
+            return Ok(Renewed { value: Arc::clone(&held.value), is_new: held.is_renewal });
         }
         if let Some(fault) = slot.standing(has_waited, now) {
-            return slot.younger_than(USABLE, now).ok_or(fault);
+            return slot.old(now).ok_or(fault);
         }
         let fetched = fetch.await;
         self.fetches.fetch_add(1, Ordering::Relaxed);
         match fetched {
             Ok(value) => {
-                let value = Arc::new(value);
-                *slot = Slot { value: Some((Arc::clone(&value), now)), failure: None };
-                Ok(value)
+                let (value, is_renewal) = (Arc::new(value), want == Want::Renewal);
+                let held = Held { value: Arc::clone(&value), fetched_at: now, is_renewal };
+                *slot = Slot { held: Some(held), failure: None };
+                Ok(Renewed { value, is_new: is_renewal })
             }
             Err(fault) => {
                 slot.failure = Some((fault.clone(), now));
-                slot.younger_than(USABLE, now).ok_or(fault)
+                slot.old(now).ok_or(fault)
             }
+        }
+    }
+}
+
+impl<T> Held<T> {
+    fn will_do(&self, want: Want, now: UnixSeconds) -> bool {
+        match want {
+            Want::Current => is_within(FRESH, self.fetched_at, now),
+            Want::Renewal => self.is_renewal && is_within(RENEWAL_INTERVAL, self.fetched_at, now),
         }
     }
 }
@@ -120,9 +151,15 @@ impl<T> Slot<T> {
         (has_waited || is_within(stands, *at, now)).then(|| fault.later(now.since(*at)))
     }
 
+    /// What will do while no newer can be had.
+    fn old(&self, now: UnixSeconds) -> Option<Renewed<T>> {
+        let value = self.younger_than(USABLE, now)?;
+        Some(Renewed { value, is_new: false })
+    }
+
     fn younger_than(&self, age: Duration, now: UnixSeconds) -> Option<Arc<T>> {
-        let (value, at) = self.value.as_ref()?;
-        is_within(age, *at, now).then(|| Arc::clone(value))
+        let held = self.held.as_ref()?;
+        is_within(age, held.fetched_at, now).then(|| Arc::clone(&held.value))
     }
 }
 
@@ -204,13 +241,58 @@ mod tests {
         assert_eq!(obtain(&cache, 1001, Ok(1), &asked).await, Ok(1));
     }
 
+    /// The value, and whether it is new.
+    async fn renew(cache: &Cached<u8>, now: i64, answer: Result<u8, Fault>) -> Result<(u8, bool), Fault> {
+        cache.renew(UnixSeconds(now), async { answer }).await.map(|got| (*got.value, got.is_new))
+    }
+
     #[tokio::test]
-    async fn a_renewal_waits_a_minute_and_a_clock_set_back_makes_nothing_fresh() {
+    async fn what_is_not_enough_is_fetched_anew_however_young_it_is_and_then_not_for_a_minute() {
         let (cache, asked) = (Cached::default(), Cell::new(0));
         assert_eq!(obtain(&cache, 1000, Ok(1), &asked).await, Ok(1));
-        let renew = |now, value| cache.renew(UnixSeconds(now), async move { Ok(value) });
-        assert_eq!(renew(1059, 2).await.map(|value| *value), Ok(1));
-        assert_eq!(renew(1060, 3).await.map(|value| *value), Ok(3));
-        assert_eq!(obtain(&cache, 500, Ok(4), &asked).await, Ok(4));
+        assert_eq!(renew(&cache, 1000, Ok(2)).await, Ok((2, true)));
+        assert_eq!(renew(&cache, 1059, Ok(3)).await, Ok((2, true)));
+        assert_eq!(obtain(&cache, 1059, Ok(3), &asked).await, Ok(2));
+        assert_eq!(renew(&cache, 1060, Ok(3)).await, Ok((3, true)));
+        assert_eq!(obtain(&cache, 4660, Ok(4), &asked).await, Ok(4));
+        assert_eq!(renew(&cache, 4661, Ok(5)).await, Ok((5, true)), "that was not fetched because it was not enough");
+    }
+
+    #[tokio::test]
+    async fn a_renewal_that_fails_leaves_what_there_was_and_is_not_tried_again_for_a_minute() {
+        let (cache, asked) = (Cached::default(), Cell::new(0));
+        assert_eq!(obtain(&cache, 1000, Ok(1), &asked).await, Ok(1));
+        assert_eq!(renew(&cache, 1010, Err(NO)).await, Ok((1, false)));
+        assert_eq!(renew(&cache, 1069, Ok(2)).await, Ok((1, false)));
+        assert_eq!(renew(&cache, 1070, Ok(2)).await, Ok((2, true)));
+        assert_eq!(renew(&cache, 1130, Err(NO)).await, Ok((2, false)), "what was new once is not for ever");
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_is_set_back_makes_nothing_fresh_or_new() {
+        let (cache, asked) = (Cached::default(), Cell::new(0));
+        assert_eq!(renew(&cache, 1000, Ok(1)).await, Ok((1, true)));
+        assert_eq!(renew(&cache, 500, Ok(2)).await, Ok((2, true)));
+        assert_eq!(obtain(&cache, 400, Ok(3), &asked).await, Ok(3));
+        assert_eq!(renew(&cache, 400, Ok(4)).await, Ok((4, true)));
+    }
+
+    #[tokio::test]
+    async fn many_who_find_it_not_enough_at_once_have_it_fetched_once() {
+        let cache = Cached::default();
+        assert_eq!(obtain(&cache, 1000, Ok(1), &Cell::new(0)).await, Ok(1));
+        let answered = tokio::sync::Notify::new();
+        let first = cache.renew(UnixSeconds(1000), async {
+            answered.notified().await;
+            Ok(2)
+        });
+        let answer = async {
+            tokio::task::yield_now().await;
+            answered.notify_one();
+        };
+        // One of them began to wait before the first did, by its own clock; one comes when it is long over.
+        let (first, second, third, ()) =
+            tokio::join!(first, renew(&cache, 999, Ok(3)), renew(&cache, 1100, Ok(4)), answer);
+        assert_eq!((first.map(|got| *got.value), second, third), (Ok(2), Ok((2, true)), Ok((2, true))));
     }
 }

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use tokenkeeper_protocol::{Secret, UnixSeconds};
 
 use super::answer::HttpAnswer;
-use super::cache::Cached;
+use super::cache::{Cached, Renewed};
 use super::credentials::Credentials;
 use super::dialect::Dialect;
 use super::health::Record;
@@ -173,14 +173,13 @@ impl Provider {
         self.keys.obtain(now, self.fetch_keys(url, now)).await
     }
 
-    /// The same, newly fetched unless they were within the last minute.
-    pub(super) async fn newer_keys(&self, url: &SafeUrl, now: UnixSeconds) -> Result<Arc<CoreJsonWebKeySet>, Fault> {
+    /// The same where those at hand do not fit: newly fetched, unless they were for that reason within the last minute.
+    pub(super) async fn newer_keys(
+        &self,
+        url: &SafeUrl,
+        now: UnixSeconds,
+    ) -> Result<Renewed<CoreJsonWebKeySet>, Fault> {
         self.keys.renew(now, self.fetch_keys(url, now)).await
-    }
-
-    /// Whether the keys at hand are as new as they come: a failing provider's may be old.
-    pub(super) fn keys_are_new(&self, now: UnixSeconds) -> bool {
-        self.keys.is_renewed(now)
     }
 
     async fn fetch_keys(&self, url: &SafeUrl, now: UnixSeconds) -> Result<CoreJsonWebKeySet, Fault> {

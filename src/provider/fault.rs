@@ -224,6 +224,9 @@ pub enum Fault {
     /// An ID token that is not what it should be, in words.
     #[error("{0}")]
     IdToken(String),
+    /// The ID token of a refresh is of this, and not of the session's login: only a login helps if it stays so.
+    #[error("the refresh brought an ID token of {0}; its tokens are not used")]
+    AnotherLogin(&'static str),
     /// The userinfo endpoint speaks of another user than the ID token (OpenID Connect Core 5.3.2).
     #[error("the userinfo endpoint speaks of another user than the ID token")]
     AnotherUser,
@@ -317,10 +320,8 @@ const CHECK_CLIENT: &str = "; check client_id, client_secret and client_authenti
 
 /// What to look at where nothing but a status came.
 fn hint(place: Place, status: u16) -> &'static str {
-    match (place, status) {
-        (Place::Token | Place::Revocation | Place::Device, 401) => CHECK_CLIENT,
-        _ => "",
-    }
+    let is_about_us = status == 401 && matches!(place, Place::Token | Place::Revocation | Place::Device);
+    if is_about_us { CHECK_CLIENT } else { "" }
 }
 
 /// An OAuth error in words, with what to look at where the error tells.

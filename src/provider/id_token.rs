@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use data_encoding::BASE64URL_NOPAD;
-use openidconnect::core::{CoreIdToken, CoreIdTokenVerifier, CoreJsonWebKeySet, CoreJwsSigningAlgorithm as Alg};
+use openidconnect::core::{
+    CoreIdToken, CoreIdTokenClaims, CoreIdTokenVerifier, CoreJsonWebKeySet, CoreJwsSigningAlgorithm as Alg,
+};
 use openidconnect::{ClaimsVerificationError, ClientId, IssuerUrl, JsonWebKey, Nonce, SignatureVerificationError};
-use serde_json::{Map, Value};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
 use tokenkeeper_protocol::reply::Authentication;
 use tokenkeeper_protocol::{Secret, UnixSeconds};
 
@@ -79,7 +82,7 @@ enum Rejected {
 }
 
 impl Provider {
-    /// Verifies an ID token. Keys are fetched anew, at most once a minute, when those at hand do not fit.
+    /// Verifies an ID token. When the keys at hand do not fit they are fetched anew, which is done at most once a minute.
     pub(super) async fn verify(
         &self,
         metadata: &Metadata,
@@ -106,8 +109,8 @@ impl Provider {
                 match check(Some(&keys)) {
                     Err(Rejected::UnknownKey | Rejected::BadSignature) => {
                         let keys = self.newer_keys(url, now).await.map_err(Unverified::NoKeys)?;
-                        match check(Some(&keys)) {
-                            Err(Rejected::BadSignature) if self.keys_are_new(now) => {
+                        match check(Some(&keys.value)) {
+                            Err(Rejected::BadSignature) if keys.is_new => {
                                 Err(Rejected::Foreign(WRONG_SIGNATURE.to_owned()))
                             }
                             other => other,
@@ -239,6 +242,7 @@ fn algorithm(token: &CoreIdToken) -> String {
 fn unreadable(Presented { token, secrets, .. }: Presented<'_>) -> String {
     let header = token.expose().split('.').next().and_then(|header| BASE64URL_NOPAD.decode(header.as_bytes()).ok());
     let header: Map<String, Value> = header.and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default();
+    let no_token = || "the ID token is no signed JSON Web Token".to_owned();
     if header.contains_key("enc") {
         return "the ID token is encrypted; register this client at the provider for tokens that are only signed"
             .to_owned();
@@ -247,11 +251,30 @@ fn unreadable(Presented { token, secrets, .. }: Presented<'_>) -> String {
         Some(Value::String(alg)) if serde_json::from_value::<Alg>(alg.as_str().into()).is_err() => {
             not_accepted(&secrets.show(alg))
         }
-        Some(Value::String(_)) if payload(token).is_some() => {
-            "the ID token lacks a claim that must be there, or has one of the wrong type, such as a sub that is no text"
-                .to_owned()
-        }
-        _ => "the ID token is no signed JSON Web Token".to_owned(),
+        Some(Value::String(_)) => payload(token).map_or_else(no_token, |claims| unfit_claim(&claims, secrets)),
+        _ => no_token(),
+    }
+}
+
+/// Which claim the library does not take. They are tried one by one, beside made-up ones that it takes.
+fn unfit_claim(claims: &Map<String, Value>, secrets: &Secrets) -> String {
+    let needed = json!({"iss": "https://id.example", "sub": "u", "exp": 1, "iat": 1});
+    let taken = |name: &str, value: &Value| {
+        let mut tried = needed.clone();
+        tried[name] = value.clone();
+        CoreIdTokenClaims::deserialize(tried).is_ok()
+    };
+    if let Some((name, _)) = claims.iter().find(|(name, value)| !taken(name, value)) {
+        let name = secrets.show(name);
+        return format!(
+            "the claim {name} of the ID token is of the wrong type, or has a value that it cannot have; \
+             have the provider correct it"
+        );
+    }
+    let lacking = needed.as_object().and_then(|needed| needed.keys().find(|name| !claims.contains_key(*name)));
+    match lacking {
+        Some(name) => format!("the ID token lacks the claim {name}; have the provider add it"),
+        None => "the claims of the ID token cannot be read".to_owned(),
     }
 }
 

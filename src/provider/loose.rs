@@ -9,6 +9,9 @@ use tokenkeeper_protocol::Secret;
 /// A longer list of scopes is taken for none: it would not fit into a reply beside the token.
 const SCOPE_LIMIT: usize = 4 * 1024;
 
+/// Unix times beyond this are milliseconds: in seconds, it is the year 5138.
+pub(super) const LARGEST_SECONDS: Duration = Duration::from_secs(100_000_000_000);
+
 /// Such a value.
 #[derive(Default)]
 pub(super) enum Loose {

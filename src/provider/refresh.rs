@@ -125,50 +125,56 @@ impl Provider {
     ) -> RefreshOutcome {
         granted.id = match granted.id.take().filter(|_| metadata.proof.is_some()) {
             None => None,
-            Some(token) => match self.id_token_of(metadata, session, &token, &granted, now).await {
+            Some(token) => match self.check_id_token(metadata, session, before, (&token, &granted), now).await {
                 Ok(()) => Some(token),
                 // Whose tokens came with it is not known: they must not be anybody's.
-                Err(Unverified::Foreign(words)) => return RefreshOutcome::Unknown(Fault::IdToken(words)),
+                Err(Unfit::AnotherLogin(whose)) => return RefreshOutcome::Unknown(Fault::AnotherLogin(whose)),
+                Err(Unfit::Unverified(Unverified::Foreign(words))) => {
+                    return RefreshOutcome::Unknown(Fault::IdToken(words));
+                }
                 // The others came over TLS from where the refresh token went, and an ID token need not come along at all. To
                 // throw them away for one that proves nothing could end the session (docs/decisions/0029).
-                Err(Unverified::Unproven(why)) => self.dropped(session, &why, now),
-                Err(Unverified::NoKeys(fault)) => self.dropped(session, &fault.to_string(), now),
+                Err(Unfit::Unverified(Unverified::Unproven(why))) => self.dropped(session, &why, now),
+                Err(Unfit::Unverified(Unverified::NoKeys(fault))) => self.dropped(session, &fault.to_string(), now),
             },
         };
         let fallback = Fallback { scope: &before.access.scope, life: self.life_before(before) };
         RefreshOutcome::Renewed(granted.into_tokens(fallback, now))
     }
 
-    /// OpenID Connect Core 12.2: an ID token that comes along must be of the same login. It has no `nonce` that counts.
-    async fn id_token_of(
+    /// OpenID Connect Core 12.2: an ID token that comes along, here with the access token `access`, must be of the same login.
+    /// It need not have its `nonce`, but must have no other.
+    async fn check_id_token(
         &self,
         metadata: &Metadata,
         session: &Session,
-        token: &Secret,
-        granted: &Granted,
+        before: &Tokens,
+        (token, granted): (&Secret, &Granted),
         now: UnixSeconds,
-    ) -> Result<(), Unverified> {
-        let of_another_user = || {
-            let words = "the refresh brought an ID token of another user; its tokens are not used";
-            Err(Unverified::Foreign(words.to_owned()))
-        };
+    ) -> Result<(), Unfit> {
         // Whose it says that it is counts even where nothing proves it.
         let subject = session.user.subject.as_str();
         if payload(token).is_some_and(|claims| claims.get("sub").is_some_and(|sub| *sub != subject)) {
-            return of_another_user();
+            return Err(Unfit::AnotherLogin(ANOTHER_USER));
         }
         let presented = Presented { token, access: &granted.access, nonce: None, secrets: &granted.secrets };
-        let claims = self.verify(metadata, presented, now).await?;
+        let claims = self.verify(metadata, presented, now).await.map_err(Unfit::Unverified)?;
         if claims.subject != subject {
-            return of_another_user();
+            return Err(Unfit::AnotherLogin(ANOTHER_USER));
         }
-        match (session.authentication.auth_time, claims.authentication.auth_time) {
-            (Some(first), Some(claimed)) if first != claimed => {
-                let words = "the refresh brought an ID token of another login (auth_time); its tokens are not used";
-                Err(Unverified::Foreign(words.to_owned()))
-            }
-            _ => Ok(()),
+        if let Some(first) = session.authentication.auth_time
+            && claims.authentication.auth_time.is_some_and(|claimed| claimed != first)
+        {
+            return Err(Unfit::AnotherLogin("another login (auth_time)"));
         }
+        let first = before.id.as_ref().and_then(|id| payload(id)?.remove("nonce"));
+        if let (Some(first), Some(claimed)) = (first, claims.all.get("nonce"))
+            && first != *claimed
+        {
+            let words = "it has another nonce than the one before it".to_owned();
+            return Err(Unfit::Unverified(Unverified::Unproven(words)));
+        }
+        Ok(())
     }
 
     /// Tells that an ID token is not kept: once an hour, since it may be so each time.
@@ -188,6 +194,15 @@ impl Provider {
         if life.is_zero() { self.settings().default_life } else { life }
     }
 }
+
+/// Why the ID token of a refresh is not kept.
+enum Unfit {
+    /// It is of this, and not of the session's login.
+    AnotherLogin(&'static str),
+    Unverified(Unverified),
+}
+
+const ANOTHER_USER: &str = "another user";
 
 /// What an answer means.
 pub(super) enum Verdict {

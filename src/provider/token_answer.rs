@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::Fault;
 use super::answer::HttpAnswer;
-use super::loose::Loose;
+use super::loose::{LARGEST_SECONDS, Loose};
 use super::secrets::Secrets;
 use crate::domain::{AccessToken, Tokens};
 
@@ -167,7 +167,7 @@ impl Granted {
     /// The tokens as they are kept. They expire when the provider says, when the access token itself says if it is a JWT,
     /// or else as `fallback` has it. `now` was read before the request: nothing lives longer for a slow answer.
     pub(super) fn into_tokens(self, fallback: Fallback<'_>, now: UnixSeconds) -> Tokens {
-        let said = self.life.map(|life| end_of(life, now));
+        let said = self.life.and_then(|life| end_of(life, now));
         let expires_at = said.or_else(|| expiry_of_jwt(&self.access, now)).unwrap_or(now + fallback.life);
         let expires_at = expires_at.min(now + LONGEST_LIFE);
         let scope = self.scope.map_or_else(|| fallback.scope.to_owned(), |granted| spaced(granted, fallback.scope));
@@ -177,10 +177,18 @@ impl Granted {
     }
 }
 
-/// When a token ends that lives for `life`. Nothing lives for longer than there is Unix time: that is the time of its end.
-fn end_of(life: Duration, now: UnixSeconds) -> UnixSeconds {
-    let moment = i64::try_from(life.as_secs()).map_or(UnixSeconds(i64::MAX), UnixSeconds);
-    if moment > now { moment } else { now + life }
+/// When a token ends that lives for `life`. Nothing lives for longer than there is Unix time: that is the time of its end, and
+/// tells nothing if it is past.
+fn end_of(life: Duration, now: UnixSeconds) -> Option<UnixSeconds> {
+    let moment = moment(life);
+    if moment > now { Some(moment) } else { (life <= LARGEST_SECONDS).then(|| now + life) }
+}
+
+/// A Unix time, in seconds or, where it is too large for that, in milliseconds.
+fn moment(written: Duration) -> UnixSeconds {
+    let seconds = written.as_secs();
+    let seconds = if written > LARGEST_SECONDS { seconds / 1000 } else { seconds };
+    i64::try_from(seconds).map_or(UnixSeconds(i64::MAX), UnixSeconds)
 }
 
 /// Scopes with spaces between them, as the standard has it, though some providers write commas. One that was `asked` for with a
@@ -208,7 +216,7 @@ fn expiry_of_jwt(token: &Secret, now: UnixSeconds) -> Option<UnixSeconds> {
     let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
     let payload = Zeroizing::new(BASE64URL_NOPAD.decode(payload.as_bytes()).ok()?);
     let payload: Payload = serde_json::from_slice(&payload).ok()?;
-    let expiry = UnixSeconds(i64::try_from(payload.exp.seconds()?.as_secs()).ok()?);
+    let expiry = moment(payload.exp.seconds()?);
     (expiry > now).then_some(expiry)
 }
 

@@ -5,7 +5,7 @@ use tokenkeeper_protocol::reply::LoggedIn;
 
 use crate::support::browser::Browser;
 use crate::support::wire::{CALLBACK, Wire, complete};
-use crate::support::{Config, Daemon, Home, ScriptedProvider};
+use crate::support::{Config, Daemon, Fault, Home, ScriptedProvider};
 
 /// Logs `user` in at the provider and returns the address that the browser is sent back to.
 pub(crate) fn browse(authorize_url: &str, user: &str) -> String {
@@ -39,6 +39,17 @@ fn a_login_opens_a_session_whose_token_the_provider_accepts() {
     assert!(shown.contains("alice") && shown.contains("alice@corp.example"), "{shown}");
     home.syslog.wait_for(&["login_begun", "corp"]);
     home.syslog.wait_for(&["login_completed", &session, "alice"]);
+}
+
+#[test]
+fn a_key_that_the_provider_published_only_after_its_keys_were_fetched_costs_no_login() {
+    let provider = ScriptedProvider::start();
+    let home = Home::new(&Config::corp(&provider.issuer));
+    let _daemon = Daemon::start(&home);
+    provider.fault("/jwks", Fault::Alter(|it| it["keys"] = serde_json::json!([])));
+    home.login("alice");
+    assert!(provider.accepts(&home.token()));
+    assert_eq!(provider.count("/jwks"), 2);
 }
 
 #[test]

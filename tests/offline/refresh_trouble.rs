@@ -98,6 +98,26 @@ fn a_refresh_that_names_another_user_is_not_believed() {
 }
 
 #[test]
+fn a_refresh_that_names_another_user_each_time_ends_with_a_login() {
+    let provider = ScriptedProvider::start();
+    provider.access_life(6);
+    let home = Home::new(&Config::corp(&provider.issuer));
+    let _daemon = Daemon::start(&home);
+    let session = home.login("alice");
+    provider.lie(Lie::SubjectOnRefresh);
+
+    home.syslog.wait_for(&["refresh_failed", &session, "needs_login=\"false\""]);
+    home.syslog.wait_for(&["refresh_failed", &session, "needs_login=\"true\"", "reason=\"answer_lost\""]);
+    let why = home.cli(["token", "corp"]).fails_with(3);
+    let words = "answers to refreshes could not be used: the refresh brought an ID token of another user";
+    assert!(why.contains(words) && why.contains("tokenkeeper login corp"), "{why}");
+
+    provider.tell_the_truth();
+    home.login("alice");
+    assert!(provider.accepts(&home.token()));
+}
+
+#[test]
 fn a_lost_answer_costs_nothing_where_refresh_tokens_stay() {
     let provider = ScriptedProvider::start();
     provider.access_life(8);

@@ -50,7 +50,7 @@ fn time_goes_on_by_boot_time_over_a_jump_and_its_return() {
         assert_eq!(reckoning.now(reading(100, by)), at(100), "before it is noticed");
         assert_eq!(reckoning.look(reading(100, by), &[]), Some(Turn::Jumped(by)));
         assert_eq!(reckoning.look(reading(400, by + 2), &[]), None);
-        assert_eq!(reckoning.now(reading(400, by + 2)), at(401), "a second is skipped");
+        assert_eq!(reckoning.now(reading(400, by + 2)), at(402), "two seconds are skipped");
         assert_eq!(reckoning.look(reading(500, 1), &[]), Some(Turn::Returned));
         assert_eq!((reckoning.now(reading(500, 1)), reckoning.era), (at(501), 0));
     }
@@ -61,7 +61,7 @@ fn a_token_of_before_a_jump_forward_is_judged_by_the_later_time_and_one_of_after
     let mut reckoning = begun();
     reckoning.look(reading(100, DAY), &[]);
     let judged = |obtained_at| reckoning.now_for(at(obtained_at), 0, reading(200, DAY));
-    assert_eq!((judged(100), judged(101)), (at(200 + DAY), at(201)));
+    assert_eq!((judged(101), judged(102)), (at(200 + DAY), at(202)));
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn a_jump_back_lets_no_token_live_longer() {
     let mut reckoning = begun();
     reckoning.look(reading(100, -DAY), &[]);
     for obtained_at in [0, 99, 100, 150] {
-        assert_eq!(reckoning.now_for(at(obtained_at), 0, reading(200, -DAY)), at(201));
+        assert_eq!(reckoning.now_for(at(obtained_at), 0, reading(200, -DAY)), at(202));
     }
     assert_eq!(reckoning.look(reading(700, -DAY), &[]), Some(Turn::Settled(-DAY)));
     assert_eq!(reckoning.now(reading(700, -DAY)), at(700 - DAY));
@@ -82,9 +82,9 @@ fn ten_stable_minutes_confirm_a_jump_and_another_jump_begins_them_anew() {
     let mut reckoning = begun();
     reckoning.look(reading(100, DAY), &[]);
     assert_eq!(reckoning.look(reading(699, DAY), &[]), None);
-    assert_eq!(reckoning.look(reading(700, 2 * DAY), &[]), Some(Turn::Jumped(2 * DAY - 1)));
+    assert_eq!(reckoning.look(reading(700, 2 * DAY), &[]), Some(Turn::Jumped(2 * DAY - 2)));
     assert_eq!(reckoning.look(reading(1299, 2 * DAY), &[]), None);
-    assert_eq!(reckoning.look(reading(1300, 2 * DAY), &[]), Some(Turn::Settled(2 * DAY - 1)));
+    assert_eq!(reckoning.look(reading(1300, 2 * DAY), &[]), Some(Turn::Settled(2 * DAY - 2)));
     assert_eq!((reckoning.now(reading(1300, 2 * DAY)), reckoning.era), (at(1300 + 2 * DAY), 0));
     assert_eq!(reckoning.look(reading(1330, 2 * DAY), &[]), None);
 }
@@ -103,7 +103,7 @@ fn a_provider_confirms_or_contradicts_a_jump_if_it_was_asked_since_then() {
             assert_eq!(reckoning.look(reading(seconds, by), &[witness(105, 1), witness(106, by)]), None);
         }
         assert_eq!(reckoning.doubt.map(|doubt| doubt.contradicted), Some(true));
-        assert_eq!(reckoning.now(reading(3000, by)), at(3001), "not even after ten minutes");
+        assert_eq!(reckoning.now(reading(3000, by)), at(3002), "not even after ten minutes");
     }
 }
 
@@ -127,15 +127,15 @@ fn started(wall: i64, boot: u64, same_boot: bool) -> (Option<Turn>, UnixSeconds,
 #[test]
 fn a_start_with_a_clock_behind_or_years_ahead_of_the_last_run_is_noticed() {
     assert_eq!(started(3 * DAY, 20, false), (None, at(3 * DAY), 3));
-    assert_eq!(started(-START, 20, false), (Some(Turn::Jumped(-START)), at(1), 3), "1970");
-    assert_eq!(started(TEN_YEARS, 20, false), (Some(Turn::Jumped(TEN_YEARS)), at(1), 3));
+    assert_eq!(started(-START, 20, false), (Some(Turn::Jumped(-START)), at(2), 3), "1970");
+    assert_eq!(started(TEN_YEARS, 20, false), (Some(Turn::Jumped(TEN_YEARS)), at(2), 3));
 }
 
 #[test]
 fn a_restart_on_a_running_machine_notices_every_jump() {
     assert_eq!(started(600, 5600, true), (None, at(600), 3));
-    assert_eq!(started(600 + DAY, 5600, true), (Some(Turn::Jumped(DAY)), at(601), 3));
-    assert_eq!(started(600 - DAY, 5600, true), (Some(Turn::Jumped(-DAY)), at(601), 3));
+    assert_eq!(started(600 + DAY, 5600, true), (Some(Turn::Jumped(DAY)), at(602), 3));
+    assert_eq!(started(600 - DAY, 5600, true), (Some(Turn::Jumped(-DAY)), at(602), 3));
 }
 
 #[test]

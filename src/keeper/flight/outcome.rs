@@ -93,6 +93,11 @@ pub(super) fn after(session: &Session, answered: &Answered, known: Known) -> (Se
             troubled(fault.to_string(), wait, unknown_since);
             Err(misconfigured(session, fault))
         }
+        RefreshOutcome::Unknown(Fault::AnotherLogin(whose)) if is_last_try(session, answered, known) => {
+            let error = format!("the refresh brought an ID token of {whose}");
+            let reason = LoginReason::Unusable(Refusal { error, tries, ..Refusal::default() });
+            lose(&mut new, reason, now)
+        }
         RefreshOutcome::Unknown(fault) => {
             let since = unknown_since.unwrap_or(*sent_at);
             // The first time, the provider forgives it at once: whoever waits for a token goes on waiting.
@@ -107,14 +112,31 @@ pub(super) fn after(session: &Session, answered: &Answered, known: Known) -> (Se
                 Some(_) => LoginReason::AnswerLost(refusal),
                 None => LoginReason::Refused(refusal),
             };
-            new.state = State::NeedsLogin { reason, since: now };
-            new.tokens = None;
-            new.generation += 1;
-            (new.trouble, new.due_at) = (None, None);
-            Err((&new).into())
+            lose(&mut new, reason, now)
         }
     };
     (new, verdict)
+}
+
+/// The session needs a login. Its tokens are of no more use, which is why nobody revokes them.
+fn lose(new: &mut Session, reason: LoginReason, now: UnixSeconds) -> Outcome {
+    new.state = State::NeedsLogin { reason, since: now };
+    new.tokens = None;
+    new.generation += 1;
+    (new.trouble, new.due_at) = (None, None);
+    Err((&*new).into())
+}
+
+/// Whether an answer that cannot be used is the second, and comes when nothing is left to lose: another try would bring nothing
+/// else. Of the answer itself, which may be taken in twice, the session that it was sent for knows nothing.
+fn is_last_try(session: &Session, answered: &Answered, known: Known) -> bool {
+    let before = answered.before.value.trouble.as_ref();
+    before.is_some_and(|trouble| trouble.unknown_since.is_some()) && live(session, known.era, known.now).is_none()
+}
+
+/// The tokens of a session that are good at `now`. Those from before the clock was set back, to another `era`, count as expired.
+fn live(session: &Session, era: u32, now: UnixSeconds) -> Option<&Tokens> {
+    session.tokens.as_ref().filter(|tokens| session.era == era && tokens.access.expires_at > now)
 }
 
 fn misconfigured(session: &Session, fault: &Fault) -> KeeperError {
@@ -122,8 +144,7 @@ fn misconfigured(session: &Session, fault: &Fault) -> KeeperError {
 }
 
 /// When the next try is, at `now` or later. A refresh token that may be spent is only sent while the provider would forgive
-/// it, and otherwise when the access token has expired and nothing is left to lose; one from before the clock was set back, to
-/// another `era`, counts as expired, and is served to nobody.
+/// it, and otherwise when the access token has expired and nothing is left to lose.
 pub(super) fn not_before(
     session: &Session,
     trouble: &Trouble,
@@ -132,7 +153,7 @@ pub(super) fn not_before(
     now: UnixSeconds,
 ) -> UnixSeconds {
     let is_risky = trouble.unknown_since.is_some_and(|since| !is_forgiven(since, grace, now));
-    let live = session.tokens.as_ref().filter(|_| is_risky && session.era == era);
+    let live = live(session, era, now).filter(|_| is_risky);
     live.map_or(trouble.not_before, |tokens| trouble.not_before.max(tokens.access.expires_at))
 }
 

@@ -149,7 +149,7 @@ async fn a_session_ends_by_a_jump_only_when_that_is_confirmed() {
     assert_eq!(schedule(&home).await, (0, 0));
     home.sleep_until(599);
     assert_eq!(schedule(&home).await, (0, 0));
-    home.sleep_until(601);
+    home.sleep_until(602);
     assert_eq!(schedule(&home).await.1, 1);
 }
 
@@ -158,7 +158,7 @@ async fn when_a_jump_forward_is_followed_ten_thousand_sessions_come_in_order_and
     let home = crowd::home(at(HOUR)).await;
     home.clock.set_wall_by(DAY);
     assert_eq!(schedule(&home).await, (0, 0));
-    home.sleep_until(601);
+    home.sleep_until(602);
     let bell = home.hold(renewal());
     home.keeper.look_at_clock().await;
     assert_eq!((home.clock.doubt(), home.posts()), (None, 0));

@@ -142,6 +142,71 @@ async fn a_refusal_after_a_lost_answer_is_told_as_what_it_is() {
     assert_eq!(home.session().state, State::NeedsLogin { reason: LoginReason::AnswerLost(refusal), since: at(300) });
 }
 
+/// An answer to a refresh whose ID token has this in it.
+fn answer_with(home: &Home, claim: (&str, Value)) -> Reply {
+    let id = home.server.id_token(&[("exp", json!(at(9000).0)), claim]);
+    Reply::json(200, &json!({"access_token": "at-new", "expires_in": 300, "id_token": id.expose()}))
+}
+
+#[tokio::test]
+async fn who_gets_tokens_of_another_login_each_time_is_told_to_log_in_when_nothing_is_left_to_lose() {
+    for (claim, words) in [
+        (("sub", json!("u-2")), "the refresh brought an ID token of another user"),
+        (("auth_time", json!(NOW.0 + 9)), "the refresh brought an ID token of another login (auth_time)"),
+    ] {
+        let home = Home::new().await;
+        home.server.script("/token", answer_with(&home, claim));
+        home.sleep_until(200);
+        assert!(matches!(home.attend(Wish::Due).await, Err(KeeperError::ProviderDown { .. })), "{words}");
+        assert_eq!(home.token().as_deref(), Some("at-old-0123456789"), "the live token is served until then");
+        home.sleep_until(300);
+        let refusal = Refusal { error: words.to_owned(), tries: 2, ..Refusal::default() };
+        let reason = LoginReason::Unusable(refusal);
+        let told = format!("the provider's answers to refreshes could not be used: {words}, at try 2");
+        assert_eq!(reason.to_string(), told);
+        assert!(matches!(home.attend(Wish::NewToken).await, Err(KeeperError::LoginRequired { .. })));
+        let session = home.session();
+        assert_eq!(session.state, State::NeedsLogin { reason, since: at(300) });
+        assert_eq!((session.tokens, session.due_at, session.trouble), (None, None, None));
+    }
+}
+
+#[tokio::test]
+async fn one_answer_of_another_login_costs_no_session_not_even_when_nothing_is_left_to_lose() {
+    let home = Home::new().await;
+    home.server.script("/token", answer_with(&home, ("sub", json!("u-2"))));
+    home.sleep_until(300);
+    assert!(matches!(home.attend(Wish::NewToken).await, Err(KeeperError::ProviderDown { .. })));
+    home.server.script("/token", renewal());
+    home.clock.advance(home.session().due_at.unwrap().since(home.clock.now()));
+    home.attend_to_all_due().await;
+    assert_eq!((home.token().as_deref(), home.session().trouble), (Some("at-new"), None));
+}
+
+#[tokio::test]
+async fn within_the_grace_answers_of_another_login_cost_no_session_while_its_token_lives() {
+    let home = Home::with(|settings| settings.reuse_grace = Duration::from_secs(30), |_| {}).await;
+    home.server.script("/token", answer_with(&home, ("sub", json!("u-2"))));
+    home.sleep_until(200);
+    assert!(home.attend(Wish::Due).await.is_err());
+    assert_eq!((home.posts(), home.session().state), (2, State::Active));
+    // Set back further than a clock goes by itself: the token counts as expired, and is served to nobody.
+    home.edit(|session| session.era += 1).await;
+    home.sleep_until(202);
+    assert!(matches!(home.attend(Wish::Due).await, Err(KeeperError::LoginRequired { .. })));
+}
+
+#[tokio::test]
+async fn what_an_administrator_has_to_mend_is_tried_again_and_again() {
+    let home = Home::new().await;
+    home.server.script("/token", answer_with(&home, ("iss", json!("https://evil.example"))));
+    for time in [200, 300, 400, 900] {
+        home.sleep_until(time);
+        assert!(matches!(home.attend(Wish::NewToken).await, Err(KeeperError::ProviderDown { .. })), "{time}");
+    }
+    assert_eq!((home.session().state, trouble(&home).tries), (State::Active, 4));
+}
+
 async fn interrupted(reuse_grace: u64, generation: u64) -> Home {
     let home = Home::with(|settings| settings.reuse_grace = Duration::from_secs(reuse_grace), |_| {}).await;
     let mut change = home.vault.change(at(200));

@@ -8,15 +8,12 @@ use zeroize::Zeroize;
 use crate::config::custom::{Answer, Expiry};
 use crate::provider::Fault;
 use crate::provider::answer::HttpAnswer;
-use crate::provider::loose::Loose;
+use crate::provider::loose::{LARGEST_SECONDS, Loose};
 use crate::provider::token_answer::{Reading, Wire};
 
 /// Where an error stands unless told.
 const ERROR: &str = "/error";
 const ERROR_DESCRIPTION: &str = "/error_description";
-
-/// Unix times beyond this are milliseconds: in seconds, it is the year 5138.
-const LARGEST_SECONDS: f64 = 100_000_000_000.0;
 
 /// JSON that may hold tokens: its texts are wiped when it is dropped.
 #[derive(Debug)]
@@ -121,7 +118,7 @@ impl<'a> Body<'a> {
         let seconds = match (how, number) {
             (Expiry::InSeconds, Some(number)) => Some(number),
             (Expiry::InMilliseconds, Some(number)) => Some(number / 1000.0),
-            (Expiry::At, Some(at)) if at > LARGEST_SECONDS => until(at / 1000.0, now),
+            (Expiry::At, Some(at)) if at > LARGEST_SECONDS.as_secs_f64() => until(at / 1000.0, now),
             (Expiry::At, Some(at)) => until(at, now),
             (Expiry::At, None) => value.as_str().and_then(|text| {
                 let at = DateTime::parse_from_rfc3339(text).ok()?;

@@ -1,6 +1,5 @@
 //! ID tokens, good ones and all others.
 
-use serde_json::json;
 use sha2::Digest;
 
 use super::*;
@@ -66,10 +65,17 @@ fn every_wrong_claim_is_refused_with_a_sentence_of_its_own() {
         ("at_hash", json!("AAAAAAAAAAAAAAAAAAAAAA"), "another access token (at_hash)"),
         ("sub", json!(""), "names no user"),
         ("sub", json!("a\u{0}b"), "names no user"),
-        ("sub", json!(null), "lacks a claim that must be there, or has one of the wrong type"),
-        ("exp", json!(1e300), "lacks a claim that must be there, or has one of the wrong type"),
-        ("exp", json!(i64::MAX), "lacks a claim that must be there, or has one of the wrong type"),
-        ("exp", json!("2099"), "has one of the wrong type"),
+        ("sub", json!(null), "the ID token lacks the claim sub"),
+        ("exp", json!(1e300), "the claim exp of the ID token is of the wrong type, or has a value that it cannot have"),
+        ("exp", json!(i64::MAX), "the claim exp of the ID token"),
+        ("exp", json!("2099"), "the claim exp of the ID token"),
+        ("iss", json!("no URL"), "the claim iss of the ID token"),
+        ("aud", json!(7), "the claim aud of the ID token"),
+        ("amr", json!("pwd"), "the claim amr of the ID token"),
+        ("acr", json!(1), "the claim acr of the ID token"),
+        ("phone_number", json!(491_234), "the claim phone_number of the ID token"),
+        ("address", json!("1 Main Street"), "the claim address of the ID token"),
+        ("picture", json!({}), "the claim picture of the ID token"),
     ] {
         let refusal = verdict(&[(name, value.clone())]).expect_err("a refusal");
         assert!(refusal.contains(words), "{name} = {value}: {refusal}");
@@ -119,7 +125,7 @@ fn a_token_that_is_made_in_an_unknown_way_is_refused_by_the_name_of_that_way() {
         (json!({"alg": "ML-DSA-44", "kid": "k1"}), "the ID token is signed with ML-DSA-44, which is not accepted"),
         (json!({"alg": "rt-0\u{200b}123456789"}), "the ID token is signed with [redacted], which is not accepted"),
         (json!({"alg": "RSA-OAEP", "enc": "A256GCM"}), "the ID token is encrypted; register this client"),
-        (json!({"alg": "EdDSA"}), "the ID token lacks a claim"),
+        (json!({"alg": "EdDSA"}), "the ID token lacks the claim "),
         (json!({"alg": 7}), "the ID token is no signed JSON Web Token"),
         (json!([]), "the ID token is no signed JSON Web Token"),
     ] {

@@ -74,6 +74,21 @@ fn a_life_that_is_longer_than_there_is_time_is_the_time_of_its_end() {
 }
 
 #[test]
+fn milliseconds_are_not_taken_for_seconds() {
+    let now = UnixSeconds(1_790_000_000);
+    let life = |body: Value| {
+        let answer = answer(200, body.to_string().as_bytes());
+        let Ok(Reading::Granted(granted)) = read(&answer) else { panic!("{body}") };
+        granted.into_tokens(Fallback { scope: "", life: Duration::from_secs(900) }, now).access.life().as_secs()
+    };
+    for (ends_at, seconds) in [((now.0 + 300) * 1000, 300), (now.0 * 1000, 900), ((now.0 - 60) * 1000, 900)] {
+        let jwt = format!("e30.{}.c2ln", BASE64URL_NOPAD.encode(json!({"exp": ends_at}).to_string().as_bytes()));
+        assert_eq!(life(json!({"access_token": jwt})), seconds, "{ends_at}");
+        assert_eq!(life(json!({"access_token": "at", "expires_in": ends_at})), seconds, "{ends_at}");
+    }
+}
+
+#[test]
 fn a_form_is_read_like_json_where_it_is_one() {
     let form = |status, content_type: &str, body: &str| read(&answer_of_type(content_type, status, body.as_bytes()));
     let body = "access_token=a%2Bt&token_type=bearer&scope=b%2Ca&expires_in=300&refresh_token=rt";

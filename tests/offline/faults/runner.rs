@@ -275,7 +275,8 @@ impl Part<'_> {
         match &self.row.how {
             How::Does(_) if self.row.when == When::Account => {}
             How::Does(fault) => _ = self.scripted().fault(on, fault.clone()),
-            How::At(path, fault) => _ = self.scripted().fault(path, fault.clone()),
+            // Keys that do not fit are asked for once more.
+            How::At(path, fault) => (0..2).for_each(|_| _ = self.scripted().fault(path, fault.clone())),
             How::Lies(lie) => _ = self.scripted().lie(*lie),
             How::Down => self.scripted().go_down(),
             How::Discovers(_) | How::Tls(_) | How::Issuer(_) | How::Here(_) => {}

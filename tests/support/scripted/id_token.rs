@@ -28,6 +28,9 @@ pub(super) fn id_token(state: &State, user: &str, nonce: Option<&str>, access_to
     for (name, value) in &state.claims {
         claims[name] = value.as_str().into();
     }
+    if lies(Lie::OddClaim) {
+        claims["picture"] = json!({});
+    }
     if let Some(nonce) = nonce {
         claims["auth_time"] = now.into();
         claims["nonce"] = if lies(Lie::Nonce) { "of-another-login" } else { nonce }.into();

@@ -75,6 +75,8 @@ pub(crate) enum Lie {
     FromTheFuture,
     /// `at_hash` belongs to another access token.
     AccessTokenHash,
+    /// The ID token has a picture that is no text.
+    OddClaim,
     /// The ID token of a refresh names another user.
     SubjectOnRefresh,
     /// The browser comes back with another `iss` (RFC 9207).

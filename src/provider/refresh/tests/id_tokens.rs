@@ -85,6 +85,51 @@ async fn a_wrong_signature_counts_if_the_keys_are_new_and_only_then() {
 }
 
 #[tokio::test]
+async fn keys_that_are_replaced_as_soon_as_they_were_fetched_cost_nothing() {
+    for name in ["k1", "k2"] {
+        let mut server = Server::oidc().await;
+        let provider = server.provider();
+        assert!(renewed(answered_by(&server, &provider, 0).await).id.is_some());
+        server.signer = Signer::ed25519(name);
+        server.publish(&server.signer);
+        assert!(renewed(answered_by(&server, &provider, 1).await).id.is_some(), "{name}");
+        assert_eq!(server.count("/jwks"), 2);
+        // Once more so soon is too often, be it a mix-up or not.
+        server.signer = Signer::ed25519("k3");
+        server.publish(&server.signer);
+        assert_eq!(renewed(answered_by(&server, &provider, 60).await).id, None);
+        assert!(renewed(answered_by(&server, &provider, 61).await).id.is_some());
+        assert_eq!(server.count("/jwks"), 3);
+    }
+}
+
+/// A refresh so many seconds later that brings an ID token of now.
+async fn answered_by(server: &Server, provider: &Provider, second: u64) -> RefreshOutcome {
+    let id = server.id_token(&[]);
+    server.script("/token", Reply::json(200, &json!({"access_token": "at-new", "id_token": id.expose()})));
+    refresh(provider, &session(server.url()), NOW + Duration::from_secs(second)).await
+}
+
+#[tokio::test]
+async fn an_id_token_with_another_nonce_than_the_one_at_hand_is_not_kept() {
+    for (at_hand, came, is_kept) in [
+        (json!("n1"), json!("n1"), true),
+        (json!("n1"), json!(null), true),
+        (json!(null), json!("n2"), true),
+        (json!("n1"), json!("n2"), false),
+    ] {
+        let server = Server::oidc().await;
+        let mut session = session(server.url());
+        session.tokens.as_mut().expect("tokens").id = Some(server.id_token(&[("nonce", at_hand.clone())]));
+        let id = server.id_token(&[("nonce", came.clone())]);
+        server.script("/token", Reply::json(200, &json!({"access_token": "at-new", "id_token": id.expose()})));
+        let tokens = renewed(refresh(&server.provider(), &session, NOW).await);
+        let kept = tokens.id.is_some();
+        assert_eq!((tokens.access.token.expose(), kept), ("at-new", is_kept), "{at_hand} {came}");
+    }
+}
+
+#[tokio::test]
 async fn rotated_tokens_are_not_lost_because_the_keys_cannot_be_had() {
     let server = Server::oidc().await;
     server.script("/jwks", Reply::text(503, "text/plain", ""));

@@ -68,8 +68,9 @@ pub(super) fn entries() -> Vec<Entry> {
         Entry {
             name: "The ID token is not what it should be",
             means: "The ID token does not prove who came: it is for another client, belongs to another login, or its signature is not the \
-                    provider's. No session was opened. At a refresh, tokens that come with one of another user, login, client or \
-                    issuer, or with a wrong signature, are not used; of others only the ID token is dropped.",
+                    provider's. No session was opened. At a refresh, tokens that come with one of another user, login (`auth_time`), \
+                    client or issuer, or with a wrong signature, are not used; of others only the ID token is dropped. If a refresh \
+                    brings one of another user or login again when the token has expired, a login is needed.",
             next: "Log in again. If it stays, compare `client_id` and `issuer` with the registration, and ask the provider.",
             rows: vec![
                 id_token("for another client", Lie::Audience, "the ID token is meant for another client (aud)"),
@@ -80,6 +81,12 @@ pub(super) fn entries() -> Vec<Entry> {
                     "made for another access token",
                     Lie::AccessTokenHash,
                     "the ID token was made for another access token (at_hash)",
+                ),
+                id_token(
+                    "an odd claim",
+                    Lie::OddClaim,
+                    "the claim picture of the ID token is of the wrong type, or has a value that it cannot have; \
+                     have the provider correct it",
                 ),
                 id_token(
                     "no ID token",

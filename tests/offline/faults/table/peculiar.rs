@@ -11,8 +11,9 @@ pub(super) fn entries() -> Vec<Entry> {
     vec![
         Entry {
             name: "The life of a token is told oddly, or not at all",
-            means: "`expires_in` is missing, or is no number of seconds above zero. A number in a text is understood; everything else is taken \
-                    for `default_life`, and more than ten years for ten years.",
+            means: "`expires_in` is missing, or is no number of seconds above zero. A number in a text is understood, and so is the time of the end \
+                    in seconds or milliseconds since 1970. Everything else is taken for `default_life` at a login, and for the life of the \
+                    token before at a refresh; more than ten years is taken for ten years.",
             next: "Set `default_life` to what the provider's documentation says.",
             rows: vec![
                 life("missing", |it| drop(it.as_object_mut().map(|it| it.remove("expires_in"))), 1800),
@@ -29,6 +30,8 @@ pub(super) fn entries() -> Vec<Entry> {
                     works(TOKEN),
                 )
                 .keeps(Kept::Life(1000)),
+                Row::new("0", When::Refresh, How::Does(Fault::Alter(|it| it["expires_in"] = 0.into())), works(TOKEN))
+                    .keeps(Kept::Life(1000)),
             ],
         },
         Entry {
@@ -54,6 +57,16 @@ pub(super) fn entries() -> Vec<Entry> {
                         it["scope"] = "openid profile email".into();
                         drop(it.as_object_mut().map(|it| it.remove("refresh_token")));
                     })),
+                    works(LOGGED_IN),
+                )
+                .audits(
+                    "scope_narrowed",
+                    &[("provider", "{provider}"), ("session", "{session}"), ("missing", "offline_access")],
+                ),
+                Row::new(
+                    "none, though `offline_access` was asked for and is said to be granted",
+                    When::Exchange,
+                    How::Does(Fault::Alter(|it| drop(it.as_object_mut().map(|it| it.remove("refresh_token"))))),
                     works(LOGGED_IN),
                 )
                 .audits(
