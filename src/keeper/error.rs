@@ -188,14 +188,10 @@ impl KeeperError {
             Self::ProviderDown { wait, .. } | Self::Quarantined { wait, .. } | Self::TooManyLogins { wait } => {
                 problem.retry_after_ms = Some(u32::try_from(wait.as_millis()).unwrap_or(u32::MAX));
             }
-            Self::StillWorking
-            | Self::NotLeft
-            | Self::StillErasing { .. }
-            | Self::UserNotThere
-            | Self::Stopping
-            | Self::MovingOut => {
-                problem.retry_after_ms = Some(1000);
-            }
+            // The store looks for itself whether it can write again, ever more rarely.
+            Self::StoreDown { .. } => problem.retry_after_ms = Some(10_000),
+            // Nobody knows for how long.
+            _ if problem.code == Code::TryLater => problem.retry_after_ms = Some(1000),
             _ => {}
         }
         problem

@@ -204,7 +204,7 @@ impl Failure {
             }
             Code::Ambiguous => Some("They are listed by:\n  tokenkeeper sessions".to_owned()),
             // Most of what the daemon says of this ends in it.
-            Code::TryLater if problem.message.contains("try again in ") => None,
+            Code::TryLater if problem.message.contains("try again") => None,
             Code::TryLater => {
                 let seconds = u64::from(problem.retry_after_ms?).div_ceil(1000);
                 Some(format!("Try again in {seconds}s."))
