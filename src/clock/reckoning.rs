@@ -11,9 +11,11 @@ use tokenkeeper_protocol::UnixSeconds;
 use super::Mark;
 use super::source::Reading;
 
-/// A wall clock that differs by more from what boot time makes of it has jumped. Smaller steps are followed, those back if they do not add up.
+/// A wall clock that differs by more from what boot time makes of it has jumped. Smaller steps are followed, those back if they do
+/// not add up.
 const JUMP: i64 = 60;
-/// A wall clock that went along with boot time for so long is believed, if nobody contradicts. Small steps back add up for as long.
+/// A wall clock that went along with boot time for so long is believed, if nobody contradicts. Small steps back add up for as
+/// long.
 const STABLE: Duration = Duration::from_mins(10);
 /// How far a provider's clock may be off what it confirms: its own error, and the time that its answer took.
 const AGREEMENT: i64 = 300;

@@ -3,7 +3,8 @@
 //! token is sent again at once.
 //! And whether it keeps the grace that it is configured with: a few refusals in a row within it say that it does not.
 //!
-//! Invariant: what is not known counts as rotating, one that rotated does whatever is configured, and what was learned is written with the answer that taught it.
+//! Invariant: what is not known counts as rotating, one that rotated does whatever is configured, and what was learned is written
+//! with the answer that taught it.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

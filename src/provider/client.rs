@@ -54,8 +54,9 @@ impl Provider {
     /// The same, to take the place of `old`. Where nothing but `concurrency` or `rate` has changed, who waits at its gate goes on
     /// waiting there, and what it asked for stays.
     pub fn in_place_of(old: &Self, settings: Arc<ProviderSettings>) -> Result<Self, SetupError> {
-        let at_its_pace = ProviderSettings { courtesy: settings.courtesy, ..ProviderSettings::clone(&old.settings) };
-        if old.is_made_from(&old.settings) && at_its_pace == *settings {
+        let at_the_old_pace =
+            ProviderSettings { courtesy: old.settings.courtesy, ..ProviderSettings::clone(&settings) };
+        if old.is_made_from(&at_the_old_pace) {
             return Self::behind(Arc::clone(&old.gate), settings);
         }
         Self::new(settings)
@@ -325,6 +326,25 @@ mod tests {
         let malformed = refusal(|it| it.ca_file = Some("/dev/null".into()));
         assert_eq!(malformed, "ca_file /dev/null holds no certificate in PEM form");
         assert!(refusal(|it| it.proxy = Some("http://".to_owned())).starts_with("proxy is no URL"));
+    }
+
+    #[tokio::test]
+    async fn the_gate_outlives_a_change_of_its_pace_and_of_nothing_else() {
+        let old = Provider::new(Arc::new(oidc_settings("https://id.example"))).expect("a provider");
+        let clock = Clock::manual(NOW);
+        old.comes_into_force(&clock);
+        let pass = old.gate().enter(&clock, crate::provider::Turn::of_person()).await.expect("it is open");
+        let wait = std::time::Duration::from_secs(600);
+        pass.came_back(crate::provider::Sign::AsksToWait { why: "busy".to_owned(), wait });
+        let is_closed = |change: fn(&mut ProviderSettings)| {
+            let mut settings = oidc_settings("https://id.example");
+            change(&mut settings);
+            let new = Provider::in_place_of(&old, Arc::new(settings)).expect("a provider");
+            new.comes_into_force(&clock);
+            new.gate().closed(&clock).is_some()
+        };
+        assert!(is_closed(|it| it.courtesy.concurrency += 1));
+        assert!(!is_closed(|it| it.client_id.push('2')), "that may be what makes it answer");
     }
 
     #[test]

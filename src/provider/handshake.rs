@@ -195,3 +195,24 @@ fn day(at: UnixTime) -> Option<String> {
     let at = DateTime::from_timestamp(i64::try_from(at.as_secs()).ok()?, 0)?;
     Some(at.format("%Y-%m-%d").to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_only_the_wall_clock_is_past_or_before_is_told_from_one_that_is_over() {
+        let time = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        let is_good_at = |now, why| {
+            let error = rustls::Error::InvalidCertificate(why);
+            is_of_a_certificate_that_is_good_at(UnixSeconds(now), std::iter::once(&error as &(dyn Error + 'static)))
+        };
+        let past = || CertificateError::ExpiredContext { time: time(9000), not_after: time(2000) };
+        let before = || CertificateError::NotValidYetContext { time: time(10), not_before: time(1000) };
+        assert_eq!([1999, 2000].map(|now| is_good_at(now, past())), [true, false]);
+        assert_eq!([999, 1000].map(|now| is_good_at(now, before())), [false, true]);
+        assert!(!is_good_at(1500, CertificateError::UnknownIssuer));
+    }
+}

@@ -142,7 +142,7 @@ impl Provider {
         RefreshOutcome::Renewed(granted.into_tokens(fallback, now))
     }
 
-    /// OpenID Connect Core 12.2: an ID token that comes along, here with the access token `access`, must be of the same login.
+    /// OpenID Connect Core 12.2: an ID token that comes along in `granted` must be of the same login.
     /// It need not have its `nonce`, but must have no other.
     async fn check_id_token(
         &self,

@@ -52,6 +52,17 @@ async fn a_store_that_takes_no_tombstone_ends_nothing_and_says_so() {
 }
 
 #[tokio::test]
+async fn a_logout_after_a_refusal_does_not_claim_that_anything_was_revoked() {
+    let home = Home::new().await;
+    home.server.script("/token", error("invalid_grant"));
+    assert!(matches!(home.attend(Wish::NewToken).await, Err(KeeperError::LoginRequired { .. })));
+    for _ in 0..2 {
+        assert_eq!(logout(&home).await.unwrap().revoked, Revocation::Unsupported);
+    }
+    assert_eq!(home.revoked().len(), 0);
+}
+
+#[tokio::test]
 async fn a_logout_during_a_refresh_revokes_the_tokens_that_it_brings() {
     let home = Home::new().await;
     home.token();

@@ -88,6 +88,7 @@ async fn other_answers_of_the_token_endpoint_are_told_for_what_they_are() {
     let server = healthy().await;
     for (reply, outcome, words) in [
         (Reply::json(400, &json!({ "error": "unauthorized_client" })), StepOutcome::Warned, "may not refresh tokens"),
+        (Reply::json(401, &json!({ "error": "unauthorized_client" })), StepOutcome::Failed, "set its secret anew"),
         (Reply::json(400, &json!({ "error": "unsupported_grant_type" })), StepOutcome::Warned, "refreshes no tokens"),
         (Reply::json(400, &json!({ "error": "invalid_request" })), StepOutcome::Warned, "cannot be told"),
         (Reply::text(400, "text/plain", ""), StepOutcome::Warned, "cannot be told"),

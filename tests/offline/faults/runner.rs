@@ -40,8 +40,7 @@ pub(super) fn run_all(rows: &[&Row], way: Way) {
         (When::Here | When::AsRoot, Way::Http) => Vec::new(),
         _ => Scene::set(rows, way).play(),
     };
-    let (number, of) = (wrong.len(), rows.len());
-    assert!(wrong.is_empty(), "{way:?}: {number} of {of} rows are not so:\n\n{}\n", wrong.join("\n\n"));
+    assert!(wrong.is_empty(), "{way:?}: of {} rows these are not so:\n\n{}\n", rows.len(), wrong.join("\n\n"));
 }
 
 /// A daemon, and the providers that its rows are about.
